@@ -1,0 +1,36 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+# The newest Python that can make virtual environments.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	&& { echo $$p; break; }; done)
+STAMP := $(VENV)/.installed
+
+.PHONY: help venv check test clean
+
+help:  ## This list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | column -ts $$'\t'
+
+venv: $(STAMP)  ## The virtual environment with everything that development needs
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later with venv is needed (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --group dev --editable .
+	@touch $@
+
+check: venv  ## Lint, types, contracts and unit tests: under a minute, no cluster
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -m "not cluster and not router and not browser and not node"
+
+test: venv  ## All tests but the node's: real API server, real router, browser
+	$(BIN)/pytest -m "not node"
+
+clean:  ## Remove what the other targets made in this folder
+	rm -rf $(VENV) .demo .tox dist build .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,84 @@
+"""The interface between django-userpods and the place where pods run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from django_userpods.core.objects import Kind, Manifest, Ref
+
+#: Who we are to the API server; see Kubernetes, "Server-Side Apply", field management.
+FIELD_MANAGER = "django-userpods"
+
+
+class Cluster(ABC):
+    """Where pods run.
+
+    Objects go in and come out as plain dicts in the form of the Kubernetes API. All methods may
+    be called from several threads at once, connect on first use, never at construction, and raise
+    only subclasses of :class:`django_userpods.exceptions.ClusterError`.
+
+    ``timeout`` is the time the whole call may take in seconds, retries and waiting for the rate
+    limit included; None means the cluster's own default.
+    """
+
+    #: How many calls may run side by side (threads a caller may use).
+    concurrency: int = 1
+    #: The DNS suffix of Services, see "DNS for Services and Pods".
+    cluster_domain: str = "cluster.local"
+
+    @abstractmethod
+    def list(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None,
+        labels: Mapping[str, str],
+        timeout: float | None = None,
+    ) -> Iterator[Manifest]:
+        """Yield the objects of a kind that carry all ``labels``, from one namespace or all (None).
+
+        The list is consistent (not from a cache that lags) and read in pages. A failure in the
+        middle raises, so a list that ends has ended whole. A list whose page token expired raises
+        :class:`~django_userpods.exceptions.Expired`: begin again. Objects come with ``apiVersion``
+        and ``kind``, and without ``metadata.managedFields``. ``timeout`` holds for each page.
+
+        Raises NotFound where the kind itself (its API group) is unknown.
+        """
+
+    @abstractmethod
+    def get(self, ref: Ref, *, timeout: float | None = None) -> Manifest | None:
+        """Return the object, or None where there is none."""
+
+    @abstractmethod
+    def create(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
+        """Create the object and return it as stored; AlreadyExists where the name is taken."""
+
+    @abstractmethod
+    def apply(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
+        """Make the object's declared fields so, and return it as stored.
+
+        Server-side apply with force: fields that an earlier create or apply of ours declared and
+        this manifest does not are removed; fields of others stay. Creates a missing object.
+        """
+
+    @abstractmethod
+    def delete(self, ref: Ref, *, uid: str, timeout: float | None = None) -> None:
+        """Delete the object if it still has this UID, dependents in the background.
+
+        An object that is gone already is success. Another UID under the name is
+        :class:`~django_userpods.exceptions.Conflict`.
+        """
+
+    def address(self, *, namespace: str, name: str, port: int, peer: str | None) -> str:  # noqa: ARG002 - for subclasses
+        """Return ``host:port`` at which clients inside the cluster reach a user's Service.
+
+        ``peer`` is the Service's own IP address and port, ``10.96.0.7:8000``, where it is known.
+        """
+        return f"{name}.{namespace}.svc.{self.cluster_domain}:{port}"
+
+    def close(self) -> None:
+        """Let go of connections and threads; the next call connects anew."""

@@ -1,0 +1,126 @@
+"""Every error that django-userpods raises on purpose.
+
+Nothing here imports Django or a Kubernetes client, so every room may use it. An error's text is
+written for the person who reads it on a row, in a log or on a terminal: what was wrong, where,
+and what to do. It never carries a token, a request body or a whole server answer.
+"""
+
+from __future__ import annotations
+
+
+class UserpodsError(Exception):
+    """Base of all our errors; never raised itself."""
+
+
+class TemplateError(UserpodsError):
+    """The pod template (or ``USERPODS_CUSTOMIZE``) does not make sense.
+
+    ``where`` is the place in the template, as in ``Deployment.spec.selector``.
+    """
+
+    def __init__(self, message: str, *, where: str = "") -> None:
+        self.where = where
+        super().__init__(f"{where}: {message}" if where else message)
+
+
+class SettingError(UserpodsError):
+    """A ``USERPODS_*`` setting cannot be used as it is.
+
+    ``setting`` is its name, ``hint`` is what to do about it.
+    """
+
+    def __init__(self, message: str, *, setting: str, hint: str = "") -> None:
+        self.setting = setting
+        self.hint = hint
+        super().__init__(f"{setting}: {message}")
+
+
+class MassDeletionRefused(UserpodsError):  # noqa: N818 - says what happened, as the exit code does
+    """A sync would delete more than half of all pods, and more than ten."""
+
+    def __init__(self, *, deletions: int, total: int) -> None:
+        self.deletions = deletions
+        self.total = total
+        super().__init__(
+            f"refused to delete the objects of {deletions} of {total} users: "
+            "more than half of all, and more than ten. If this is meant, run "
+            "sync_userpods --allow-mass-delete"
+        )
+
+
+class ClusterError(UserpodsError):
+    """Base of what a cluster answers when it does not do what was asked; never raised itself.
+
+    ``status`` is the HTTP status where there was one, else 0. ``transient`` says that the same
+    call may well succeed later without anyone doing anything.
+    """
+
+    transient = False
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class ClusterConfigurationError(ClusterError):
+    """No cluster can be spoken to: kubeconfig missing or malformed, credentials absent."""
+
+
+class ClusterUnavailable(ClusterError):  # noqa: N818 - the state of the cluster, as HTTP names it
+    """The API server did not answer, answered 5xx, or broke off in the middle."""
+
+    transient = True
+
+
+class ClusterTimeout(ClusterUnavailable):
+    """The API server took longer than the call was allowed to."""
+
+
+class TooManyRequests(ClusterUnavailable):
+    """429. ``retry_after`` is what the server asked for, in seconds, or None."""
+
+    def __init__(
+        self, message: str, *, status: int = 429, retry_after: float | None = None
+    ) -> None:
+        self.retry_after = retry_after
+        super().__init__(message, status=status)
+
+
+class Unauthorized(ClusterError):  # noqa: N818 - HTTP's own name
+    """401: the credentials were refused."""
+
+
+class Forbidden(ClusterError):  # noqa: N818 - HTTP's own name
+    """403: RBAC or admission (Pod Security) does not allow it."""
+
+
+class QuotaExceeded(Forbidden):
+    """403 because a ResourceQuota is used up."""
+
+
+class NotFound(ClusterError):  # noqa: N818 - HTTP's own name
+    """404: the object, its namespace or its kind is not there."""
+
+
+class AlreadyExists(ClusterError):  # noqa: N818 - Kubernetes' own reason
+    """409 AlreadyExists: an object of that kind and name is there."""
+
+
+class Conflict(ClusterError):  # noqa: N818 - Kubernetes' own reason
+    """409 Conflict: a precondition (UID, resourceVersion) or another writer stood against it."""
+
+    transient = True
+
+
+class Expired(ClusterError):  # noqa: N818 - Kubernetes' own reason
+    """410: a page token or resourceVersion is too old; the list has to begin again."""
+
+    transient = True
+
+
+class Invalid(ClusterError):  # noqa: N818 - Kubernetes' own reason
+    """400 or 422: the API server does not accept the object as it is."""
+
+
+class BadAnswer(ClusterUnavailable):
+    """What answered is not a Kubernetes API server (HTML from a proxy, JSON cut in two)."""
