@@ -1,0 +1,335 @@
+"""A cluster in memory, shipped for the unit tests of host projects.
+
+In the test settings::
+
+    USERPODS_CLUSTER = {"BACKEND": "django_userpods.clusters.memory.MemoryCluster"}
+
+and in a test::
+
+    from django_userpods.clusters.memory import MemoryCluster
+
+    @pytest.fixture(autouse=True)
+    def cluster():
+        MemoryCluster.reset()
+        return MemoryCluster()
+
+    def test_alice_gets_a_pod(cluster):
+        User.objects.create_user("alice")
+        assert [ref.name for ref in cluster.objects] == ["user-alice", "user-alice"]
+
+    def test_a_cluster_that_is_down(cluster):
+        cluster.fail_with(ClusterUnavailable("down"))
+        User.objects.create_user("alice")          # does not raise
+        cluster.heal()
+
+Every ``MemoryCluster`` of the same ``name`` in one process shares one store, so a test sees what
+code that was configured by settings did. It behaves like the real API server in what
+django-userpods uses of it, and the same contract suite runs against both. What it has not: pods,
+validation beyond the common mistakes, namespaces that must exist, owners' garbage collection.
+"""
+
+# ruff: noqa: ARG002 - nothing takes time here, so no method has a use for ``timeout``
+from __future__ import annotations
+
+import copy
+import itertools
+import threading
+import uuid
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING, ClassVar
+
+from django_userpods.clusters import memory_apply, memory_defaults
+from django_userpods.clusters.base import Cluster
+from django_userpods.core.objects import Kind, Manifest, Ref
+from django_userpods.exceptions import (
+    AlreadyExists,
+    ClusterConfigurationError,
+    ClusterError,
+    Conflict,
+    Invalid,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+#: The API server's usual ``--service-cluster-ip-range``.
+_SERVICE_RANGE = IPv4Network("10.96.0.0/16")
+#: The ``kubernetes`` Service has the first address of the range.
+_FIRST_FREE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that a :class:`MemoryCluster` received.
+
+    ``verb`` is list, get, create, apply or delete; ``name`` is empty for a list, and
+    ``namespace`` None where a list was of all namespaces.
+    """
+
+    verb: str
+    kind: Kind
+    namespace: str | None
+    name: str = ""
+
+
+@dataclass(slots=True)
+class _Fault:
+    error: ClusterError
+    verb: str | None
+    kind: str | None
+    times: int | None
+
+    def meets(self, call: Call) -> bool:
+        return (
+            self.times != 0
+            and self.verb in (None, call.verb)
+            and self.kind in (None, call.kind.kind)
+        )
+
+
+@dataclass(slots=True)
+class _Store:
+    objects: dict[Ref, Manifest] = field(default_factory=dict)
+    owned: dict[Ref, set[memory_apply.Path]] = field(default_factory=dict)
+    calls: deque[Call] = field(default_factory=deque)
+    faults: list[_Fault] = field(default_factory=list)
+    versions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    next_ip: int = _FIRST_FREE
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+
+class MemoryCluster(Cluster):
+    """A cluster that lives in a dict; see the module's docstring.
+
+    ``name`` chooses the store; the other options are those of
+    :class:`~django_userpods.clusters.kubernetes.KubernetesCluster` that make sense here.
+    """
+
+    _stores: ClassVar[dict[str, _Store]] = {}
+
+    def __init__(
+        self, *, name: str = "default", concurrency: int = 4, cluster_domain: str = "cluster.local"
+    ) -> None:
+        if not isinstance(name, str) or not name:
+            raise ClusterConfigurationError("MemoryCluster: name must be a non-empty string")
+        if not isinstance(concurrency, int) or concurrency < 1:
+            raise ClusterConfigurationError("MemoryCluster: concurrency must be a positive integer")
+        self.name = name
+        self.concurrency = concurrency
+        self.cluster_domain = cluster_domain
+
+    # --- for tests
+
+    @classmethod
+    def reset(cls, name: str | None = None) -> None:
+        """Forget all objects, calls and faults of one store, or of every store."""
+        for key in [name] if name is not None else list(cls._stores):
+            cls._stores.pop(key, None)
+
+    @property
+    def objects(self) -> dict[Ref, Manifest]:
+        """What is in the cluster, by reference; edit an object to play a person's ``kubectl``."""
+        return self._store.objects
+
+    @property
+    def calls(self) -> deque[Call]:
+        """Every call since the last reset, oldest first; ``calls.clear()`` starts anew."""
+        return self._store.calls
+
+    def fail_with(
+        self,
+        error: ClusterError,
+        *,
+        verb: str | None = None,
+        kind: str | None = None,
+        times: int | None = None,
+    ) -> None:
+        """Let calls fail with ``error``: those of a verb (``create``), of a kind (``Service``).
+
+        ``times`` is how many calls fail before all is well again; None means until :meth:`heal`.
+        """
+        self._store.faults.append(_Fault(error, verb, kind, times))
+
+    def heal(self) -> None:
+        """Take back every :meth:`fail_with`."""
+        self._store.faults.clear()
+
+    # --- the interface
+
+    def list(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None,
+        labels: Mapping[str, str],
+        timeout: float | None = None,
+    ) -> Iterator[Manifest]:
+        """Yield the matching objects as they were at the first step."""
+        store = self._called(Call("list", kind, namespace))
+        with store.lock:
+            found = [
+                memory_apply.copied(store.objects[ref])
+                for ref in sorted(store.objects)
+                if ref.kind == kind
+                and namespace in (None, ref.namespace)
+                and labels.items() <= (store.objects[ref]["metadata"].get("labels") or {}).items()
+            ]
+        yield from found
+
+    def get(self, ref: Ref, *, timeout: float | None = None) -> Manifest | None:
+        """Return a copy of the object, or None."""
+        store = self._called(Call("get", ref.kind, ref.namespace, ref.name))
+        with store.lock:
+            found: Manifest | None = memory_apply.copied(store.objects.get(ref))
+        return found
+
+    def create(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
+        """Create the object with the API server's defaults."""
+        ref = Ref.of(manifest)
+        store = self._called(Call("create", ref.kind, ref.namespace, ref.name))
+        with store.lock:
+            if ref in store.objects:
+                raise AlreadyExists(f"{ref} already exists", status=409)
+            return self._write(store, ref, memory_apply.copied(manifest), manifest)
+
+    def apply(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
+        """Merge the declared fields in, and take out those we declared before and do not now."""
+        ref = Ref.of(manifest)
+        store = self._called(Call("apply", ref.kind, ref.namespace, ref.name))
+        with store.lock:
+            live = memory_apply.copied(store.objects.get(ref))
+            if live is None:
+                return self._write(store, ref, memory_apply.copied(manifest), manifest)
+            owned = store.owned.get(ref, set())
+            memory_apply.remove(live, owned=owned, wanted=memory_apply.declared(manifest))
+            memory_apply.merge(live, manifest)
+            return self._write(store, ref, live, manifest)
+
+    def delete(self, ref: Ref, *, uid: str, timeout: float | None = None) -> None:
+        """Delete the object if it has this UID."""
+        store = self._called(Call("delete", ref.kind, ref.namespace, ref.name))
+        with store.lock:
+            live = store.objects.get(ref)
+            if live is None:
+                return
+            if live["metadata"]["uid"] != uid:
+                raise Conflict(
+                    f"{ref} is another object now: it has UID {live['metadata']['uid']}, not {uid}",
+                    status=409,
+                )
+            del store.objects[ref]
+            store.owned.pop(ref, None)
+
+    # --- inside
+
+    @property
+    def _store(self) -> _Store:
+        return self._stores.setdefault(self.name, _Store())
+
+    def _called(self, call: Call) -> _Store:
+        store = self._store
+        with store.lock:
+            store.calls.append(call)
+            for fault in store.faults:
+                if fault.meets(call):
+                    if fault.times is not None:
+                        fault.times -= 1
+                    raise copy.copy(fault.error)
+        return store
+
+    def _write(self, store: _Store, ref: Ref, wanted: Manifest, manifest: Manifest) -> Manifest:
+        """Validate, fill in and store ``wanted``, of which ``manifest`` is what we declared."""
+        before = store.objects.get(ref)
+        memory_defaults.check(wanted)
+        memory_defaults.fill_in(wanted)
+        if ref.kind.kind == "Service":
+            _give_ip(store, ref, wanted["spec"])
+        if before is not None:
+            _check_immutable(ref, before, wanted)
+        metadata = wanted["metadata"]
+        old = before["metadata"] if before is not None else {}
+        metadata["uid"] = old.get("uid") or str(uuid.uuid4())
+        metadata["creationTimestamp"] = old.get("creationTimestamp") or datetime.now(UTC).strftime(
+            "%Y-%m-%dT%H:%M:%SZ"
+        )
+        same_spec = before is not None and before.get("spec") == wanted.get("spec")
+        if "spec" in wanted and ref.kind.kind != "Service":  # Services have no generation
+            metadata["generation"] = old.get("generation", 0) + (0 if same_spec else 1)
+        if "resourceVersion" in old:
+            metadata["resourceVersion"] = old["resourceVersion"]
+        if not same_spec or "status" not in wanted:
+            _give_status(wanted)
+        store.owned[ref] = memory_apply.declared(manifest)
+        if wanted != before:
+            metadata["resourceVersion"] = str(next(store.versions))
+            store.objects[ref] = wanted
+        stored: Manifest = memory_apply.copied(store.objects[ref])
+        return stored
+
+
+def _give_status(wanted: Manifest) -> None:
+    """Play the controllers: a Deployment is ready at once."""
+    wanted.pop("status", None)
+    if wanted["kind"] == "Service":
+        wanted["status"] = {"loadBalancer": {}}
+    elif wanted["kind"] == "Deployment":
+        status = {"observedGeneration": wanted["metadata"]["generation"]}
+        replicas = wanted["spec"]["replicas"]
+        if replicas:
+            for name in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"):
+                status[name] = replicas
+        condition = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}
+        wanted["status"] = {**status, "conditions": [condition]}
+
+
+def _give_ip(store: _Store, ref: Ref, spec: Manifest) -> None:
+    """Give a Service an address of its own, as the API server's allocator does."""
+    asked = spec.get("clusterIP") or ""
+    if asked == "None" or spec["type"] == "ExternalName":
+        return
+    taken = {
+        item["spec"].get("clusterIP")
+        for other, item in store.objects.items()
+        if other.kind.kind == "Service" and other != ref
+    }
+    if asked:
+        if asked in taken:
+            raise Invalid(
+                f'Service "{ref.name}" is invalid: spec.clusterIPs: Invalid value: ["{asked}"]: '
+                "failed to allocate IP: provided IP is already allocated",
+                status=422,
+            )
+        try:
+            inside = IPv4Address(asked) in _SERVICE_RANGE
+        except ValueError:
+            inside = False
+        if not inside:
+            raise Invalid(
+                f'Service "{ref.name}" is invalid: spec.clusterIPs: Invalid value: ["{asked}"]: '
+                f"failed to allocate IP: provided IP is not in the valid range {_SERVICE_RANGE}",
+                status=422,
+            )
+    while not asked or asked in taken:
+        asked = str(_SERVICE_RANGE[store.next_ip])
+        store.next_ip += 1
+    spec["clusterIP"] = asked
+    spec["clusterIPs"] = [asked]
+
+
+def _check_immutable(ref: Ref, before: Manifest, wanted: Manifest) -> None:
+    if ref.kind.kind == "Deployment":
+        name, old, new = "selector", before["spec"]["selector"], wanted["spec"]["selector"]
+    elif ref.kind.kind == "Service" and before["spec"]["type"] == wanted["spec"]["type"]:
+        name = "clusterIPs[0]"
+        old, new = before["spec"].get("clusterIP"), wanted["spec"].get("clusterIP")
+    else:
+        return
+    if old != new:
+        raise Invalid(
+            f'{ref.kind.kind} "{ref.name}" is invalid: spec.{name}: Invalid value: '
+            "field is immutable",
+            status=422,
+        )

@@ -1,0 +1,169 @@
+"""What a real API server adds to the objects we use, and what it refuses.
+
+After Kubernetes' ``pkg/apis/core/v1/defaults.go`` and ``pkg/apis/apps/v1/defaults.go`` as its API
+reference documents them: enough of it that code which compares declared fields with stored ones
+meets the same differences here as on a cluster.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from django_userpods.exceptions import Invalid
+
+if TYPE_CHECKING:
+    from django_userpods.core.objects import Manifest
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_QUANTITY = re.compile(r"([+-]?[0-9.]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?")
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+
+
+def canonical_quantity(value: object) -> str:
+    """Return a quantity in the form the API server stores: ``1000m`` is ``1``, ``1024Mi`` ``1Gi``.
+
+    Raises Invalid for what is no quantity. See Kubernetes, "Quantity", canonical form.
+    """
+    text = str(value)
+    match = _QUANTITY.fullmatch(text)
+    try:
+        number = Decimal(match[1]) if match else None
+    except InvalidOperation:
+        number = None
+    if match is None or number is None:
+        raise Invalid(f"{text!r} is not a quantity such as 500m, 2 or 64Mi", status=422)
+    suffix = match[2] or ""
+    if suffix.endswith("i"):
+        step = _BINARY.index(suffix)
+        while number and number % 1024 == 0 and step < len(_BINARY) - 1:
+            number, step = number / 1024, step + 1
+        while number % 1 and step:
+            number, step = number * 1024, step - 1
+        return f"{int(number)}{_BINARY[step]}"
+    if suffix not in _DECIMAL:
+        number, suffix = number.scaleb(int(suffix[1:])), ""
+    number = number.scaleb(_DECIMAL[suffix])
+    for name, exponent in reversed(_DECIMAL.items()):
+        scaled = number.scaleb(-exponent)
+        if scaled % 1 == 0 and (number or not name):
+            return f"{int(scaled)}{name}"
+    return f"{int(number.scaleb(9).to_integral_value(rounding='ROUND_UP'))}n"
+
+
+def check(manifest: Manifest) -> None:
+    """Raise Invalid for the mistakes a real API server would not let through."""
+    kind, metadata = manifest["kind"], manifest["metadata"]
+    name = metadata.get("name", "")
+    pattern = _LABEL if kind == "Service" else _NAME
+    if len(name) > 253 or not pattern.fullmatch(name):
+        raise Invalid(f'{kind} "{name}" is invalid: metadata.name: Invalid value', status=422)
+    for key, value in (metadata.get("labels") or {}).items():
+        if not isinstance(value, str) or len(value) > 63:
+            raise Invalid(f'{kind} "{name}" is invalid: metadata.labels: {key}', status=422)
+    if kind == "Deployment":
+        _check_deployment(manifest, name)
+    elif kind == "Service" and not (manifest.get("spec") or {}).get("ports"):
+        raise Invalid(f'Service "{name}" is invalid: spec.ports: Required value', status=422)
+
+
+def _check_deployment(manifest: Manifest, name: str) -> None:
+    spec = manifest.get("spec") or {}
+    template = spec.get("template") or {}
+    wanted = (spec.get("selector") or {}).get("matchLabels") or {}
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    if not wanted or not wanted.items() <= labels.items():
+        raise Invalid(
+            f'Deployment "{name}" is invalid: spec.template.metadata.labels: '
+            "`selector` does not match template `labels`",
+            status=422,
+        )
+    containers = (template.get("spec") or {}).get("containers")
+    if not containers or not all(item.get("image") for item in containers):
+        raise Invalid(
+            f'Deployment "{name}" is invalid: spec.template.spec.containers: Required value',
+            status=422,
+        )
+
+
+def fill_in(manifest: Manifest) -> None:
+    """Add the defaults of a Deployment or a Service, in place; other kinds stay as they are."""
+    if manifest["kind"] == "Deployment":
+        _deployment(manifest["spec"])
+    elif manifest["kind"] == "Service":
+        _service(manifest["spec"])
+
+
+def _default(target: Manifest, **values: Any) -> None:  # noqa: ANN401 - any JSON value
+    for key, value in values.items():
+        target.setdefault(key, value)
+
+
+def _deployment(spec: Manifest) -> None:
+    _default(spec, replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600, strategy={})
+    strategy = spec["strategy"]
+    _default(strategy, type="RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        _default(strategy, rollingUpdate={})
+        _default(strategy["rollingUpdate"], maxSurge="25%", maxUnavailable="25%")
+    pod = spec["template"]["spec"]
+    _default(pod, restartPolicy="Always", terminationGracePeriodSeconds=30, securityContext={})
+    _default(pod, dnsPolicy="ClusterFirst", schedulerName="default-scheduler")
+    if "serviceAccountName" in pod:
+        pod["serviceAccount"] = pod["serviceAccountName"]
+    for container in [*pod.get("initContainers", []), *pod["containers"]]:
+        _container(container)
+    for volume in pod.get("volumes", []):
+        if volume.keys() == {"name"}:
+            volume["emptyDir"] = {}
+        for source in ("secret", "configMap", "projected", "downwardAPI"):
+            if source in volume:
+                _default(volume[source], defaultMode=420)
+
+
+def _container(container: Manifest) -> None:
+    image = container["image"].rpartition("/")[2]
+    latest = "@" not in image and (":" not in image or image.endswith(":latest"))
+    _default(
+        container,
+        imagePullPolicy="Always" if latest else "IfNotPresent",
+        resources={},
+        terminationMessagePath="/dev/termination-log",
+        terminationMessagePolicy="File",
+    )
+    resources = container["resources"]
+    for amounts in (resources.get("limits", {}), resources.get("requests", {})):
+        for name, value in amounts.items():
+            amounts[name] = canonical_quantity(value)
+    for name, value in resources.get("limits", {}).items():
+        resources.setdefault("requests", {}).setdefault(name, value)
+    for port in container.get("ports", []):
+        _default(port, protocol="TCP")
+    for variable in container.get("env", []):
+        _variable(variable)
+    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
+        if name in container:
+            _default(container[name], **_PROBE)
+            if "httpGet" in container[name]:
+                _default(container[name]["httpGet"], path="/", scheme="HTTP")
+
+
+def _variable(variable: Manifest) -> None:
+    if variable.get("value") == "":
+        del variable["value"]  # an empty string is the same as none, and is not sent
+    field = (variable.get("valueFrom") or {}).get("fieldRef")
+    if field is not None:
+        _default(field, apiVersion="v1")
+
+
+def _service(spec: Manifest) -> None:
+    _default(spec, type="ClusterIP", sessionAffinity="None")
+    if spec["type"] != "ExternalName":
+        _default(spec, internalTrafficPolicy="Cluster", ipFamilies=["IPv4"])
+        _default(spec, ipFamilyPolicy="SingleStack")
+    for port in spec.get("ports", []):
+        _default(port, protocol="TCP", targetPort=port["port"])
