@@ -80,5 +80,16 @@ class Cluster(ABC):
         """
         return f"{name}.{namespace}.svc.{self.cluster_domain}:{port}"
 
-    def close(self) -> None:
+    def peer(self, service: Manifest) -> str | None:
+        """Return the Service's own ``ip:port``, or None while (or where) it has none.
+
+        The port is the Service's first. IPv6 addresses come in brackets.
+        """
+        spec = service.get("spec", {})
+        ip, ports = spec.get("clusterIP"), spec.get("ports")
+        if not ip or ip == "None" or not ports:
+            return None
+        return f"[{ip}]:{ports[0]['port']}" if ":" in ip else f"{ip}:{ports[0]['port']}"
+
+    def close(self) -> None:  # noqa: B027 - most clusters hold something, a stand-in need not
         """Let go of connections and threads; the next call connects anew."""

@@ -1,0 +1,303 @@
+"""The settings, read anew at each use so that ``override_settings`` just works.
+
+Each property returns a value that makes sense or raises SettingError, which says what to do;
+``checks`` turns the same errors into system checks.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from django_userpods.core import builtin, naming
+from django_userpods.exceptions import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from django.contrib.auth.models import AbstractBaseUser
+
+    from django_userpods.clusters.base import Cluster
+    from django_userpods.core.objects import Manifest
+
+DEFAULT_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
+DEFAULT_AUTHENTICATORS = (
+    "django_userpods.auth.SessionAuthenticator",
+    "django_userpods.auth.TokenAuthenticator",
+)
+
+
+def is_active(user: AbstractBaseUser) -> bool:
+    """Tell whether a user gets a pod, as ``USERPODS_SELECT`` does by default."""
+    return bool(user.is_active)
+
+
+class Conf:
+    """The settings of django-userpods by their names in lower case, without the prefix."""
+
+    @property
+    def image(self) -> str:
+        """The image of the built-in template."""
+        value = _get("IMAGE", None)
+        if value is None:
+            raise _error("IMAGE", "is not set", "Name the image that each user's pod runs.")
+        if not isinstance(value, str) or not value.strip() or value != value.strip():
+            raise _error("IMAGE", f"is {value!r}", "Name an image, as in 'example.org/app:1'.")
+        return value
+
+    @property
+    def port(self) -> int:
+        """The port that the app in the pod listens on, and its Service."""
+        return _integer("PORT", 8000, least=1, most=65535)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Environment variables of the built-in template's container."""
+        value = _mapping("ENV", {})
+        for name, text in value.items():
+            if not isinstance(text, str):
+                hint = f"Write USERPODS_ENV = {{{name!r}: {str(text)!r}}}."
+                raise _error("ENV", f"{name!r} is {text!r}, not text", hint)
+        return value
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        """Requests and limits of the built-in template's container."""
+        value = _mapping("RESOURCES", builtin.RESOURCES)
+        if unknown := sorted(set(value) - {"requests", "limits", "claims"}):
+            hint = "It has 'requests' and 'limits', as a container's resources have."
+            raise _error("RESOURCES", f"has unknown keys {', '.join(unknown)}", hint)
+        return value
+
+    @property
+    def template(
+        self,
+    ) -> list[Manifest] | Path | Callable[[AbstractBaseUser], list[Manifest]] | None:
+        """The pod template: manifests, a YAML file, a callable, or None for the built-in one."""
+        value = _get("TEMPLATE", None)
+        if value is None or callable(value) or isinstance(value, Path):
+            return cast("Any", value)
+        if isinstance(value, list | tuple):
+            return list(value)
+        if isinstance(value, str):
+            if value.endswith((".yaml", ".yml")) or "/" in value:
+                return Path(value)
+            return cast("Any", _imported("TEMPLATE", value))
+        hint = "Give a list of manifests, the path of a YAML file, or a dotted path to a callable."
+        raise _error("TEMPLATE", f"is a {type(value).__name__}", hint)
+
+    @property
+    def customize(self) -> Callable[[list[Manifest], AbstractBaseUser], list[Manifest]] | None:
+        """What changes a user's manifests before they are used."""
+        return _callable("CUSTOMIZE", None)
+
+    @property
+    def select(self) -> Callable[[AbstractBaseUser], bool]:
+        """What tells whether a user gets a pod."""
+        return _callable("SELECT", is_active) or is_active
+
+    @property
+    def namespace(self) -> str | Callable[[AbstractBaseUser], str]:
+        """The namespace of users' objects, or what tells it for one user."""
+        value = _get("NAMESPACE", "default")
+        if callable(value):
+            return cast("Callable[[AbstractBaseUser], str]", value)
+        if isinstance(value, str) and naming.is_valid_label(value):
+            return value
+        if isinstance(value, str) and "." in value:
+            return cast("Any", _imported("NAMESPACE", value))
+        hint = "Give a namespace's name (a-z, 0-9 and '-'), or a dotted path to (user) -> str."
+        raise _error("NAMESPACE", f"is {value!r}", hint)
+
+    def namespace_of(self, user: AbstractBaseUser) -> str:
+        """Return the namespace for one user; SettingError where the callable gives none."""
+        namespace = self.namespace
+        if isinstance(namespace, str):
+            return namespace
+        name = namespace(user)
+        if not isinstance(name, str) or not naming.is_valid_label(name):
+            hint = "A namespace's name is at most 63 of a-z, 0-9 and '-'."
+            raise _error("NAMESPACE", f"gave {name!r} for user {user.pk}", hint)
+        return name
+
+    @property
+    def name_prefix(self) -> str:
+        """What the names of users' objects begin with."""
+        value = _get("NAME_PREFIX", "user-")
+        if not isinstance(value, str) or not naming.is_valid_prefix(value):
+            hint = f"Up to {naming.MAX_PREFIX} of a-z, 0-9 and '-', a letter first, no '--'."
+            raise _error("NAME_PREFIX", f"is {value!r}", hint)
+        return value
+
+    @property
+    def instance(self) -> str:
+        """What tells this project's objects from another's in the same cluster."""
+        value = _get("INSTANCE", "default")
+        if not isinstance(value, str) or not value or not naming.is_valid_label_value(value):
+            hint = "It becomes a label's value: up to 63 of A-Z, a-z, 0-9, '-', '_' and '.'."
+            raise _error("INSTANCE", f"is {value!r}", hint)
+        return value
+
+    @property
+    def cluster_setting(self) -> tuple[str, dict[str, Any]]:
+        """``USERPODS_CLUSTER`` as (dotted path, options)."""
+        value = _get("CLUSTER", DEFAULT_CLUSTER)
+        hint = "Write {'BACKEND': 'dotted.path', 'OPTIONS': {...}}."
+        if not isinstance(value, dict) or not isinstance(value.get("BACKEND"), str):
+            raise _error("CLUSTER", f"is {value!r}", hint)
+        options = value.get("OPTIONS", {})
+        if unknown := sorted(set(value) - {"BACKEND", "OPTIONS"}):
+            raise _error("CLUSTER", f"has unknown keys {', '.join(unknown)}", hint)
+        if not isinstance(options, dict):
+            raise _error("CLUSTER", f"OPTIONS is {options!r}", hint)
+        return value["BACKEND"], options
+
+    @property
+    def authenticators(self) -> list[Any]:
+        """The authenticator objects, in order."""
+        return [path() for path in _imported_all("AUTHENTICATORS", DEFAULT_AUTHENTICATORS)]
+
+    @property
+    def token_cookie(self) -> str:
+        """The name of the cookie that may hold a token."""
+        value = _get("TOKEN_COOKIE", "session")
+        if not isinstance(value, str) or not value:
+            raise _error("TOKEN_COOKIE", f"is {value!r}", "Give the name of a cookie.")
+        return value
+
+    @property
+    def login_url(self) -> str:
+        """Where a browser without credentials is sent, as a URL or the name of one."""
+        return str(_get("LOGIN_URL", settings.LOGIN_URL))
+
+    @property
+    def inline_timeout(self) -> float:
+        """Seconds that work without a task backend may take in a request; 0 for never."""
+        return _number("INLINE_TIMEOUT", 2.0)
+
+    @property
+    def idle_timeout(self) -> float | None:
+        """Seconds without a request after which a pod is stopped; None for never."""
+        return None if _get("IDLE_TIMEOUT", None) is None else _number("IDLE_TIMEOUT", 0)
+
+    @property
+    def retain(self) -> frozenset[str]:
+        """The kinds that are kept when a user is deleted."""
+        value = _get("RETAIN", ["PersistentVolumeClaim"])
+        if isinstance(value, str) or not all(isinstance(kind, str) for kind in value):
+            raise _error("RETAIN", f"is {value!r}", "Give a list of kinds.")
+        return frozenset(value)
+
+    @property
+    def routers(self) -> list[str]:
+        """Base URLs of the routers' internal port, told when cached answers are void."""
+        value = _get("ROUTERS", [])
+        if isinstance(value, str) or not all(
+            isinstance(url, str) and url.startswith("http://") for url in value
+        ):
+            hint = "Give a list of URLs, as in ['http://userpods-router-internal:8081']."
+            raise _error("ROUTERS", f"is {value!r}", hint)
+        return list(value)
+
+    @property
+    def cache(self) -> str | None:
+        """The alias in ``CACHES`` that whoami may use, or None. It must be shared by all."""
+        value = _get("CACHE", None)
+        if value is not None and value not in settings.CACHES:
+            hint = f"CACHES has {', '.join(sorted(settings.CACHES))}."
+            raise _error("CACHE", f"is {value!r}, which is not in CACHES", hint)
+        return cast("str | None", value)
+
+
+conf = Conf()
+
+_clusters: dict[str, Cluster] = {}
+_clusters_lock = threading.Lock()
+
+
+def get_cluster() -> Cluster:
+    """Return the cluster of ``USERPODS_CLUSTER``, the same object as long as the setting stays.
+
+    Raises SettingError where the backend cannot be made; does not connect.
+    """
+    backend, options = conf.cluster_setting
+    key = repr((backend, options))
+    with _clusters_lock:
+        if key not in _clusters:
+            factory = _imported("CLUSTER", backend)
+            try:
+                _clusters[key] = factory(**options)
+            except TypeError as error:
+                raise _error("CLUSTER", f"OPTIONS: {error}", f"See {backend}.") from error
+        return _clusters[key]
+
+
+def _forget_clusters(*, setting: str, **_: object) -> None:
+    if setting == "USERPODS_CLUSTER":
+        with _clusters_lock:
+            for cluster in _clusters.values():
+                cluster.close()
+            _clusters.clear()
+
+
+setting_changed.connect(_forget_clusters, dispatch_uid="django_userpods.conf")
+
+
+def _get(name: str, default: object) -> Any:  # noqa: ANN401 - a setting may hold anything
+    return getattr(settings, f"USERPODS_{name}", default)
+
+
+def _error(name: str, message: str, hint: str) -> SettingError:
+    return SettingError(message, setting=f"USERPODS_{name}", hint=hint)
+
+
+def _integer(name: str, default: int, *, least: int, most: int) -> int:
+    value = _get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise _error(name, f"is {value!r}", f"Give a whole number from {least} to {most}.")
+    return value
+
+
+def _number(name: str, default: float) -> float:
+    value = _get(name, default)
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+        raise _error(name, f"is {value!r}", "Give a number of seconds, 0 or more.")
+    return float(value)
+
+
+def _mapping(name: str, default: dict[str, Any]) -> dict[str, Any]:
+    value = _get(name, default)
+    if not isinstance(value, dict):
+        raise _error(name, f"is {value!r}", "Give a dict.")
+    return value
+
+
+def _callable(name: str, default: object) -> Any:  # noqa: ANN401
+    value = _get(name, default)
+    if value is None or callable(value):
+        return value
+    if isinstance(value, str):
+        return _imported(name, value)
+    raise _error(name, f"is {value!r}", "Give a callable or the dotted path to one.")
+
+
+def _imported(name: str, path: str) -> Any:  # noqa: ANN401
+    try:
+        value = import_string(path)
+    except ImportError as error:
+        raise _error(name, f"{path!r} cannot be imported: {error}", "Correct the path.") from error
+    if not callable(value):
+        raise _error(name, f"{path!r} is a {type(value).__name__}", "Name something callable.")
+    return value
+
+
+def _imported_all(name: str, default: Sequence[str]) -> list[Any]:
+    value = _get(name, default)
+    if isinstance(value, str) or not value:
+        raise _error(name, f"is {value!r}", "Give a list of dotted paths to classes.")
+    return [_imported(name, item) if isinstance(item, str) else item for item in value]

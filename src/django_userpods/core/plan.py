@@ -1,0 +1,103 @@
+"""What is there and what should be, turned into what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from django_userpods.core import naming
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from django_userpods.core.objects import Manifest, Ref
+
+#: A sync that deletes more users' objects than this, and more than half of all, is refused.
+MASS_DELETION = 10
+
+
+class Verb(StrEnum):
+    """What to do with one object; its text is what reports and ``--dry-run`` say."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    REFUSE = "refuse"
+
+
+class Holder(StrEnum):
+    """Whose an object of a wanted name is."""
+
+    OURS = "ours"
+    OTHER_USER = "other user"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a plan needs to know of an object that carries our instance label.
+
+    ``differences`` are the declared fields that are not as declared (empty where the object is
+    not wanted at all).
+    """
+
+    ref: Ref
+    uid: str
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do. ``uid`` is the object's as observed, empty where there is none."""
+
+    verb: Verb
+    ref: Ref
+    uid: str = ""
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.ref}" + (f" ({self.reason})" if self.reason else "")
+
+
+def plan(
+    wanted: Iterable[Ref], observed: Iterable[Observed], *, retain: Collection[str]
+) -> list[Action]:
+    """Return what makes one user's objects as wanted: nothing to do is an empty list.
+
+    ``wanted`` is in the order of creation and empty for a user who should have nothing.
+    ``retain`` names the kinds of which nothing is ever deleted.
+    """
+    seen = {item.ref: item for item in observed}
+    actions = []
+    for ref in wanted:
+        found = seen.pop(ref, None)
+        if found is None:
+            actions.append(Action(Verb.CREATE, ref))
+        elif found.differences:
+            reason = ", ".join(found.differences[:5]) + (
+                " ..." if len(found.differences) > 5 else ""
+            )
+            actions.append(Action(Verb.UPDATE, ref, found.uid, reason))
+    actions.extend(
+        Action(Verb.DELETE, item.ref, item.uid)
+        for item in seen.values()
+        if item.ref.kind.kind not in retain
+    )
+    return actions
+
+
+def holder(existing: Manifest, *, instance: str, user_pk: str) -> Holder:
+    """Tell whose an object is that stands where one of a user's should."""
+    labels = existing.get("metadata", {}).get("labels") or {}
+    mine = naming.labels_for(user_pk, instance=instance)
+    if all(labels.get(key) == value for key, value in mine.items()):
+        return Holder.OURS
+    if labels.get(naming.INSTANCE_LABEL) == instance and naming.USER_ID_LABEL in labels:
+        return Holder.OTHER_USER
+    return Holder.FOREIGN
+
+
+def is_mass_deletion(*, deletions: int, total: int) -> bool:
+    """Tell whether a sync would delete suspiciously many: over half of all, and over ten."""
+    return deletions > MASS_DELETION and deletions * 2 > total

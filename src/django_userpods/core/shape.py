@@ -1,0 +1,316 @@
+"""A manifest with blanks: filled in for one user, or held against an observed object.
+
+``compile_shape`` turns parsed YAML into a tree once; ``Shape.fill`` and ``Shape.differences`` then
+run for every user. Comparing looks at *declared* fields only, so what the API server defaulted,
+what others added and the status never count as a difference. Lists that Kubernetes merges by a
+key (``patchMergeKey`` and ``x-kubernetes-list-map-keys`` in its API) are compared item by item
+under that key; all others as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from django_userpods.core import quantity
+from django_userpods.exceptions import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+#: What stands for one user: ``{"name": "user-alice", ...}``.
+Values = dict[str, Any]
+
+#: The placeholders that a template may use.
+PLACEHOLDERS = frozenset({"name", "namespace", "user_id", "username"})
+
+MISSING: Any = object()
+_NOTHING_YET: Any = object()
+
+# "{name}" is a placeholder; "{{name}}" is how to write a literal "{name}".
+_PLACEHOLDER = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+_MERGE_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "containers": (("name",),),
+    "initContainers": (("name",),),
+    "ephemeralContainers": (("name",),),
+    "env": (("name",),),
+    "volumes": (("name",),),
+    "imagePullSecrets": (("name",),),
+    "volumeMounts": (("mountPath",),),
+    "volumeDevices": (("devicePath",),),
+    "hostAliases": (("ip",),),
+    "topologySpreadConstraints": (("topologyKey", "whenUnsatisfiable"),),
+    # A container's ports; those of a Service are merged by port, a NetworkPolicy's are one whole.
+    "ports": (("containerPort", "protocol"),),
+}
+_SERVICE_PORTS = (("port", "protocol"),)
+_KEY_DEFAULTS = {"protocol": "TCP"}
+_QUANTITY_MAPS = frozenset({"requests", "limits", "capacity", "hard", "overhead"})
+_QUANTITY_FIELDS = frozenset({"sizeLimit", "divisor"})
+# Maps that the API server leaves out of its answer when they are empty.
+_EMPTY_LEFT_OUT = frozenset(
+    {"labels", "annotations", "matchLabels", "nodeSelector", "data", "binaryData"} | _QUANTITY_MAPS
+)
+
+
+class Shape(ABC):
+    """One node of a manifest with blanks."""
+
+    #: No blank below: an observed value that was found equal once is equal for every user.
+    constant = True
+    _known_good: Any = _NOTHING_YET
+
+    @abstractmethod
+    def fill(self, values: Values) -> Any:  # noqa: ANN401 - any JSON value
+        """Return the plain value for one user; parts may be shared, so do not change them."""
+
+    @abstractmethod
+    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
+        """Yield the paths (``.spec.replicas``) at which the observed value is not as declared."""
+
+    def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
+        """Tell whether the observed value is as declared: ``differences`` is empty, but faster."""
+        if not self.constant:
+            return next(self.differences(observed, values), None) is None
+        # Most of a manifest is alike for all users: one comparison in C settles it.
+        if observed == self._known_good:
+            return True
+        if next(self.differences(observed, values), None) is not None:
+            return False
+        self._known_good = observed
+        return True
+
+
+class Scalar(Shape):
+    """A number, a boolean, null, or a string without placeholders."""
+
+    def __init__(self, value: Any, *, is_quantity: bool = False) -> None:  # noqa: ANN401
+        self.value = value
+        self.is_quantity = is_quantity
+
+    def fill(self, values: Values) -> Any:  # noqa: ANN401, ARG002
+        return self.value
+
+    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401, ARG002
+        if observed is MISSING:
+            # null means "unset", and zero values are left out of many answers.
+            if self.value:
+                yield ""
+        elif self.is_quantity:
+            if not quantity.same(self.value, observed):
+                yield ""
+        elif observed != self.value:
+            yield ""
+
+
+class Text(Shape):
+    """A string with placeholders, as literal pieces and names in turn."""
+
+    constant = False
+
+    def __init__(self, *pieces: str) -> None:
+        self.pieces = pieces
+        self._names = pieces[1::2]
+        self._format = "%s".join(piece.replace("%", "%%") for piece in pieces[::2])
+
+    def fill(self, values: Values) -> str:
+        return self._format % tuple(values[name] for name in self._names)
+
+    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
+        if not self.matches(observed, values):
+            yield ""
+
+    def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
+        wanted = self.fill(values)
+        return bool(observed == wanted) or (observed is MISSING and not wanted)
+
+
+class Value(Shape):
+    """A whole value of the user's by name; a value of None leaves the field out."""
+
+    constant = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def fill(self, values: Values) -> Any:  # noqa: ANN401
+        value = values[self.name]
+        return MISSING if value is None else value
+
+    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
+        if not self.matches(observed, values):
+            yield ""
+
+    def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
+        wanted = values[self.name]
+        return wanted is None or bool(observed == wanted)
+
+
+class Map(Shape):
+    """A mapping."""
+
+    def __init__(self, items: Mapping[str, Shape], *, left_out_when_empty: bool = False) -> None:
+        self.items = dict(items)
+        self.left_out_when_empty = left_out_when_empty
+        self._fixed = [(key, item) for key, item in self.items.items() if item.constant]
+        self._varying = [(key, item) for key, item in self.items.items() if not item.constant]
+        self.constant = not self._varying
+
+    def fill(self, values: Values) -> dict[str, Any]:
+        filled = {}
+        for key, item in self.items.items():
+            value = item.fill(values)
+            if value is not MISSING:
+                filled[key] = value
+        return filled
+
+    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
+        if observed is MISSING and not self.items and self.left_out_when_empty:
+            return
+        if not isinstance(observed, dict):
+            yield ""
+            return
+        for key, item in self.items.items():
+            for path in item.differences(observed.get(key, MISSING), values):
+                yield f".{key}{path}"
+
+    def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
+        if self.constant or not isinstance(observed, dict):
+            return super().matches(observed, values)
+        get = observed.get
+        for key, item in self._fixed:
+            seen = get(key, MISSING)
+            if seen != item._known_good and not item.matches(seen, values):  # noqa: SLF001 - own class
+                return False
+        return all(item.matches(get(key, MISSING), values) for key, item in self._varying)
+
+
+class Items(Shape):
+    """A list; ``merge_key`` names the fields that identify an item where Kubernetes merges it."""
+
+    def __init__(self, items: list[Shape], *, merge_key: tuple[str, ...] | None) -> None:
+        self.items = items
+        self.merge_key = merge_key
+        self.constant = all(item.constant for item in items)
+
+    def fill(self, values: Values) -> list[Any]:
+        filled = (item.fill(values) for item in self.items)
+        return [value for value in filled if value is not MISSING]
+
+    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
+        if observed is MISSING or observed is None:
+            if self.items:
+                yield ""
+        elif not isinstance(observed, list):
+            yield ""
+        elif self.merge_key is None:
+            if len(observed) != len(self.items):
+                yield ""
+                return
+            for index, (item, seen) in enumerate(zip(self.items, observed, strict=True)):
+                for path in item.differences(seen, values):
+                    yield f"[{index}]{path}"
+        else:
+            by_key = {self._key(seen): seen for seen in observed if isinstance(seen, dict)}
+            for item in self.items:
+                key = self._key(item.fill(values))
+                for path in item.differences(by_key.get(key, MISSING), values):
+                    yield f"[{'/'.join(map(str, key))}]{path}"
+
+    def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
+        # Nothing added by others and the order kept is by far the most usual case.
+        if not self.constant and isinstance(observed, list) and len(observed) == len(self.items):
+            for item, seen in zip(self.items, observed, strict=True):
+                if not item.matches(seen, values):
+                    break
+            else:
+                return True
+        return super().matches(observed, values)
+
+    def _key(self, item: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(item.get(part, _KEY_DEFAULTS.get(part)) for part in self.merge_key or ())
+
+
+def compile_shape(
+    value: Any,  # noqa: ANN401
+    *,
+    where: str,
+    field: str = "",
+    in_quantities: bool = False,
+) -> Shape:
+    """Turn parsed YAML or JSON into a shape.
+
+    ``where`` is the place for error messages, kind first. Raises TemplateError for an unknown
+    placeholder or a value that JSON cannot say (a date that YAML made of ``2026-01-01``).
+    """
+    if isinstance(value, Shape):
+        return value
+    if isinstance(value, dict):
+        return Map(
+            {
+                _checked_key(key, where=where): compile_shape(
+                    item,
+                    where=f"{where}.{key}",
+                    field=str(key),
+                    in_quantities=field in _QUANTITY_MAPS,
+                )
+                for key, item in value.items()
+            },
+            left_out_when_empty=field in _EMPTY_LEFT_OUT,
+        )
+    if isinstance(value, list | tuple):
+        return Items(
+            [compile_shape(item, where=f"{where}[{index}]") for index, item in enumerate(value)],
+            merge_key=_merge_key(field, value, where=where),
+        )
+    is_quantity = in_quantities or field in _QUANTITY_FIELDS
+    if isinstance(value, str):
+        pieces = _pieces(value, where=where)
+        return Text(*pieces) if len(pieces) > 1 else Scalar(pieces[0], is_quantity=is_quantity)
+    if value is None or isinstance(value, bool | int | float):
+        return Scalar(value, is_quantity=is_quantity)
+    message = (
+        f"a value of type {type(value).__name__} cannot be sent to Kubernetes; put it in quotes"
+    )
+    raise TemplateError(message, where=where)
+
+
+def _checked_key(key: object, *, where: str) -> str:
+    if not isinstance(key, str):
+        message = f"the key {key!r} is not text; put it in quotes"
+        raise TemplateError(message, where=where)
+    return key
+
+
+def _pieces(text: str, *, where: str) -> list[str]:
+    pieces = [""]
+    end = 0
+    for match in _PLACEHOLDER.finditer(text):
+        pieces[-1] += text[end : match.start()]
+        end = match.end()
+        literal, name = match.groups()
+        if literal:
+            pieces[-1] += f"{{{literal}}}"
+        elif name in PLACEHOLDERS:
+            pieces += [name, ""]
+        else:
+            message = (
+                f"unknown placeholder {{{name}}}; known are "
+                f"{', '.join(f'{{{known}}}' for known in sorted(PLACEHOLDERS))}. "
+                f"For the literal text write {{{{{name}}}}}"
+            )
+            raise TemplateError(message, where=where)
+    pieces[-1] += text[end:]
+    return pieces
+
+
+def _merge_key(
+    field: str, items: list[Any] | tuple[Any, ...], *, where: str
+) -> tuple[str, ...] | None:
+    keys = _SERVICE_PORTS if where == "Service.spec.ports" else _MERGE_KEYS.get(field, ())
+    for key in keys:
+        if all(isinstance(item, dict) and key[0] in item for item in items):
+            return key
+    return None

@@ -1,0 +1,357 @@
+"""Pod templates: read, checked and compiled once, then filled in for each user."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from django_userpods.core import naming
+from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest
+from django_userpods.core.shape import Scalar, Shape, Text, Value, compile_shape
+from django_userpods.exceptions import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from django_userpods.core.shape import Values
+
+# What others need comes first, so that a pod never starts without its policy or its volume.
+_ORDER = (
+    "ServiceAccount",
+    "NetworkPolicy",
+    "ResourceQuota",
+    "LimitRange",
+    "Secret",
+    "ConfigMap",
+    "PersistentVolumeClaim",
+    "Role",
+    "RoleBinding",
+)
+_CLUSTER_SCOPED = frozenset(
+    {
+        "APIService",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "IngressClass",
+        "MutatingWebhookConfiguration",
+        "Namespace",
+        "Node",
+        "PersistentVolume",
+        "PriorityClass",
+        "RuntimeClass",
+        "StorageClass",
+        "ValidatingWebhookConfiguration",
+    }
+)
+_WITH_SELECTOR = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"})
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectTemplate:
+    """One object of a template: its kind, and name and whole manifest with blanks."""
+
+    kind: Kind
+    name: Shape
+    manifest: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A compiled pod template, its objects in the order in which they are to be made."""
+
+    objects: tuple[ObjectTemplate, ...]
+    #: Tells one template from another; the same for all users of one.
+    digest: str
+
+    def fill(self, values: Values) -> list[Manifest]:
+        """Return one user's manifests; parts may be shared, so do not change them."""
+        return [template.manifest.fill(values) for template in self.objects]
+
+    def find(self, kind: Kind, name: str, values: Values) -> ObjectTemplate | None:
+        """Return the template of one of the user's objects."""
+        for template in self.objects:
+            if template.kind == kind and template.name.fill(values) == name:
+                return template
+        return None
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of object that the template makes."""
+        return frozenset(template.kind for template in self.objects)
+
+
+class _Replicas(Shape):
+    """``spec.replicas``: none for a user whose pod is stopped."""
+
+    constant = False
+
+    def __init__(self, running: Shape) -> None:
+        self.running = running
+
+    def fill(self, values: Values) -> Any:  # noqa: ANN401 - any JSON value
+        return 0 if values["stopped"] else self.running.fill(values)
+
+    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
+        if observed != self.fill(values):
+            yield ""
+
+
+def values_for(
+    *,
+    name: str,
+    namespace: str,
+    user_pk: str,
+    username: str,
+    stopped: bool = False,
+    restarted_at: str | None = None,
+) -> Values:
+    """Return what fills a template in for one user.
+
+    ``restarted_at`` is the time (ISO 8601) of the last restart that was asked for.
+    """
+    return {
+        "name": name,
+        "namespace": namespace,
+        "user_id": user_pk,
+        "username": username,
+        "user_label": naming.label_value(user_pk),
+        "stopped": stopped,
+        "restarted_at": restarted_at,
+    }
+
+
+def read_yaml(path: Path) -> list[Manifest]:
+    """Return the manifests of a YAML file of one or more documents.
+
+    Raises TemplateError with the line and column where the file cannot be read or parsed.
+    """
+    try:
+        with path.open("rb") as stream:
+            documents = [document for document in yaml.safe_load_all(stream) if document]
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or error}"
+        raise TemplateError(message, where=str(path)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
+        message = f"is not YAML: {getattr(error, 'problem', None) or error}"
+        raise TemplateError(message, where=place) from error
+    return documents
+
+
+def compile_template(manifests: Iterable[Manifest], *, instance: str) -> Template:
+    """Check a template and make it ready for filling in.
+
+    Adds what we promise on every object: name space, labels, annotations. Raises TemplateError
+    with the place and the remedy for anything that does not make sense.
+    """
+    documents = list(_flatten(manifests))
+    if not documents:
+        message = "the template has no manifests; it needs a Deployment and a Service"
+        raise TemplateError(message)
+    for document in documents:
+        _check_object(document)
+    deployments = {d["metadata"]["name"] for d in documents if d["kind"] in _WITH_SELECTOR}
+    for document in documents:
+        if document["kind"] in _WITH_SELECTOR:
+            _settle_selector(document)
+        elif document["kind"] == "Service":
+            _settle_service_selector(document, deployments)
+        elif document["kind"] == "Secret":
+            _encode_secret(document)
+    _check_complete(documents)
+    text = json.dumps([documents, instance], sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    ordered = sorted(documents, key=_rank)
+    return Template(
+        objects=tuple(_compile(document, instance=instance, digest=digest) for document in ordered),
+        digest=digest,
+    )
+
+
+def _check_complete(documents: list[Manifest]) -> None:
+    for kind in (DEPLOYMENT, SERVICE):
+        if not any(Kind.of(d) == kind and d["metadata"]["name"] == "{name}" for d in documents):
+            message = f'the template has no {kind.kind} ({kind.api_version}) named "{{name}}"'
+            raise TemplateError(message)
+    seen = set()
+    for document in documents:
+        key = (document["apiVersion"], document["kind"], document["metadata"]["name"])
+        if key in seen:
+            message = "stands in the template twice"
+            raise TemplateError(message, where=f"{key[1]} {key[2]}")
+        seen.add(key)
+
+
+def _flatten(manifests: Iterable[Any]) -> Iterator[Manifest]:
+    for index, manifest in enumerate(manifests):
+        if not isinstance(manifest, dict):  # YAML and callables give what they give
+            message = f"is {type(manifest).__name__}, not a mapping with apiVersion and kind"
+            raise TemplateError(message, where=f"manifest {index + 1}")
+        if manifest.get("kind") == "List" and isinstance(manifest.get("items"), list):
+            yield from _flatten(manifest["items"])
+        else:
+            yield copy.deepcopy(manifest)
+
+
+def _check_object(document: Manifest) -> None:
+    kind = document.get("kind")
+    for field in ("apiVersion", "kind"):
+        if not isinstance(document.get(field), str):
+            raise TemplateError("is missing", where=f"{kind or 'manifest'}.{field}")
+    where = str(kind)
+    if kind in _CLUSTER_SCOPED:
+        message = "belongs to no namespace, so it cannot be one user's; create it once, by hand"
+        raise TemplateError(message, where=where)
+    metadata = _mapping(document, "metadata", where=where)
+    name = metadata.get("name")
+    if not isinstance(name, str) or not (name == "{name}" or name.startswith("{name}-")):
+        message = f'is {name!r}; it must be "{{name}}" or begin with "{{name}}-", so that no two '
+        message += "users share an object"
+        raise TemplateError(message, where=f"{where}.metadata.name")
+    if metadata.get("namespace") not in (None, "{namespace}"):
+        message = "is set by USERPODS_NAMESPACE; leave it out of the template"
+        raise TemplateError(message, where=f"{where}.metadata.namespace")
+    _check_reserved(metadata, where=f"{where}.metadata")
+
+
+def _check_reserved(metadata: dict[str, Any], *, where: str) -> None:
+    for field, reserved in (
+        ("labels", naming.RESERVED_LABELS),
+        ("annotations", naming.RESERVED_ANNOTATIONS),
+    ):
+        for key in _mapping(metadata, field, where=where):
+            if key in reserved:
+                message = "is reserved for django-userpods; leave it out of the template"
+                raise TemplateError(message, where=f"{where}.{field}.{key}")
+
+
+def _mapping(parent: dict[str, Any], field: str, *, where: str) -> dict[str, Any]:
+    """Return ``parent[field]``, made where it is missing."""
+    value = parent.get(field)
+    if value is None:
+        value = parent[field] = {}
+    if not isinstance(value, dict):
+        raise TemplateError("is not a mapping", where=f"{where}.{field}")
+    return value
+
+
+def _settle_selector(document: Manifest) -> None:
+    """Make the selector ``app=<name>`` and hold the pods' labels against it."""
+    where, name = document["kind"], document["metadata"]["name"]
+    spec = _mapping(document, "spec", where=where)
+    selector = _mapping(spec, "selector", where=f"{where}.spec")
+    match = _mapping(selector, "matchLabels", where=f"{where}.spec.selector")
+    template = _mapping(spec, "template", where=f"{where}.spec")
+    metadata = _mapping(template, "metadata", where=f"{where}.spec.template")
+    labels = _mapping(metadata, "labels", where=f"{where}.spec.template.metadata")
+    _check_reserved(metadata, where=f"{where}.spec.template.metadata")
+    match.setdefault("app", name)
+    labels.setdefault("app", match["app"])
+    if match != {"app": name} or "matchExpressions" in selector:
+        message = f'must be "app: {name}" alone: selectors cannot be changed later'
+        raise TemplateError(message, where=f"{where}.spec.selector")
+    if labels["app"] != match["app"]:
+        message = f'the selector "app: {match["app"]}" does not match the pods\' label '
+        message += f'"app: {labels["app"]}"'
+        raise TemplateError(message, where=f"{where}.spec.template.metadata.labels")
+    pod = _mapping(template, "spec", where=f"{where}.spec.template")
+    containers = pod.get("containers")
+    if not isinstance(containers, list) or not containers:
+        message = "must list at least one container"
+        raise TemplateError(message, where=f"{where}.spec.template.spec.containers")
+
+
+def _settle_service_selector(document: Manifest, workloads: set[str]) -> None:
+    where = document["kind"]
+    spec = _mapping(document, "spec", where=where)
+    selector = _mapping(spec, "selector", where=f"{where}.spec")
+    selector.setdefault("app", "{name}")
+    if selector["app"] not in workloads:
+        message = f'"app: {selector["app"]}" matches no pods of this template; '
+        message += f"it must be one of {', '.join(sorted(workloads)) or '(no Deployment there)'}"
+        raise TemplateError(message, where=f"{where}.spec.selector")
+    if not isinstance(spec.get("ports"), list) or not spec["ports"]:
+        raise TemplateError("must list at least one port", where=f"{where}.spec.ports")
+
+
+def _encode_secret(document: Manifest) -> None:
+    # stringData is write-only: the API server answers with data, so data is what can be compared.
+    # A value with a placeholder has to stay as it is until it is filled in.
+    text = document.get("stringData")
+    if not isinstance(text, dict):
+        return
+    data = _mapping(document, "data", where="Secret")
+    for key, value in text.items():
+        data[key] = _Base64(compile_shape(value, where=f"Secret.stringData.{key}"))
+    del document["stringData"]
+
+
+class _Base64(Shape):
+    """A Secret's text, as the API server stores it."""
+
+    constant = False
+
+    def __init__(self, text: Shape) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        # For the template's digest.
+        pieces = (
+            self.text.pieces if isinstance(self.text, Text) else [getattr(self.text, "value", "")]
+        )
+        return "\0".join(map(str, pieces))
+
+    def fill(self, values: Values) -> str:
+        return base64.b64encode(str(self.text.fill(values)).encode()).decode()
+
+    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
+        if observed != self.fill(values):
+            yield ""
+
+
+def _rank(document: Manifest) -> int:
+    kind: str = document["kind"]
+    if kind in _ORDER:
+        return _ORDER.index(kind)
+    return len(_ORDER) + (kind in _WITH_SELECTOR) + 2 * (kind == "Service")
+
+
+def _compile(document: Manifest, *, instance: str, digest: str) -> ObjectTemplate:
+    where = document["kind"]
+    labels: dict[str, Any] = {
+        naming.MANAGED_BY_LABEL: naming.MANAGED_BY,
+        naming.INSTANCE_LABEL: Scalar(instance),
+        naming.USER_ID_LABEL: Value("user_label"),
+    }
+    metadata = document["metadata"]
+    metadata["namespace"] = Value("namespace")
+    metadata["labels"].update(labels)
+    metadata["annotations"].update(
+        {
+            naming.USERNAME_ANNOTATION: Value("username"),
+            naming.TEMPLATE_HASH_ANNOTATION: digest,
+        }
+    )
+    if document["kind"] in _WITH_SELECTOR:
+        spec = document["spec"]
+        pod_metadata = spec["template"]["metadata"]
+        pod_metadata["labels"].update(labels)
+        pod_metadata["annotations"][naming.RESTARTED_AT_ANNOTATION] = Value("restarted_at")
+        if document["kind"] != "DaemonSet":
+            spec["replicas"] = _Replicas(
+                compile_shape(spec.get("replicas", 1), where=f"{where}.spec.replicas")
+            )
+    return ObjectTemplate(
+        kind=Kind.of(document),
+        name=compile_shape(metadata["name"], where=f"{where}.metadata.name"),
+        manifest=compile_shape(document, where=where),
+    )
