@@ -1,0 +1,10 @@
+"""A real Kubernetes for the tests, on a bare machine: no containers, no registry.
+
+In this package:
+
+- ``build``: makes the binaries, from the Go modules beside it, once per machine;
+- ``controlplane``: etcd, API server, controllers, scheduler, and nodes that only pretend (kwok);
+- ``external``: your own cluster instead, where ``KUBECONFIG`` is set;
+- ``fixtures``: the pytest plugin, ``pytest_plugins = ["tests.testcluster.fixtures"]``;
+- ``__main__``: ``python -m tests.testcluster``, a cluster for a person.
+"""

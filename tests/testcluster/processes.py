@@ -1,0 +1,171 @@
+"""Programs that belong to one run, and the certainty that they end with it.
+
+Every program is started with the run's directory in its environment, and so are the programs
+that it starts. To end a run is to end every process that carries that mark. A janitor, a small
+process of its own, does the same if Python is killed and could not.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+MARK = "USERPODS_TESTCLUSTER_RUN"
+
+
+class StartError(Exception):
+    """A program of the cluster ended or did not become ready; the message has its last words."""
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on.
+
+    Below the range that the kernel picks outgoing ports from, so that a server which is stopped
+    for a while finds its port free when it comes back.
+    """
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+    """Ask *condition* until it is true; ``TimeoutError`` that names *what* after *seconds*."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds:g} s for {what}")
+        time.sleep(0.05)
+
+
+class Run:
+    """The directory of one run and the programs in it."""
+
+    def __init__(self) -> None:
+        # Short, because socket paths may not exceed 107 bytes.
+        self.directory = Path(tempfile.mkdtemp(prefix="userpods-"))
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._logs = self.directory / "logs"
+        self._logs.mkdir()
+        self._janitor = subprocess.Popen(
+            [sys.executable, "-m", "tests.testcluster.janitor", str(self.directory)],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE,
+            # Its own session: Ctrl-C in a terminal reaches Python only, and Python cleans up.
+            start_new_session=True,
+        )
+
+    def start(
+        self, name: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None
+    ) -> None:
+        """Start *command*, known as *name*; its output goes to ``logs/<name>.log``."""
+        with self.log(name).open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [str(part) for part in command],
+                cwd=self.directory,
+                env=os.environ | (env or {}) | {MARK: str(self.directory)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def log(self, name: str) -> Path:
+        """The file with everything that the program *name* said."""
+        return self._logs / f"{name}.log"
+
+    def pid(self, name: str) -> int:
+        """The process id of the program *name*."""
+        return self._processes[name].pid
+
+    def wait_ready(self, name: str, ready: Callable[[], object], seconds: float = 60) -> None:
+        """Wait until *ready* is true; ``StartError`` if *name* ends, or takes longer."""
+
+        def ready_or_ended() -> object:
+            if (code := self._processes[name].poll()) is not None:
+                raise StartError(f"{name} ended with {code}:\n{self._last_words(name)}")
+            return ready()
+
+        try:
+            wait_for(ready_or_ended, f"{name} to be ready", seconds)
+        except TimeoutError as error:
+            raise StartError(f"{error}:\n{self._last_words(name)}") from None
+
+    def stop(self, name: str, *, grace: float = 10) -> None:
+        """End the program *name*: ask, and after *grace* seconds insist."""
+        process = self._processes.pop(name)
+        process.terminate()
+        try:
+            process.wait(grace)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def close(self) -> None:
+        """End everything and remove the directory."""
+        end_marked(self.directory)
+        for process in self._processes.values():
+            process.wait()
+        self._processes.clear()
+        remove(self.directory)
+        janitor_input: IO[bytes] | None = self._janitor.stdin
+        if janitor_input:
+            janitor_input.close()
+        self._janitor.wait()
+
+    def _last_words(self, name: str) -> str:
+        return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-20:])
+
+
+def marked(directory: Path) -> list[int]:
+    """The ids of the living processes that belong to the run in *directory*."""
+    mark = f"{MARK}={directory}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:  # ended meanwhile, or somebody else's
+            continue
+    return found
+
+
+def end_marked(directory: Path) -> None:
+    """Kill every process of the run in *directory*.
+
+    Without asking first: nothing of a test cluster is worth keeping, and asking takes seconds.
+    """
+    # More than once: a program may have started another one while we looked.
+    for _ in range(100):
+        pids = marked(directory)
+        if not pids:
+            return
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        # Our own children stay, without an environment, until they are waited for.
+        time.sleep(0.02)
+
+
+def remove(directory: Path) -> None:
+    """Remove the run's *directory*, whatever the modes of what is in it."""
+    subprocess.run(["rm", "-rf", "--one-file-system", str(directory)], check=True)
