@@ -139,8 +139,6 @@ def _container(container: Manifest) -> None:
     for amounts in (resources.get("limits", {}), resources.get("requests", {})):
         for name, value in amounts.items():
             amounts[name] = canonical_quantity(value)
-    for name, value in resources.get("limits", {}).items():
-        resources.setdefault("requests", {}).setdefault(name, value)
     for port in container.get("ports", []):
         _default(port, protocol="TCP")
     for variable in container.get("env", []):

@@ -1,0 +1,126 @@
+"""From a kind to the path of its resource, and from a reference to a safe URL path."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from django_userpods.core.objects import Kind
+from django_userpods.exceptions import Invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What the API calls a kind in its URLs."""
+
+    prefix: str
+    plural: str
+    namespaced: bool
+
+    @classmethod
+    def of(cls, kind: Kind, plural: str, *, namespaced: bool) -> Resource:
+        """Make the resource of a kind from what discovery says about it."""
+        return cls(group_path(kind), plural, namespaced)
+
+    def collection(self, namespace: str | None) -> str:
+        """Return the path of all objects, or of those of one namespace."""
+        if namespace is None or not self.namespaced:
+            return f"{self.prefix}/{self.plural}"
+        return f"{self.prefix}/namespaces/{_segment(namespace, 'namespace')}/{self.plural}"
+
+    def item(self, namespace: str, name: str) -> str:
+        """Return the path of one object."""
+        return f"{self.collection(namespace)}/{_segment(name, 'name')}"
+
+
+def group_path(kind: Kind) -> str:
+    """Return the path of a kind's API group and version, which is also where discovery asks."""
+    prefix = "/apis" if "/" in kind.api_version else "/api"
+    group = "/".join(_segment(part, "apiVersion") for part in kind.api_version.split("/"))
+    return f"{prefix}/{group}"
+
+
+def _segment(text: str, what: str) -> str:
+    """Quote one segment of a path.
+
+    Empty and dotted segments would change which resource is meant: ``DELETE .../services/`` is
+    about all Services.
+    """
+    if not text or text in {".", ".."} or "/" in text:
+        raise Invalid(f"{text!r} cannot be a {what}")
+    return quote(text, safe="")
+
+
+def label_selector(labels: Mapping[str, str]) -> str:
+    """Return the selector for objects that carry all labels.
+
+    Raises Invalid for a value that is no label value: with a comma in it the selector would mean
+    something else, and such lists decide what is deleted.
+    """
+    for key, value in labels.items():
+        if not _LABEL_VALUE.fullmatch(value):
+            raise Invalid(f"{value!r} cannot be the value of the label {key}")
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
+def _table(
+    api_version: str, kinds: Mapping[str, str], *, namespaced: bool = True
+) -> dict[Kind, Resource]:
+    return {
+        (kind := Kind(api_version, name)): Resource.of(kind, plural, namespaced=namespaced)
+        for name, plural in kinds.items()
+    }
+
+
+_RBAC = "rbac.authorization.k8s.io/v1"
+#: Kinds that every API server has, so that nobody has to ask for them.
+BUILT_IN: dict[Kind, Resource] = {
+    **_table(
+        "v1",
+        {
+            "ConfigMap": "configmaps",
+            "Endpoints": "endpoints",
+            "Event": "events",
+            "LimitRange": "limitranges",
+            "PersistentVolumeClaim": "persistentvolumeclaims",
+            "Pod": "pods",
+            "ResourceQuota": "resourcequotas",
+            "Secret": "secrets",
+            "Service": "services",
+            "ServiceAccount": "serviceaccounts",
+        },
+    ),
+    **_table(
+        "v1",
+        {"Namespace": "namespaces", "Node": "nodes", "PersistentVolume": "persistentvolumes"},
+        namespaced=False,
+    ),
+    **_table(
+        "apps/v1",
+        {
+            "DaemonSet": "daemonsets",
+            "Deployment": "deployments",
+            "ReplicaSet": "replicasets",
+            "StatefulSet": "statefulsets",
+        },
+    ),
+    **_table("batch/v1", {"CronJob": "cronjobs", "Job": "jobs"}),
+    **_table("autoscaling/v2", {"HorizontalPodAutoscaler": "horizontalpodautoscalers"}),
+    **_table("coordination.k8s.io/v1", {"Lease": "leases"}),
+    **_table("discovery.k8s.io/v1", {"EndpointSlice": "endpointslices"}),
+    **_table("networking.k8s.io/v1", {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}),
+    **_table("policy/v1", {"PodDisruptionBudget": "poddisruptionbudgets"}),
+    **_table(_RBAC, {"Role": "roles", "RoleBinding": "rolebindings"}),
+    **_table(
+        _RBAC,
+        {"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings"},
+        namespaced=False,
+    ),
+}

@@ -1,0 +1,330 @@
+"""The real thing: an API server of Kubernetes. The only module that imports ``kubernetes``.
+
+The official client gives configuration, credentials, TLS and proxies; it takes half a second and
+40 MB to import, so that happens at the first call. Everything else is ours: objects are plain
+JSON, and time, retries and errors are what ``transport`` says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from django_userpods import __version__
+from django_userpods.clusters import credentials, errors, options
+from django_userpods.clusters.base import FIELD_MANAGER, Cluster
+from django_userpods.clusters.discovery import BUILT_IN, Resource, group_path, label_selector
+from django_userpods.clusters.ownership import ownership_patch
+from django_userpods.clusters.paging import read_pages
+from django_userpods.clusters.ratelimit import RateLimiter
+from django_userpods.clusters.retry import Deadline
+from django_userpods.clusters.transport import Connection, Request, Transport
+from django_userpods.core.objects import Kind, Manifest, Ref
+from django_userpods.exceptions import (
+    BadAnswer,
+    Conflict,
+    Invalid,
+    NotFound,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+#: ``fieldValidation=Strict``: a misspelt field would otherwise be dropped in silence, and each
+#: sync would find it missing again.
+_WRITE = f"fieldManager={FIELD_MANAGER}&fieldValidation=Strict"
+_OWNERSHIP_ATTEMPTS = 3
+_AGENT = f"django-userpods/{__version__}"
+
+
+class KubernetesCluster(Cluster):
+    """A cluster behind an API server; ``OPTIONS`` of ``USERPODS_CLUSTER`` are the keywords here.
+
+    With neither ``context`` nor ``kubeconfig`` the pod's own service account is used, and outside
+    of a pod the kubeconfig that ``kubectl`` would take.
+
+    ``timeout``: seconds that a call may take in all; ``connect_timeout``: seconds for one attempt
+    to connect; ``qps`` and ``burst``: calls a second in the long run (0: no limit) and at once;
+    ``concurrency``: connections kept open, and threads that a caller may use; ``page_size``:
+    objects in one answer to a list; ``cluster_domain``: the DNS suffix of Services;
+    ``compress``: ask for lists gzipped, which saves much network for a little CPU.
+    """
+
+    def __init__(
+        self,
+        *,
+        context: str | None = None,
+        kubeconfig: str | os.PathLike[str] | None = None,
+        timeout: float = 10.0,
+        connect_timeout: float = 3.0,
+        qps: float = 50.0,
+        burst: int = 100,
+        concurrency: int = 8,
+        page_size: int = 500,
+        cluster_domain: str = "cluster.local",
+        compress: bool = True,
+    ) -> None:
+        options.check_text(context=context, kubeconfig=kubeconfig)
+        options.check_text(cluster_domain=cluster_domain or 0)
+        options.check_number(timeout=timeout, connect_timeout=connect_timeout)
+        options.check_number(qps=qps, zero=True)
+        options.check_count(burst=burst, concurrency=concurrency, page_size=page_size)
+        options.check_flag(compress=compress)
+        self._options: dict[str, Any] = {
+            "context": context,
+            "kubeconfig": os.fspath(kubeconfig) if kubeconfig is not None else None,
+            "timeout": timeout,
+            "connect_timeout": connect_timeout,
+            "qps": qps,
+            "burst": burst,
+            "concurrency": concurrency,
+            "page_size": page_size,
+            "cluster_domain": cluster_domain,
+            "compress": compress,
+        }
+        self.concurrency = concurrency
+        self.cluster_domain = cluster_domain
+        self._timeout = timeout
+        self._page_size = page_size
+        self._compress = compress
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make everything that must not be shared with another process."""
+        self._pid = os.getpid()
+        self._resources = dict(BUILT_IN)
+        self._transport = Transport(
+            self._connect,
+            limiter=RateLimiter(qps=self._options["qps"], burst=self._options["burst"]),
+            connect_timeout=self._options["connect_timeout"],
+            agent=_AGENT,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._options
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc] # the same options through the same checks
+
+    # --- the interface
+
+    def list(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None,
+        labels: Mapping[str, str],
+        timeout: float | None = None,
+    ) -> Iterator[Manifest]:
+        """Yield the matching objects, page by page; the next page comes while you work on one."""
+        where = f"in namespace {namespace}" if namespace is not None else "in all namespaces"
+        what = f"list {kind.kind}s {where}"
+        resource = self._resource(kind, self._deadline(timeout))
+        query = f"?limit={self._page_size}&labelSelector={quote(label_selector(labels))}"
+        path = resource.collection(namespace) + query
+
+        def fetch(token: str) -> bytes:
+            url = f"{path}&continue={quote(token)}" if token else path
+            request = Request("GET", url, what, compress=self._compress)
+            return self._transport.call(request, self._deadline(timeout))
+
+        yield from read_pages(fetch, kind=kind, what=what, server=lambda: self._transport.server)
+
+    def get(self, ref: Ref, *, timeout: float | None = None) -> Manifest | None:
+        """Return the object, or None."""
+        live = self._get(ref, self._deadline(timeout))
+        return _without_managed_fields(live) if live is not None else None
+
+    def create(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
+        """Create the object by POST.
+
+        If an answer is lost, the call is sent again, and then AlreadyExists may be about the
+        object that the lost call made: read it to know.
+        """
+        ref = Ref.of(manifest)
+        deadline = self._deadline(timeout)
+        path = self._resource(ref.kind, deadline).collection(ref.namespace)
+        return self._write("POST", f"{path}?{_WRITE}", f"create {ref}", ref, manifest, deadline)
+
+    def apply(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
+        """Apply the object by server-side apply, whoever else has set its fields."""
+        ref = Ref.of(manifest)
+        deadline = self._deadline(timeout)
+        self._take_ownership(ref, deadline)
+        path = self._resource(ref.kind, deadline).item(ref.namespace, ref.name)
+        query = f"?{_WRITE}&force=true"
+        return self._write("PATCH", path + query, f"apply {ref}", ref, manifest, deadline)
+
+    def delete(self, ref: Ref, *, uid: str, timeout: float | None = None) -> None:
+        """Delete the object if it has this UID; its dependents go in the background."""
+        if not uid:
+            raise Invalid(f"delete {ref}: a UID is needed")
+        deadline = self._deadline(timeout)
+        path = self._resource(ref.kind, deadline).item(ref.namespace, ref.name)
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": uid},
+            "propagationPolicy": "Background",
+        }
+        what = f"delete {ref}"
+        try:
+            answer = self._transport.call(
+                Request("DELETE", path, what, json.dumps(body).encode()), deadline
+            )
+        except NotFound as error:
+            if _kind_is_unknown(error):
+                raise
+            return
+        errors.decode(answer, what=what, server=self._transport.server)
+
+    def close(self) -> None:
+        """Close the connections; the next call connects anew."""
+        self._transport.close()
+
+    # --- inside
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        if self._pid != os.getpid():
+            self._begin()
+        # The first import is this machine's work, not the cluster's, so it does not count.
+        _official_client()
+        return Deadline(self._timeout if timeout is None else timeout)
+
+    def _get(self, ref: Ref, deadline: Deadline) -> Manifest | None:
+        what = f"get {ref}"
+        path = self._resource(ref.kind, deadline).item(ref.namespace, ref.name)
+        try:
+            body = self._transport.call(Request("GET", path, what), deadline)
+        except NotFound as error:
+            if _kind_is_unknown(error):
+                raise
+            return None
+        return self._object(body, ref, what)
+
+    def _take_ownership(self, ref: Ref, deadline: Deadline) -> None:
+        """Make fields that we created by POST ours to remove, see ``ownership``."""
+        what = f"apply {ref}"
+        path = self._resource(ref.kind, deadline).item(ref.namespace, ref.name)
+        for attempt in range(1, _OWNERSHIP_ATTEMPTS + 1):
+            live = self._get(ref, deadline)
+            patch = ownership_patch(live) if live is not None else None
+            if patch is None:
+                return
+            request = Request(
+                "PATCH", path, what, json.dumps(patch).encode(), "application/json-patch+json"
+            )
+            try:
+                self._transport.call(request, deadline)
+            except Conflict:
+                if attempt == _OWNERSHIP_ATTEMPTS:
+                    raise
+            except NotFound:
+                return
+            else:
+                return
+
+    def _write(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        ref: Ref,
+        manifest: Manifest,
+        deadline: Deadline,
+    ) -> Manifest:
+        try:
+            body = json.dumps(manifest, allow_nan=False, separators=(",", ":")).encode()
+        except (TypeError, ValueError) as error:
+            raise Invalid(f"{what}: the manifest is no JSON: {error}") from error
+        kind = "application/json" if method == "POST" else "application/apply-patch+yaml"
+        request = Request(method, path, what, body, kind, conflict_passes=True)
+        answer = self._transport.call(request, deadline)
+        return _without_managed_fields(self._object(answer, ref, what))
+
+    def _object(self, body: bytes, ref: Ref, what: str) -> Manifest:
+        """Parse an answer that has to be the object ``ref``."""
+        found = errors.decode(body, what=what, server=self._transport.server)
+        metadata = found.get("metadata")
+        if (
+            found.get("kind") != ref.kind.kind
+            or not isinstance(metadata, dict)
+            or metadata.get("name") != ref.name
+            or not metadata.get("uid")
+        ):
+            raise BadAnswer(
+                f"{what}: {self._transport.server} answered with something other than {ref}"
+            )
+        return found
+
+    def _resource(self, kind: Kind, deadline: Deadline) -> Resource:
+        resource = self._resources.get(kind)
+        if resource is None:
+            resource = self._discover(kind, deadline)
+            self._resources[kind] = resource
+        return resource
+
+    def _discover(self, kind: Kind, deadline: Deadline) -> Resource:
+        what = f"look up the kind {kind}"
+        body = self._transport.call(Request("GET", group_path(kind), what), deadline)
+        known = errors.decode(body, what=what, server=self._transport.server)
+        for item in known.get("resources") or []:
+            if item.get("kind") == kind.kind and "/" not in item["name"]:
+                return Resource.of(kind, item["name"], namespaced=bool(item["namespaced"]))
+        raise NotFound(f"{what}: {self._transport.server} does not know it", status=404)
+
+    def _connect(self) -> Connection:
+        """Find the configuration, load credentials, and open nothing yet."""
+        import urllib3
+        from urllib3.exceptions import HTTPError
+
+        client, config = _official_client()
+        configuration = credentials.load(
+            client,
+            config,
+            kubeconfig=self._options["kubeconfig"],
+            context=self._options["context"],
+        )
+        configuration.connection_pool_maxsize = self.concurrency
+        configuration.retries = False
+        host = configuration.host
+        manager = client.ApiClient(configuration).rest_client.pool_manager
+        parts = urlsplit(host)
+        if getattr(manager, "proxy", None) is not None:
+            send, base = manager.urlopen, host.rstrip("/")
+        else:
+            send, base = manager.connection_from_url(host).urlopen, parts.path.rstrip("/")
+        return Connection(
+            send=send,
+            base=base,
+            server=errors.public_url(host),
+            authorization=lambda: credentials.authorization(config, configuration),
+            # OSError: a CA file that has gone; ValueError: a URL that urllib3 cannot read.
+            failures=(HTTPError, OSError, ValueError),
+            options={
+                "retries": urllib3.Retry(total=False, redirect=False),
+                "redirect": False,
+                "preload_content": False,
+                "decode_content": False,
+            },
+            timeout=urllib3.Timeout,
+            close=manager.clear,
+        )
+
+
+def _official_client() -> tuple[Any, Any]:
+    """Import the official client: its ``client`` and its ``config``."""
+    from kubernetes import client, config
+
+    return client, config
+
+
+def _kind_is_unknown(error: NotFound) -> bool:
+    return "does not know" in str(error)
+
+
+def _without_managed_fields(manifest: Manifest) -> Manifest:
+    manifest["metadata"].pop("managedFields", None)
+    return manifest

@@ -1,0 +1,123 @@
+"""Reading a list page by page, the next page on its way while the caller works on this one."""
+
+from __future__ import annotations
+
+import gc
+import json
+import re
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from django_userpods.clusters import errors
+from django_userpods.exceptions import BadAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from django_userpods.core.objects import Kind, Manifest
+
+_T = TypeVar("_T")
+#: A list's own metadata stands before its items, so the token of the next page is at hand before
+#: the page is parsed; no quote can stand inside it unescaped, and tokens are base64.
+_HEAD = re.compile(
+    rb'\{"kind":"\w+List","apiVersion":"[^"\\]+","metadata":\{(?P<metadata>[^{}\\]*)\},"items":\['
+)
+
+
+def read_pages(
+    fetch: Callable[[str], bytes], *, kind: Kind, what: str, server: Callable[[], str]
+) -> Iterator[Manifest]:
+    """Yield the items of all pages. ``fetch`` gets the token of a page, "" for the first."""
+    body = fetch("")
+    while True:
+        token = _peek(body)
+        ahead = _Ahead(fetch, token) if token else None
+        page = _parse(body, what=what, server=server())
+        del body
+        token = (page.get("metadata") or {}).get("continue") or ""
+        items = page["items"] or []
+        del page
+        # Popped, so that a page does not stay in memory as a whole until its last item is done.
+        items.reverse()
+        api_version, name = kind.api_version, kind.kind
+        while items:
+            item = items.pop()
+            item["apiVersion"] = api_version
+            item["kind"] = name
+            item["metadata"].pop("managedFields", None)
+            yield item
+        if not token:
+            return
+        body = ahead.result() if ahead is not None else fetch(token)
+
+
+def _peek(body: bytes) -> str:
+    """Return the token of the next page if it can be seen without parsing, else ""."""
+    head = _HEAD.match(body[:4096])
+    if head is None:
+        return ""
+    metadata = json.loads(b"{" + head["metadata"] + b"}")
+    return str(metadata.get("continue") or "")
+
+
+def _parse(body: bytes, *, what: str, server: str) -> dict[str, Any]:
+    with _collector_paused():
+        page = errors.decode(body, what=what, server=server)
+    if not str(page.get("kind", "")).endswith("List") or not isinstance(
+        page.get("items", ()), list | None
+    ):
+        raise BadAnswer(f"{what}: {server} answered with what is not a list")
+    return page
+
+
+class _Ahead(Generic[_T]):
+    """One page being fetched by a thread."""
+
+    def __init__(self, fetch: Callable[[str], _T], token: str) -> None:
+        self._results: list[_T] = []
+        self._errors: list[BaseException] = []
+        self._thread = threading.Thread(
+            target=self._run, args=(fetch, token), name="userpods-next-page", daemon=True
+        )
+        self._thread.start()
+
+    def _run(self, fetch: Callable[[str], _T], token: str) -> None:
+        try:
+            self._results.append(fetch(token))
+        except BaseException as error:  # noqa: BLE001 - raised again by the one who waits
+            self._errors.append(error)
+
+    def result(self) -> _T:
+        """Wait for the page, which has a timeout of its own, and return it."""
+        self._thread.join()
+        if self._errors:
+            raise self._errors[0]
+        return self._results.pop()
+
+
+_collector = threading.Lock()
+_pauses = 0
+_was_enabled = False
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the garbage collector from walking through a half-read page again and again.
+
+    A page of JSON has no cycles. Threads may be in here side by side; the last one out turns the
+    collector on again, if it was on.
+    """
+    global _pauses, _was_enabled
+    with _collector:
+        if _pauses == 0:
+            _was_enabled = gc.isenabled()
+            gc.disable()
+        _pauses += 1
+    try:
+        yield
+    finally:
+        with _collector:
+            _pauses -= 1
+            if _pauses == 0 and _was_enabled:
+                gc.enable()
