@@ -301,7 +301,7 @@ class Store:
         for port in (*range(first + offset, last + 1), *range(first, first + offset)):
             if port not in used and is_free(port):
                 db.execute("INSERT INTO ports VALUES (?, ?, ?, NULL)", (port, namespace, selector))
-                return port
+                return int(port)
         for (port,) in db.execute(
             "SELECT port FROM ports WHERE released IS NOT NULL AND port BETWEEN ? AND ?"
             " ORDER BY released",
