@@ -86,7 +86,8 @@ class ControlPlane(Cluster):
         self.start_apiserver()
 
     def stop_apiserver(self) -> None:
-        self.run.stop("kube-apiserver")
+        # Watches would keep it from ending for a minute; ordinary requests take no second.
+        self.run.stop("kube-apiserver", grace=2)
 
     def start_apiserver(self) -> None:
         self.run.start("kube-apiserver", self._apiserver_command())
@@ -198,7 +199,7 @@ class ControlPlane(Cluster):
     def _advertised(self) -> str:
         # The address that the Service `kubernetes` leads to may not be a loopback one. Without
         # a node nobody goes there, so it is one that is reserved for examples.
-        return "192.0.2.1" if self._address.startswith("127.") else self._address
+        return "203.0.113.1" if self._address.startswith("127.") else self._address
 
     def _apiserver_flags(self) -> list[str]:
         """More flags for the API server, for a cluster that is more than a control plane."""
@@ -230,7 +231,7 @@ class ControlPlane(Cluster):
                     f"--kubeconfig={self.kubeconfig}",
                     "--manage-all-nodes=false",
                     "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
-                    "--node-ip=192.0.2.2",
+                    "--node-ip=203.0.113.2",
                     # Pretended addresses: the range is reserved for benchmarks.
                     "--cidr=198.18.0.0/15",
                 ],
