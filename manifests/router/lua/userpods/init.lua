@@ -1,0 +1,228 @@
+-- What nginx.conf calls, one function for each place. The work is done in the modules beside.
+
+local settings = require("userpods.settings").load(
+    ngx.config.prefix() .. "settings/settings.lua")
+
+local answers = require "userpods.answers"
+local balancer = require "ngx.balancer"
+local cjson = require "cjson.safe"
+local cookies = require "userpods.cookies"
+local generations = require "userpods.generations"
+local headers = require "userpods.headers"
+local live = require "userpods.live"
+local pages = require "userpods.pages"
+local pods = require "userpods.pods"
+local target = require "userpods.target"
+local whoami = require "userpods.whoami"
+
+cookies.configure(settings.cookies)
+target.configure(settings)
+generations.configure(settings)
+answers.configure(settings)
+live.configure(settings)
+
+local read_headers = headers.read
+local find_answer = answers.find
+local begin, finish, current = live.begin, live.finish, live.current
+local take, release = pods.take, pods.release
+local set_current_peer, set_timeouts = balancer.set_current_peer, balancer.set_timeouts
+local var, header = ngx.var, ngx.header
+
+-- Set once in a worker when the pod is about to stop; clients are asked to connect anew.
+local draining = false
+
+local _M = {}
+
+local function refuse_anonymous()
+    if pages.is_navigation() then
+        header["Cache-Control"] = "no-store"
+        return ngx.redirect(pages.login_address(settings, var.request_uri), 302)
+    end
+    header["WWW-Authenticate"] = "Bearer"
+    return pages.say(401, "No token", "Sign in first.")
+end
+
+-- Asks whoami. Returns an entry, or ends the request.
+local function ask(cookie, authorization)
+    -- Without credentials there is nothing to ask.
+    if not cookie and not authorization then
+        return refuse_anonymous()
+    end
+    local word, detail = whoami.ask(cookie, authorization)
+    if word == "yes" then
+        answers.keep(detail)
+        return detail
+    elseif word == "anonymous" then
+        return refuse_anonymous()
+    elseif word == "forbidden" then
+        return pages.say(403, "Invalid token", "This account or token has no access here.")
+    elseif word == "later" then
+        return ngx.exec("@waiting")
+    end
+    ngx.log(ngx.ERR, "whoami gave no usable answer: ", detail)
+    return pages.say(503, "Unavailable", "Please try again in a moment.", settings.retry_after)
+end
+
+-- To a user's pod, or nowhere.
+function _M.to_pod()
+    local cookie, authorization, upgrade = read_headers()
+    local entry = (cookie or authorization) and find_answer(cookie, authorization)
+        or ask(cookie, authorization)
+    if not entry.ip or not take(entry) then
+        return ngx.exec("@waiting")
+    end
+    begin(entry, upgrade and var.userpods_upgrade ~= "")
+    var.userpods_user = entry.user
+    if entry.cookie ~= "" then
+        var.userpods_cookie = entry.cookie
+    end
+    if entry.authorization ~= "" then
+        var.userpods_authorization = entry.authorization
+    end
+end
+
+function _M.choose_peer()
+    local entry, is_websocket = current()
+    if not entry then
+        return ngx.exit(500)
+    end
+    if is_websocket then
+        set_timeouts(nil, settings.websocket_seconds, settings.websocket_seconds)
+    end
+    local ok, problem = set_current_peer(entry.ip, entry.port)
+    if not ok then
+        ngx.log(ngx.ERR, "cannot go to ", entry.peer, ": ", problem)
+        return ngx.exit(500)
+    end
+end
+
+function _M.from_pod()
+    local set_cookie = header["Set-Cookie"]
+    if set_cookie then
+        local kept, dropped = cookies.allowed(set_cookie)
+        if dropped then
+            header["Set-Cookie"] = kept
+        end
+    end
+    if draining then
+        header["Connection"] = "close"
+    end
+end
+
+-- Every request ends here, however it ended.
+function _M.done()
+    local entry = finish()
+    if entry then
+        release(entry)
+    end
+end
+
+function _M.to_site()
+    read_headers()
+end
+
+-- Django set the session cookie: somebody signed in or out. Whoever the request's credentials
+-- were may be somebody else now, or nobody.
+function _M.from_site()
+    if cookies.sets(header["Set-Cookie"], settings.session_cookie) then
+        local cookie, authorization = read_headers()
+        local entry = (cookie or authorization) and find_answer(cookie, authorization)
+        if entry then
+            generations.bump(entry.user_id)
+        end
+    end
+    if draining then
+        header["Connection"] = "close"
+    end
+end
+
+-- The upstream failed. A connection that never came about means that the pod is not up.
+function _M.no_answer()
+    local entry = current()
+    local times = var.upstream_connect_time or ""
+    if tonumber(times:match("[^%s,:]+$")) == nil then
+        if entry then
+            -- Its address may have changed: ask anew next time.
+            answers.drop(entry.sent_cookie, entry.sent_authorization)
+        end
+        return ngx.exec("@waiting")
+    end
+    if ngx.status == 504 then
+        return pages.say(504, "Gateway timeout", "The application took too long to answer.")
+    end
+    return pages.say(502, "Bad gateway", "The application ended the connection.")
+end
+
+function _M.to_waiting()
+    ngx.req.set_uri_args ""
+    ngx.req.set_uri(settings.waiting_path)
+end
+
+function _M.waiting_plain()
+    return pages.say(503, "Starting", "Your application is not up yet.", settings.retry_after)
+end
+
+function _M.to_whoami()
+    ngx.req.set_uri_args ""
+    ngx.req.set_uri(settings.whoami_path)
+end
+
+local function reply(status, words)
+    ngx.status = status
+    header["Content-Type"] = "application/json"
+    ngx.say(cjson.encode(words))
+end
+
+function _M.healthz()
+    return reply(200, { status = "ok" })
+end
+
+function _M.readyz()
+    if generations.is_draining() then
+        return reply(503, { status = "draining" })
+    end
+    return reply(200, { status = "ok" })
+end
+
+-- POST {"user_id": "7"}: forget what is known of this user, and ask again about what runs.
+function _M.purge()
+    if ngx.req.get_method() ~= "POST" then
+        header["Allow"] = "POST"
+        return reply(405, { error = "method not allowed" })
+    end
+    ngx.req.read_body()
+    local words = cjson.decode(ngx.req.get_body_data() or "")
+    local user_id = type(words) == "table" and words.user_id
+    if type(user_id) == "number" and user_id == math.floor(user_id) then
+        user_id = string.format("%d", user_id)
+    end
+    if not target.is_user_id(user_id) then
+        return reply(400, { error = 'the body must be {"user_id": "..."}' })
+    end
+    local ok, problem = generations.bump(user_id)
+    if not ok then
+        ngx.log(ngx.ERR, "cannot forget a user: ", problem)
+        return reply(500, { error = "cannot forget" })
+    end
+    return reply(200, { status = "ok" })
+end
+
+-- GET /drain?seconds=N: not ready from now on; answers when the seconds are over.
+function _M.drain()
+    generations.set_draining()
+    local seconds = tonumber(ngx.req.get_uri_args(2).seconds) or 0
+    ngx.sleep(math.max(0, math.min(seconds, 300)))
+    return reply(200, { status = "draining" })
+end
+
+function _M.start_worker()
+    local ok, problem = ngx.timer.every(1, function(is_exiting)
+        draining = generations.is_draining()
+        live.tick(is_exiting)
+    end)
+    if not ok then
+        ngx.log(ngx.EMERG, "cannot watch running requests: ", problem)
+    end
+end
+
+return _M

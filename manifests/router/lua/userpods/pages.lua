@@ -1,0 +1,70 @@
+-- What the router itself says: HTML for a person at a browser, JSON for everyone else.
+
+local cjson = require "cjson.safe"
+
+local _M = {}
+
+-- A person is looking: a navigation that can show a page.
+function _M.is_navigation()
+    local method = ngx.req.get_method()
+    if method ~= "GET" and method ~= "HEAD" then
+        return false
+    end
+    local var = ngx.var
+    if var.http_upgrade then
+        return false
+    end
+    local mode = var.http_sec_fetch_mode
+    if mode and mode ~= "navigate" then
+        return false
+    end
+    local accept = var.http_accept
+    return accept ~= nil and accept:find("text/html", 1, true) ~= nil
+end
+
+local template = [[<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">%s
+<title>%s</title>
+<style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:20vh auto;padding:0 1rem}
+@media(prefers-color-scheme:dark){body{background:#111;color:#eee}}</style></head>
+<body><h1>%s</h1><p>%s</p></body></html>
+]]
+
+-- Answers and ends the request. `retry` is in seconds, for Retry-After and, in a page, the
+-- time after which it loads itself again.
+function _M.say(status, title, text, retry)
+    ngx.status = status
+    ngx.header["Cache-Control"] = "no-store"
+    if retry then
+        ngx.header["Retry-After"] = tostring(retry)
+    end
+    if _M.is_navigation() then
+        ngx.header["Content-Type"] = "text/html; charset=utf-8"
+        local refresh = retry
+            and '\n<meta http-equiv="refresh" content="' .. tostring(retry) .. '">' or ""
+        ngx.print(template:format(refresh, title, title, text))
+    else
+        ngx.header["Content-Type"] = "application/json"
+        ngx.print(cjson.encode { error = title:lower(), message = text }, "\n")
+    end
+    -- The whole request ends here, with the status above.
+    return ngx.exit(ngx.HTTP_OK)
+end
+
+-- Where a browser signs in and then comes back: always a path of this site, however many
+-- slashes (or backslashes, which browsers read as slashes) the request's own began with.
+function _M.login_address(settings, request_uri)
+    -- An absolute-form request line: keep the path alone.
+    local path = request_uri:gsub("^%a[%w+.-]*://[^/?#]*", "")
+    path = "/" .. path:gsub("^[/\\]+", ""):gsub("%c", "")
+    -- Dots and blanks between slashes must not leave a second slash in front either.
+    if path:find("^/[%s.]*[/\\]") then
+        path = "/"
+    end
+    local separator = settings.login_url:find("?", 1, true) and "&" or "?"
+    return settings.login_url .. separator .. settings.next_parameter .. "="
+        .. ngx.escape_uri(settings.origin .. path)
+end
+
+return _M

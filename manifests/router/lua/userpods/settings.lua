@@ -1,0 +1,94 @@
+-- What may differ from place to place, read once from settings/settings.lua beside nginx.conf.
+-- A wrong setting stops nginx (and `nginx -t`) with a sentence that names it.
+
+local _M = {}
+
+-- Every setting with its default; the type of the default is the type it must have.
+local defaults = {
+    -- What every Service's name begins with (USERPODS_NAME_PREFIX).
+    name_prefix = "user-",
+    -- Where browsers without credentials are sent, and the parameter that brings them back.
+    login_url = "/accounts/login/",
+    next_parameter = "next",
+    -- Put before the return address where the login is on another host: "https://host".
+    origin = "",
+    -- The Django site's cookies: session, CSRF, messages, and USERPODS_TOKEN_COOKIE.
+    cookies = { "sessionid", "csrftoken", "messages", "session" },
+    -- The one whose setting by Django means a login or logout.
+    session_cookie = "sessionid",
+    -- Where Django mounted django_userpods.urls.
+    whoami_path = "/whoami",
+    waiting_path = "/userpods/waiting/",
+    -- Seconds an answer of whoami is believed; 0 asks for every request.
+    cache_seconds = 5,
+    -- Seconds after which a request that is still running is asked about again.
+    recheck_seconds = 10,
+    -- Seconds without any answer of whoami after which a running request is cut.
+    grace_seconds = 60,
+    -- Seconds a WebSocket may be silent.
+    websocket_seconds = 3600,
+    -- Whether pods may be at loopback addresses: the local cluster alone.
+    allow_loopback = false,
+    -- Where this router's own internal port is, for itself.
+    internal = "127.0.0.1:8081",
+    -- What Retry-After says.
+    retry_after = 2,
+}
+
+-- Returns the settings with defaults filled in, or nil and what is wrong.
+function _M.complete(given)
+    if type(given) ~= "table" then
+        return nil, "settings.lua must return a table"
+    end
+    local complete = {}
+    for name, default in pairs(defaults) do
+        complete[name] = default
+    end
+    for name, value in pairs(given) do
+        local default = defaults[name]
+        if default == nil then
+            return nil, "unknown setting: " .. tostring(name)
+        end
+        if type(value) ~= type(default) then
+            return nil, name .. " must be a " .. type(default)
+        end
+        if type(value) == "number" and not (value >= 0 and value < math.huge) then
+            return nil, name .. " must not be negative"
+        end
+        complete[name] = value
+    end
+    for _, name in ipairs { "recheck_seconds", "websocket_seconds" } do
+        if complete[name] < 1 then
+            return nil, name .. " must be at least 1"
+        end
+    end
+    if not complete.name_prefix:find("^[a-z][a-z0-9-]*$") then
+        return nil, "name_prefix must begin a DNS label"
+    end
+    for _, cookie in ipairs(complete.cookies) do
+        if type(cookie) ~= "string" or not cookie:find("^[%w!#$%%&'*+%-.^_`|~]+$") then
+            return nil, "cookies must be cookie names"
+        end
+    end
+    for _, name in ipairs { "login_url", "whoami_path", "waiting_path" } do
+        if complete[name]:find("[%c%s]") or complete[name] == "" then
+            return nil, name .. " must be a URL or path"
+        end
+    end
+    local host, port = complete.internal:match("^(.+):(%d+)$")
+    if not host then
+        return nil, "internal must be host:port"
+    end
+    complete.internal_host, complete.internal_port = host, tonumber(port)
+    return complete
+end
+
+function _M.load(path)
+    local complete, problem = _M.complete(dofile(path))
+    if not complete then
+        error(path .. ": " .. problem, 0)
+    end
+    return complete
+end
+
+return _M

@@ -1,0 +1,7 @@
+-- What the router's Lua reads. Everything has a default: see lua/userpods/settings.lua.
+return {
+    name_prefix = "user-",
+    login_url = "/accounts/login/",
+    cookies = { "sessionid", "csrftoken", "messages", "session" },
+    internal = "127.0.0.1:8081",
+}
