@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml
 check: venv  ## Lint, types, contracts and unit tests: under a minute, no cluster
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q -m "not cluster and not router and not browser and not node"
 

@@ -76,6 +76,10 @@ class ClusterTimeout(ClusterUnavailable):
     """The API server took longer than the call was allowed to."""
 
 
+class OutOfTime(ClusterUnavailable):  # noqa: N818 - says what happened
+    """The time that the caller gave the whole work is used up; nothing is wrong as such."""
+
+
 class TooManyRequests(ClusterUnavailable):
     """429. ``retry_after`` is what the server asked for, in seconds, or None."""
 

@@ -1,0 +1,22 @@
+"""The app: connects receivers and checks. Imports no Kubernetes client."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class UserPodsConfig(AppConfig):
+    """django-userpods as an entry of ``INSTALLED_APPS``."""
+
+    name = "django_userpods"
+    label = "userpods"
+    verbose_name = _("User pods")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Connect what asks for reconciles, and the system checks."""
+        from django_userpods import checks, receivers
+
+        checks.register()
+        receivers.connect()

@@ -1,0 +1,136 @@
+"""From the settings and one user to the objects that the user should have."""
+
+from __future__ import annotations
+
+import copy
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django_userpods.conf import conf
+from django_userpods.core import builtin, template
+from django_userpods.core.template import Template, values_for
+from django_userpods.exceptions import SettingError, TemplateError
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+    from django_userpods.core.objects import Manifest
+    from django_userpods.core.shape import Values
+
+
+class Desired:
+    """The pod template of one run: read once, the same for all its users.
+
+    Raises SettingError or TemplateError at construction where the settings make no sense.
+    """
+
+    def __init__(self) -> None:
+        self.instance = conf.instance
+        self._customize = conf.customize
+        source = conf.template
+        self._source = source if callable(source) else None
+        self._manifests = [] if callable(source) else base_manifests()
+        #: Whether each user may have another template: it then takes the user to know it.
+        self.per_user = self._source is not None or self._customize is not None
+        self._shared = None if self.per_user else _compiled(self._manifests, self.instance)
+
+    def template_for(self, user: AbstractBaseUser | None, values: Values) -> Template:
+        """Return a user's template.
+
+        Raises TemplateError where a callable of the project's gives something that makes no
+        sense, or raises itself.
+        """
+        if self._shared is not None:
+            return self._shared
+        if user is None:
+            message = "the template depends on the user, who is gone"
+            raise TemplateError(message)
+        manifests = self._manifests
+        if self._source is not None:
+            manifests = _called("USERPODS_TEMPLATE", self._source, user)
+        shared = _compiled(manifests, self.instance)
+        if self._customize is None:
+            return shared
+        # What customises sees the user's own values, not placeholders.
+        running = {**values, "stopped": False, "restarted_at": None}
+        filled = copy.deepcopy(shared.fill(running))
+        manifests = _called("USERPODS_CUSTOMIZE", self._customize, filled, user)
+        return template.personal(
+            manifests, name=values["name"], instance=self.instance, values=values
+        )
+
+
+def base_manifests() -> list[Manifest]:
+    """Return the manifests of the settings, placeholders not filled in.
+
+    Raises SettingError or TemplateError. Not for a ``USERPODS_TEMPLATE`` that is a callable.
+    """
+    source = conf.template
+    if source is None:
+        return builtin.manifests(
+            image=conf.image, port=conf.port, env=conf.env, resources=conf.resources
+        )
+    if isinstance(source, Path):
+        try:
+            changed = source.stat().st_mtime_ns
+        except OSError as error:
+            message = f"cannot read {source}: {error.strerror}"
+            hint = "Give the path of a readable YAML file, best an absolute one."
+            raise SettingError(message, setting="USERPODS_TEMPLATE", hint=hint) from error
+        return _read(source, changed)
+    if isinstance(source, list):
+        return source
+    return []
+
+
+def values_of(
+    *,
+    name: str,
+    namespace: str,
+    user_pk: str,
+    username: str,
+    stopped: bool,
+    restarted_at: Any,  # noqa: ANN401 - a datetime or None
+) -> Values:
+    """Return what fills a template in for one row."""
+    return values_for(
+        name=name,
+        namespace=namespace,
+        user_pk=user_pk,
+        username=username,
+        stopped=stopped,
+        restarted_at=restarted_at.isoformat() if restarted_at else None,
+    )
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, changed: int) -> list[Manifest]:  # noqa: ARG001 - part of the cache's key
+    return template.read_yaml(path)
+
+
+def _compiled(manifests: list[Manifest], instance: str) -> Template:
+    try:
+        key = json.dumps(manifests)
+    except (TypeError, ValueError):
+        # Compiling says better what is wrong with it.
+        return template.compile_template(manifests, instance=instance)
+    return _compiled_text(key, instance)
+
+
+@lru_cache(maxsize=64)
+def _compiled_text(manifests: str, instance: str) -> Template:
+    return template.compile_template(json.loads(manifests), instance=instance)
+
+
+def _called(setting: str, function: Any, *args: object) -> list[Manifest]:  # noqa: ANN401
+    try:
+        manifests = function(*args)
+    except Exception as error:
+        message = f"{setting} raised {type(error).__name__}: {error}"
+        raise TemplateError(message) from error
+    if not isinstance(manifests, list | tuple):
+        message = f"{setting} returned a {type(manifests).__name__}, not a list of manifests"
+        raise TemplateError(message)
+    return list(manifests)

@@ -1,0 +1,176 @@
+"""The two tables: who should have a pod and how it is doing, and tokens for access to it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import TYPE_CHECKING, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from django_userpods.core.health import State as _State
+
+if TYPE_CHECKING:
+    import datetime
+
+    from django.contrib.auth.models import AbstractBaseUser
+
+
+class UserPod(models.Model):
+    """One user's pod: what is wanted, and how it was last seen.
+
+    The row outlives its user until the user's objects are gone: ``user`` is then empty and
+    ``wanted`` is *absent*. Neither the relation's deletion nor a database constraint can hold up
+    or break the deletion of a user.
+    """
+
+    class Wanted(models.TextChoices):
+        """What should be."""
+
+        RUNNING = "running", _("running")
+        STOPPED = "stopped", _("stopped")
+        ABSENT = "absent", _("absent")
+
+    class State(models.TextChoices):
+        """What was last seen."""
+
+        PENDING = _State.PENDING.value, _("pending")
+        STARTING = _State.STARTING.value, _("starting")
+        RUNNING = _State.RUNNING.value, _("running")
+        STOPPED = _State.STOPPED.value, _("stopped")
+        FAILED = _State.FAILED.value, _("failed")
+        DELETING = _State.DELETING.value, _("deleting")
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        related_name="userpod",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        # SQL may delete a user behind Django's back; the next sync notices.
+        db_constraint=False,
+    )
+    user_pk = models.CharField(_("user's primary key"), max_length=255, unique=True, editable=False)
+    name = models.CharField(_("name"), max_length=63, null=True, editable=False)  # noqa: DJ001 - NULL is "none yet", and unique
+    namespace = models.CharField(_("namespace"), max_length=63, editable=False)
+    wanted = models.CharField(
+        _("wanted"), max_length=16, choices=Wanted.choices, default=Wanted.RUNNING
+    )
+    state = models.CharField(
+        _("state"), max_length=16, choices=State.choices, default=State.PENDING, db_index=True
+    )
+    message = models.TextField(_("message"), blank=True, default="")
+    address = models.CharField(  # noqa: DJ001 - NULL is "none", and unique
+        _("address"),
+        max_length=64,
+        null=True,
+        unique=True,
+        editable=False,
+        help_text=_("The Service's own IP address and port."),
+    )
+    image = models.CharField(_("image"), max_length=512, blank=True, default="", editable=False)
+    kinds = models.TextField(
+        _("kinds"),
+        blank=True,
+        default="",
+        editable=False,
+        help_text=_("The kinds of object made so far, separated by commas."),
+    )
+    restarted_at = models.DateTimeField(_("restarted at"), null=True, editable=False)
+    recreate = models.BooleanField(_("to be deleted and recreated"), default=False, editable=False)
+    last_activity = models.DateTimeField(_("last activity"), null=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("user pod")
+        verbose_name_plural = _("user pods")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["namespace", "name"], name="userpods_name_unique")
+        ]
+        permissions: ClassVar = [
+            ("sync_userpod", _("Can sync user pods")),
+            ("start_userpod", _("Can start user pods")),
+            ("stop_userpod", _("Can stop user pods")),
+            ("restart_userpod", _("Can restart user pods")),
+            ("recreate_userpod", _("Can delete and recreate user pods")),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or f"user {self.user_pk}"
+
+
+class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
+    """Queries for tokens."""
+
+    def issue(
+        self,
+        user: AbstractBaseUser,
+        *,
+        label: str = "",
+        expires_at: datetime.datetime | None = None,
+    ) -> tuple[AccessToken, str]:
+        """Make a token and return it with its text, which is not stored and cannot be had again."""
+        text = AccessToken.PREFIX + secrets.token_urlsafe(32)
+        token = self.create(
+            user=user, label=label, digest=AccessToken.digest_of(text), expires_at=expires_at
+        )
+        return token, text
+
+    def revoke(self) -> int:
+        """Revoke the tokens that are not revoked yet, and return how many those were."""
+        return self.filter(revoked_at=None).update(revoked_at=timezone.now())
+
+
+class AccessToken(models.Model):
+    """A token that stands for a user: ``Authorization: Bearer <text>``, or in a cookie.
+
+    Only a SHA-256 digest is stored: the text has 256 bits of its own, so a slow password hash
+    would add nothing.
+    """
+
+    #: What every token's text begins with, so that scanners can find leaked ones.
+    PREFIX = "upt_"
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        related_name="userpods_tokens",
+        on_delete=models.CASCADE,
+        db_constraint=False,
+    )
+    label = models.CharField(
+        _("label"), max_length=100, blank=True, help_text=_("What it is for, for people.")
+    )
+    digest = models.CharField(_("digest"), max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(
+        _("expires at"), null=True, blank=True, help_text=_("Empty for never.")
+    )
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, editable=False)
+    last_used_at = models.DateTimeField(_("last used at"), null=True, editable=False)
+
+    objects = AccessTokenQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("access token")
+        verbose_name_plural = _("access tokens")
+
+    def __str__(self) -> str:
+        return self.label or f"{self.PREFIX}… #{self.pk}"
+
+    @staticmethod
+    def digest_of(text: str) -> str:
+        """Return the digest under which a token's text is stored."""
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
+    def is_valid(self) -> bool:
+        """Tell whether it is neither revoked nor expired."""
+        return self.revoked_at is None and (
+            self.expires_at is None or self.expires_at > timezone.now()
+        )

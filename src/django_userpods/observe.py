@@ -1,0 +1,247 @@
+"""What is in the cluster: one paged LIST per kind and namespace, never a call per user.
+
+Each page is held against the templates and let go, so memory stays bounded by what the plan
+needs of an object, not by its size.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from django_userpods.conf import conf
+from django_userpods.core import health, naming
+from django_userpods.core.health import Health, State
+from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind, Manifest, Ref
+from django_userpods.core.plan import Observed
+from django_userpods.desired import Desired, values_of
+from django_userpods.exceptions import Expired, NotFound, TemplateError
+from django_userpods.models import UserPod
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from django_userpods.clusters.base import Cluster
+    from django_userpods.core.shape import Values
+    from django_userpods.core.template import Template
+    from django_userpods.rows import Entry
+
+logger = logging.getLogger("django_userpods")
+
+#: Up to so many users their pods are asked for one by one, beyond in one LIST.
+_FEW = 5
+
+
+@dataclass(slots=True)
+class Subject:
+    """One user in a run: the row, what should be, what is there."""
+
+    entry: Entry
+    #: None where the user should have nothing.
+    template: Template | None = None
+    values: Values = field(default_factory=dict)
+    observed: list[Observed] = field(default_factory=list)
+    health: Health | None = None
+    peer: str | None = None
+    image: str = ""
+    #: Why there is no template although there should be one.
+    error: TemplateError | None = None
+
+    def wanted(self) -> list[Ref]:
+        """Return the objects that should be, in the order of creation."""
+        if self.template is None:
+            return []
+        return [
+            Ref(item.kind, self.entry.namespace, item.name.fill(self.values))
+            for item in self.template.objects
+        ]
+
+    def manifest(self, ref: Ref) -> Manifest:
+        """Return one of the objects that should be, filled in."""
+        assert self.template is not None  # noqa: S101 - for the type checker
+        item = self.template.find(ref.kind, ref.name, self.values)
+        assert item is not None  # noqa: S101 - ref came from wanted()
+        manifest: Manifest = item.manifest.fill(self.values)
+        return manifest
+
+    def note(self, found: Manifest, ref: Ref, cluster: Cluster) -> None:
+        """Take in what one of the user's own two main objects says of itself."""
+        if ref.name != self.entry.name:
+            return
+        if ref.kind == DEPLOYMENT:
+            self.health = health.of_deployment(found)
+            self.image = found["spec"]["template"]["spec"]["containers"][0].get("image", "")
+        elif ref.kind == SERVICE:
+            self.peer = cluster.peer(found)
+
+
+def subject_of(entry: Entry, desired: Desired) -> Subject:
+    """Return the entry with what should be."""
+    if entry.absent or entry.name is None:
+        return Subject(entry)
+    values = values_of(
+        name=entry.name,
+        namespace=entry.namespace,
+        user_pk=entry.user_pk,
+        username=entry.username,
+        stopped=entry.wanted == UserPod.Wanted.STOPPED,
+        restarted_at=entry.restarted_at,
+    )
+    try:
+        return Subject(entry, desired.template_for(entry.user, values), values)
+    except TemplateError as error:
+        return Subject(entry, error=error)
+
+
+def observe(
+    cluster: Cluster,
+    subjects: dict[str, Subject],
+    *,
+    only: bool,
+    remaining: Callable[[], float | None],
+    progress: Callable[[int], None],
+) -> dict[str, list[Observed]]:
+    """Fill in what is there for each subject; return the objects of nobody known, by label.
+
+    ``subjects`` is keyed by the user's label. With ``only`` nothing but these users' objects is
+    asked for. ``progress`` is told how many objects have been read. Raises ClusterError where any
+    list could not be read whole.
+    """
+    strangers: dict[str, list[Observed]] = defaultdict(list)
+    count = 0
+    template_kinds = {
+        kind for s in subjects.values() if s.template is not None for kind in s.template.kinds
+    } | {DEPLOYMENT, SERVICE}
+    for kind in sorted(_kinds(subjects.values(), template_kinds)):
+        try:
+            for found in _objects(cluster, kind, subjects, only=only, remaining=remaining):
+                count += 1
+                if count % 500 == 0:
+                    progress(count)
+                _take(found, kind, subjects, strangers, cluster)
+        except NotFound:
+            # The API of a kind that templates no longer make may be gone from the cluster.
+            if kind in template_kinds:
+                raise
+    progress(count)
+    _explain(cluster, subjects, only=only, remaining=remaining)
+    return strangers
+
+
+def _kinds(subjects: Iterable[Subject], template_kinds: set[Kind]) -> set[Kind]:
+    made = {text for subject in subjects for text in subject.entry.kinds.split(",") if text}
+    return template_kinds | {kind for kind in map(Kind.parse, made) if kind.kind not in conf.retain}
+
+
+def _take(
+    found: Manifest,
+    kind: Kind,
+    subjects: dict[str, Subject],
+    strangers: dict[str, list[Observed]],
+    cluster: Cluster,
+) -> None:
+    metadata = found["metadata"]
+    label = metadata["labels"].get(naming.USER_ID_LABEL)
+    if label is None:
+        # Ours by instance, nobody's by label: a person's own doing, so leave it alone.
+        logger.warning("%s %s has no user label: left alone", kind.kind, metadata["name"])
+        return
+    ref = Ref(kind, metadata["namespace"], metadata["name"])
+    subject = subjects.get(label)
+    if subject is None:
+        strangers[label].append(Observed(ref, metadata["uid"]))
+        return
+    subject.note(found, ref, cluster)
+    subject.observed.append(Observed(ref, metadata["uid"], _differences(subject, ref, found)))
+
+
+def _differences(subject: Subject, ref: Ref, found: Manifest) -> tuple[str, ...]:
+    if subject.template is None or ref.namespace != subject.entry.namespace:
+        return ()
+    item = subject.template.find(ref.kind, ref.name, subject.values)
+    if item is None or item.manifest.matches(found, subject.values):
+        return ()
+    return tuple(item.manifest.differences(found, subject.values))
+
+
+def _objects(
+    cluster: Cluster,
+    kind: Kind,
+    subjects: dict[str, Subject],
+    *,
+    only: bool,
+    remaining: Callable[[], float | None],
+) -> Iterator[Manifest]:
+    """Yield the objects of a kind, from as few lists as possible."""
+    labels = {naming.INSTANCE_LABEL: conf.instance}
+    if only and len(subjects) <= _FEW:
+        for label, subject in subjects.items():
+            yield from _whole_list(
+                cluster,
+                kind,
+                namespace=subject.entry.namespace,
+                labels={**labels, naming.USER_ID_LABEL: label},
+                remaining=remaining,
+            )
+        return
+    namespaces: Collection[str | None]
+    if callable(conf.namespace):
+        namespaces = [None]
+    else:
+        namespaces = sorted({conf.namespace} | {s.entry.namespace for s in subjects.values()})
+    for namespace in namespaces:
+        for found in _whole_list(
+            cluster, kind, namespace=namespace, labels=labels, remaining=remaining
+        ):
+            if not only or found["metadata"]["labels"].get(naming.USER_ID_LABEL) in subjects:
+                yield found
+
+
+def _whole_list(
+    cluster: Cluster,
+    kind: Kind,
+    *,
+    namespace: str | None,
+    labels: dict[str, str],
+    remaining: Callable[[], float | None],
+) -> Iterator[Manifest]:
+    """Yield a list, begun again where its page token expired on the way."""
+    seen: set[str] = set()
+    for attempt in range(3):
+        try:
+            for found in cluster.list(
+                kind, namespace=namespace, labels=labels, timeout=remaining()
+            ):
+                if found["metadata"]["uid"] not in seen:
+                    seen.add(found["metadata"]["uid"])
+                    yield found
+        except Expired:
+            if attempt == 2:
+                raise
+        else:
+            return
+
+
+def _explain(
+    cluster: Cluster,
+    subjects: dict[str, Subject],
+    *,
+    only: bool,
+    remaining: Callable[[], float | None],
+) -> None:
+    """Look at the pods of those that do not come up, for a reason a person can act on."""
+    unwell = {
+        label: subject
+        for label, subject in subjects.items()
+        if subject.health is not None and subject.health.state in (State.STARTING, State.FAILED)
+    }
+    if not unwell:
+        return
+    pods: dict[str, list[Manifest]] = defaultdict(list)
+    few = only or len(unwell) <= _FEW
+    for pod in _objects(cluster, POD, unwell, only=few, remaining=remaining):
+        pods[pod["metadata"]["labels"].get(naming.USER_ID_LABEL, "")].append(pod)
+    for label, subject in unwell.items():
+        subject.health = health.of_pods(pods[label]) or subject.health

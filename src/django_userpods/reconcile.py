@@ -1,0 +1,298 @@
+"""The one code path that makes the cluster agree with the database, for one user or for all."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from django_userpods import act, record
+from django_userpods.conf import conf, get_cluster
+from django_userpods.core import naming
+from django_userpods.core.health import State
+from django_userpods.core.plan import Action, is_mass_deletion, plan
+from django_userpods.desired import Desired
+from django_userpods.exceptions import (
+    ClusterError,
+    ClusterUnavailable,
+    MassDeletionRefused,
+    OutOfTime,
+)
+from django_userpods.models import UserPod
+from django_userpods.observe import Subject, observe, subject_of
+from django_userpods.report import Failure, Report
+from django_userpods.rows import Entry, labels_in_use, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Generator
+
+    from django_userpods.clusters.base import Cluster
+    from django_userpods.core.plan import Observed
+
+    #: Told (phase, done, total) as a run goes on; total is 0 where it is not known.
+    Progress = Callable[[str, int, int], None]
+
+logger = logging.getLogger("django_userpods")
+
+# After so many users in a row whom an unreachable cluster failed, the rest is left for later.
+_GIVE_UP_AFTER = 8
+# Users wait for a name; its holder's objects go; the name is given: three passes at the most.
+_PASSES = 3
+# Rows are written together: so many at once, or as many as came in so many seconds.
+_FLUSH_COUNT, _FLUSH_SECONDS = 100, 0.5
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run's circumstances."""
+
+    report: Report
+    prune: bool
+    allow_mass_delete: bool
+    deadline: float | None
+    progress: Progress
+    #: Users who want another pass, and whether this pass freed a name or a row.
+    again: set[str] = field(default_factory=set)
+    freed: bool = False
+
+    def remaining(self) -> float | None:
+        """Return the seconds left; raise OutOfTime where there are none."""
+        if self.deadline is None:
+            return None
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            message = "no time left in this request; the next sync goes on"
+            raise OutOfTime(message)
+        return left
+
+
+def reconcile(
+    user_pks: Collection[str] | None = None,
+    *,
+    prune: bool = True,
+    allow_mass_delete: bool = False,
+    dry_run: bool = False,
+    timeout: float | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Make the cluster agree with the database, and the rows with the cluster.
+
+    ``user_pks`` are primary keys as text; None means all users, and then (with ``prune``) objects
+    of nobody known are deleted too. ``timeout`` bounds the whole in seconds; what it leaves undone
+    is reported, not lost. With ``dry_run`` nothing is written anywhere.
+
+    What fails for one user is in the report and on the row. Raises SettingError or TemplateError
+    where the settings make no sense, ClusterError where the cluster cannot be observed (the rows
+    then say so), and database errors as they are.
+    """
+    run = _Run(
+        report=Report(dry_run=dry_run),
+        prune=prune,
+        allow_mass_delete=allow_mass_delete,
+        deadline=None if timeout is None else time.monotonic() + timeout,
+        progress=progress or _silent,
+    )
+    todo = user_pks
+    for number in range(_PASSES):
+        run.again, run.freed = set(), False
+        _one_pass(run, todo, first=number == 0)
+        if not run.again or dry_run or (number > 0 and not run.freed):
+            break
+        todo = run.again
+    run.report.not_done.extend(sorted(run.again))
+    return run.report
+
+
+def _silent(_phase: str, _done: int, _total: int) -> None:
+    """Show no progress."""
+
+
+def _one_pass(run: _Run, user_pks: Collection[str] | None, *, first: bool) -> None:
+    report = run.report
+    desired = Desired()
+    cluster = get_cluster()
+    run.progress("users", 0, 0)
+    settled = settle(user_pks, keep_users=desired.per_user, dry_run=report.dry_run)
+    subjects = {entry.label: subject_of(entry, desired) for entry in settled.entries}
+    if first:
+        report.users = len(subjects) + len(settled.waiting)
+        report.failed.extend(Failure(*failure) for failure in settled.failed)
+    try:
+        strangers = observe(
+            cluster,
+            subjects,
+            only=user_pks is not None,
+            remaining=run.remaining,
+            progress=lambda count: run.progress("objects", count, 0),
+        )
+    except ClusterError as error:
+        if not report.dry_run:
+            _note_unobserved(user_pks, str(error))
+        raise
+    if run.prune and user_pks is None:
+        _add_strangers(subjects, strangers)
+    plans = _plans(run, subjects, everyone=user_pks is None, first=first)
+    if settled.waiting:
+        run.again |= {entry.user_pk for entry in settled.waiting}
+        run.again |= _holders(settled.waiting)
+    if report.dry_run:
+        report.done.extend(action for actions in plans.values() for action in actions)
+    else:
+        _carry_out(run, cluster, subjects, plans, instance=desired.instance)
+
+
+def _holders(waiting: list[Entry]) -> set[str]:
+    """Return the gone users whose names others wait for."""
+    names = [naming.name_for(entry.username, prefix=conf.name_prefix) for entry in waiting]
+    rows = UserPod.objects.filter(name__in=names, user=None)
+    return set(rows.values_list("user_pk", flat=True))
+
+
+def _note_unobserved(user_pks: Collection[str] | None, message: str) -> None:
+    """Say on the rows that wait for something why nothing happens."""
+    rows = UserPod.objects.filter(state__in=[State.PENDING, State.DELETING, State.STARTING])
+    if user_pks is not None:
+        rows = UserPod.objects.filter(user_pk__in=user_pks)
+    rows.exclude(message=message).update(message=message)
+
+
+def _add_strangers(subjects: dict[str, Subject], strangers: dict[str, list[Observed]]) -> None:
+    """Take objects of nobody known into the run, unless somebody of that label came meanwhile."""
+    known = labels_in_use() if strangers else set()
+    for label, observed in strangers.items():
+        if label in known:
+            continue
+        ref = observed[0].ref
+        entry = Entry(
+            pk=None,
+            user_pk=label,
+            user_id=None,
+            name=ref.name,
+            namespace=ref.namespace,
+            wanted=UserPod.Wanted.ABSENT,
+            state=State.DELETING,
+        )
+        subjects[label] = Subject(entry, observed=observed)
+
+
+def _plans(
+    run: _Run, subjects: dict[str, Subject], *, everyone: bool, first: bool
+) -> dict[str, list[Action]]:
+    """Return what to do for each user who needs something, deletions first."""
+    report = run.report
+    plans: dict[str, list[Action]] = {}
+    retain = conf.retain
+    deletions = pods = 0
+    for label, subject in subjects.items():
+        entry = subject.entry
+        pods += bool(subject.observed)
+        if subject.error is not None:
+            continue
+        wanted = [] if entry.recreate else subject.wanted()
+        actions = plan(wanted, subject.observed, retain=retain)
+        deletions += bool(entry.absent and actions)
+        if actions or (entry.absent and not _is_settled(entry)) or entry.recreate:
+            plans[label] = actions
+    if everyone and not run.allow_mass_delete and is_mass_deletion(deletions=deletions, total=pods):
+        report.refused = MassDeletionRefused(deletions=deletions, total=pods)
+        logger.error("%s", report.refused)
+        plans = {
+            label: actions for label, actions in plans.items() if not subjects[label].entry.absent
+        }
+    if first:
+        report.unchanged = (
+            len(subjects)
+            - len(plans)
+            - sum(subject.error is not None for subject in subjects.values())
+        )
+    return dict(sorted(plans.items(), key=lambda item: not subjects[item[0]].entry.absent))
+
+
+def _is_settled(entry: Entry) -> bool:
+    """Tell whether an absent user's objects were found gone before, and the row stays."""
+    return entry.exists and entry.user_id is not None and entry.state == State.STOPPED
+
+
+def _carry_out(
+    run: _Run,
+    cluster: Cluster,
+    subjects: dict[str, Subject],
+    plans: dict[str, list[Action]],
+    *,
+    instance: str,
+) -> None:
+    """Act, and write the rows as the outcomes come in."""
+    record.kinds_to_come([subjects[label] for label in plans])
+    quiet = [subject for label, subject in subjects.items() if label not in plans]
+    _write(run, [(subject, act.Outcome()) for subject in quiet])
+    pending: list[tuple[Subject, act.Outcome]] = []
+    left = dict.fromkeys(plans)
+    flushed, down = time.monotonic(), 0
+    outcomes = _outcomes(run, cluster, subjects, plans, instance=instance)
+    try:
+        for number, (label, outcome) in enumerate(outcomes, start=1):
+            if isinstance(outcome.error, OutOfTime):
+                break
+            del left[label]
+            pending.append((subjects[label], outcome))
+            if len(pending) >= _FLUSH_COUNT or time.monotonic() - flushed > _FLUSH_SECONDS:
+                _write(run, pending)
+                pending, flushed = [], time.monotonic()
+            run.progress("apply", number, len(plans))
+            down = down + 1 if isinstance(outcome.error, ClusterUnavailable) else 0
+            if down >= _GIVE_UP_AFTER:
+                logger.error("the cluster does not answer: %d users left for later", len(left))
+                break
+    finally:
+        # Also when interrupted: what was done is on the rows.
+        outcomes.close()
+        _write(run, pending)
+    run.report.not_done.extend(str(subjects[label].entry) for label in left)
+
+
+def _outcomes(
+    run: _Run,
+    cluster: Cluster,
+    subjects: dict[str, Subject],
+    plans: dict[str, list[Action]],
+    *,
+    instance: str,
+) -> Generator[tuple[str, act.Outcome]]:
+    """Yield each user's outcome as it comes, with as many at once as the cluster takes."""
+
+    def perform(label: str) -> act.Outcome:
+        return act.perform(
+            cluster, subjects[label], plans[label], instance=instance, remaining=run.remaining
+        )
+
+    if len(plans) < 2 or cluster.concurrency < 2:
+        for label in plans:
+            yield label, perform(label)
+        return
+    with ThreadPoolExecutor(cluster.concurrency, thread_name_prefix="userpods") as pool:
+        running: dict[Future[act.Outcome], str] = {}
+        waiting = iter(plans)
+        try:
+            while True:
+                # No more than a few ahead, so that giving up leaves nothing queued.
+                while len(running) < 2 * cluster.concurrency and (label := next(waiting, "")):
+                    running[pool.submit(perform, label)] = label
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _write(run: _Run, outcomes: list[tuple[Subject, act.Outcome]]) -> None:
+    """Write rows, send signals, and add to the report."""
+    for written in record.outcomes(outcomes):
+        run.report.done.extend(written.outcome.done)
+        if written.message:
+            entry = written.subject.entry
+            run.report.failed.append(Failure(entry.user_pk, str(entry), written.message))
+        run.again |= written.again
+        run.freed = run.freed or written.freed

@@ -1,0 +1,153 @@
+"""Write what a run found and did to the rows, and tell the project's receivers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from django_userpods import signals
+from django_userpods.act import Outcome, health_after
+from django_userpods.core.health import Health, State
+from django_userpods.models import UserPod
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.dispatch import Signal
+
+    from django_userpods.observe import Subject
+
+_BATCH = 500
+
+
+@dataclass(slots=True)
+class Written:
+    """One user's outcome once it is on the row."""
+
+    subject: Subject
+    outcome: Outcome
+    #: What went wrong, or nothing.
+    message: str = ""
+    #: Users who want another pass because of it.
+    again: set[str] = field(default_factory=set)
+    #: The row is gone, and with it the hold on its name.
+    freed: bool = False
+
+
+def kinds_to_come(subjects: Iterable[Subject]) -> None:
+    """Note the kinds about to be made before the first object of them is.
+
+    Objects of a kind that a later template no longer makes are found by it.
+    """
+    by_text: dict[str, list[int]] = defaultdict(list)
+    for subject in subjects:
+        entry = subject.entry
+        if subject.template is None or entry.pk is None:
+            continue
+        text = _kinds(subject, entry.kinds)
+        if text != entry.kinds:
+            by_text[text].append(entry.pk)
+            entry.kinds = text
+    for text, pks in by_text.items():
+        for start in range(0, len(pks), _BATCH):
+            UserPod.objects.filter(pk__in=pks[start : start + _BATCH]).update(kinds=text)
+
+
+def outcomes(items: list[tuple[Subject, Outcome]]) -> list[Written]:
+    """Write each user's outcome where it changes the row, all in one transaction."""
+    with transaction.atomic():
+        written = [_write(subject, outcome) for subject, outcome in items]
+    for item in written:
+        _tell(item)
+    return written
+
+
+def _write(subject: Subject, outcome: Outcome) -> Written:
+    entry = subject.entry
+    written = Written(subject, outcome, message=str(subject.error or outcome.error or ""))
+    if entry.pk is None:
+        return written
+    rows = UserPod.objects.filter(pk=entry.pk)
+    if outcome.gone and entry.user_id is None:
+        rows.filter(user=None, wanted=UserPod.Wanted.ABSENT).delete()
+        written.freed = True
+        if entry.exists:
+            # A new user of the same primary key.
+            written.again.add(entry.user_pk)
+        return written
+    changes = _changes(subject, outcome)
+    if entry.recreate and not written.message:
+        changes["recreate"] = False
+        written.again.add(entry.user_pk)
+    if not changes:
+        return written
+    if changes.get("address"):
+        # The cluster has given the address to this Service, so nobody else can have it now.
+        losers = UserPod.objects.filter(address=changes["address"]).exclude(pk=entry.pk)
+        lost = list(losers.values_list("pk", "user_pk"))
+        UserPod.objects.filter(pk__in=[pk for pk, _ in lost]).update(address=None)
+        written.again.update(user_pk for _, user_pk in lost)
+    # Somebody may have asked for something else meanwhile: that stays to be done.
+    rows.filter(wanted=entry.wanted).update(updated_at=timezone.now(), **changes)
+    return written
+
+
+def _changes(subject: Subject, outcome: Outcome) -> dict[str, Any]:
+    """Return the fields of the row that are to change."""
+    entry = subject.entry
+    if subject.error is not None:
+        health = Health(State.FAILED, str(subject.error))
+    elif entry.recreate and outcome.error is None:
+        health = Health(State.PENDING, "Deleted, to be made again.")
+    elif (
+        entry.absent and not outcome.gone and not subject.observed and entry.state == State.STOPPED
+    ):
+        health = Health(State.STOPPED)
+    else:
+        health = health_after(subject, outcome)
+    new: dict[str, Any] = {"state": str(health.state), "message": health.message}
+    if outcome.gone:
+        new |= {"address": None, "kinds": "", "image": ""}
+    else:
+        if subject.peer is not None:
+            new["address"] = subject.peer
+        if subject.image:
+            new["image"] = subject.image
+        if subject.template is not None and not (outcome.error or entry.recreate):
+            new["kinds"] = _kinds(subject, "")
+    return {name: value for name, value in new.items() if getattr(entry, name) != value}
+
+
+def _kinds(subject: Subject, before: str) -> str:
+    kinds = {text for text in before.split(",") if text}
+    if subject.template is not None:
+        kinds |= {str(kind) for kind in subject.template.kinds}
+    return ",".join(sorted(kinds))
+
+
+def _tell(written: Written) -> None:
+    entry = written.subject.entry
+    if written.message:
+        _send(signals.userpod_failed, written, message=written.message)
+    if written.outcome.gone and (entry.pk is None or written.outcome.done or written.freed):
+        _send(signals.userpod_deleted, written)
+    elif written.outcome.done and not entry.absent:
+        _send(signals.userpod_applied, written, actions=written.outcome.done)
+
+
+def _send(signal: Signal, written: Written, **arguments: object) -> None:
+    if not signal.has_listeners(UserPod):
+        return
+    entry = written.subject.entry
+    row = UserPod.objects.filter(pk=entry.pk).first() or UserPod(
+        user_pk=entry.user_pk,
+        name=entry.name,
+        namespace=entry.namespace,
+        wanted=entry.wanted,
+        state=entry.state,
+    )
+    signal.send_robust(sender=UserPod, userpod=row, **arguments)

@@ -1,0 +1,78 @@
+"""What a reconcile did, for whoever asked: commands, the admin, tests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django_userpods.core.plan import Verb
+
+if TYPE_CHECKING:
+    from django_userpods.core.plan import Action
+    from django_userpods.exceptions import MassDeletionRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One user for whom something could not be done."""
+
+    user_pk: str
+    name: str
+    message: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What was done, or with ``dry_run`` what would be."""
+
+    dry_run: bool = False
+    #: How many users were looked at.
+    users: int = 0
+    #: How many of them needed nothing.
+    unchanged: int = 0
+    done: list[Action] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    #: Users for whom there was no time left, or who wait for others; the next sync does them.
+    not_done: list[str] = field(default_factory=list)
+    refused: MassDeletionRefused | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether database and cluster now agree."""
+        return not (self.failed or self.not_done or self.refused)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many objects were created, updated and deleted."""
+        counter = Counter(action.verb for action in self.done)
+        return {
+            "created": counter[Verb.CREATE],
+            "updated": counter[Verb.UPDATE],
+            "deleted": counter[Verb.DELETE],
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        return {
+            "ok": self.ok,
+            "dry_run": self.dry_run,
+            "users": self.users,
+            "unchanged": self.unchanged,
+            **self.counts(),
+            "actions": [
+                {
+                    "verb": str(action.verb),
+                    "kind": action.ref.kind.kind,
+                    "namespace": action.ref.namespace,
+                    "name": action.ref.name,
+                    "reason": action.reason,
+                }
+                for action in self.done
+            ],
+            "failed": [
+                {"user_id": item.user_pk, "name": item.name, "message": item.message}
+                for item in self.failed
+            ],
+            "not_done": self.not_done,
+            "refused": str(self.refused) if self.refused else None,
+        }

@@ -1,0 +1,274 @@
+"""From users to rows: who should have a pod, under which name. The cluster is not asked.
+
+What is decided here is in the database before the first object is made, so that any process can
+die at any moment and the next one carries on with the same names.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from django_userpods.conf import conf
+from django_userpods.core import naming
+from django_userpods.exceptions import UserpodsError
+from django_userpods.models import UserPod
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Collection, Iterator
+
+    from django.contrib.auth.models import AbstractBaseUser
+
+_T = TypeVar("_T")
+
+logger = logging.getLogger("django_userpods")
+
+BATCH = 500
+Wanted, State = UserPod.Wanted, UserPod.State
+
+_FIELDS = (
+    "pk",
+    "user_pk",
+    "user_id",
+    "name",
+    "namespace",
+    "wanted",
+    "state",
+    "message",
+    "address",
+    "image",
+    "kinds",
+    "restarted_at",
+    "recreate",
+)
+
+
+@dataclass(slots=True)
+class Entry:
+    """One user in a run: the row as read, and the user where there still is one."""
+
+    pk: int | None
+    user_pk: str
+    user_id: Any
+    name: str | None
+    namespace: str
+    wanted: str
+    state: str
+    message: str = ""
+    address: str | None = None
+    image: str = ""
+    kinds: str = ""
+    restarted_at: datetime.datetime | None = None
+    recreate: bool = False
+    username: str = ""
+    #: The user, kept only where the template depends on it.
+    user: AbstractBaseUser | None = None
+    exists: bool = False
+
+    @property
+    def label(self) -> str:
+        """The value of the user's label on objects."""
+        return naming.label_value(self.user_pk)
+
+    @property
+    def absent(self) -> bool:
+        """Whether the user should have nothing."""
+        return self.wanted == Wanted.ABSENT
+
+    def __str__(self) -> str:
+        return self.name or self.username or self.user_pk
+
+
+@dataclass(slots=True)
+class Settled:
+    """What ``settle`` found: who takes part, who has to wait for a name, what went wrong."""
+
+    entries: list[Entry] = field(default_factory=list)
+    #: Users whose name is still held by somebody whose objects are going.
+    waiting: list[Entry] = field(default_factory=list)
+    #: (user's primary key, username, message) of users for whom the settings could not be used.
+    failed: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+def settle(user_pks: Collection[str] | None, *, keep_users: bool, dry_run: bool = False) -> Settled:
+    """Make rows and users agree, for all or for some, and return the rows.
+
+    A selected user without a row gets one, with a name of its own; a row whose user is gone or no
+    longer selected becomes *absent*. A database that cannot be read raises: it is not an empty
+    one. With ``dry_run`` nothing is written, and what would be is returned.
+    """
+    rows = UserPod.objects.all()
+    if user_pks is not None:
+        rows = rows.filter(user_pk__in=user_pks)
+    known = {values[1]: Entry(*values) for values in rows.values_list(*_FIELDS)}
+    settled, new, changed = Settled(), [], []
+    select, prefix = conf.select, conf.name_prefix
+    for user in _users(user_pks):
+        user_pk, username = str(user.pk), user.get_username()
+        entry = known.get(user_pk)
+        try:
+            selected = select(user)
+            if entry is None and selected:
+                new.append(_new(user, user_pk, username, keep_users=keep_users))
+        except Exception as error:
+            logger.exception("user %s: the settings could not be used", user_pk)
+            message = str(error) if isinstance(error, UserpodsError) else repr(error)
+            settled.failed.append((user_pk, username, message))
+            known.pop(user_pk, None)
+            continue
+        if entry is None:
+            continue
+        entry.username, entry.exists = username, True
+        if keep_users:
+            entry.user = user
+        if entry.user_id is None:
+            # The old user's objects go before a new user of the same key gets any.
+            continue
+        if selected == entry.absent:
+            entry.wanted = Wanted.RUNNING if selected else Wanted.ABSENT
+            changed.append(entry)
+    for entry in known.values():
+        if not entry.exists and not (entry.absent and entry.user_id is None):
+            entry.wanted, entry.user_id = Wanted.ABSENT, None
+            changed.append(entry)
+    nameless = [entry for entry in known.values() if entry.name is None and not entry.absent]
+    _name(new + nameless, prefix=prefix)
+    if not dry_run:
+        _store(new=new, changed=changed, nameless=nameless)
+        new = _read_back(new)
+    for entry in [*known.values(), *new]:
+        (settled.entries if entry.name or entry.absent else settled.waiting).append(entry)
+    return settled
+
+
+def ensure_row(user: AbstractBaseUser) -> UserPod | None:
+    """Return the user's row, made if need be; None where the user is not selected.
+
+    For a user whom no signal told us of (``bulk_create``, SQL) and who already asks for the pod.
+    """
+    settle([str(user.pk)], keep_users=False)
+    return UserPod.objects.filter(user_pk=str(user.pk)).exclude(wanted=Wanted.ABSENT).first()
+
+
+def labels_in_use() -> set[str]:
+    """Return the label of every user and every row there is right now."""
+    user_pks = get_user_model()._default_manager.values_list("pk", flat=True)  # noqa: SLF001 - Django's documented name
+    labels = {naming.label_value(str(pk)) for pk in user_pks.iterator()}
+    rows = UserPod.objects.values_list("user_pk", flat=True)
+    return labels | {naming.label_value(pk) for pk in rows.iterator()}
+
+
+def _users(user_pks: Collection[str] | None) -> Iterator[AbstractBaseUser]:
+    model = get_user_model()
+    users = model._default_manager.all()  # noqa: SLF001 - Django's documented name
+    if user_pks is None:
+        yield from users.iterator(chunk_size=2000)
+        return
+    field_of_key = model._meta.pk  # noqa: SLF001 - Django's documented name
+    valid = []
+    for user_pk in user_pks:
+        try:
+            valid.append(field_of_key.to_python(user_pk))
+        except ValidationError:
+            continue
+    for batch in _batches(valid):
+        yield from users.filter(pk__in=batch)
+
+
+def _new(user: AbstractBaseUser, user_pk: str, username: str, *, keep_users: bool) -> Entry:
+    return Entry(
+        pk=None,
+        user_pk=user_pk,
+        user_id=user.pk,
+        name=None,
+        namespace=conf.namespace_of(user),
+        wanted=Wanted.RUNNING,
+        state=State.PENDING,
+        username=username,
+        user=user if keep_users else None,
+        exists=True,
+    )
+
+
+def _name(entries: list[Entry], *, prefix: str) -> None:
+    """Give each entry a free name, or none where its name is about to become free."""
+    names = [naming.name_for(entry.username, prefix=prefix) for entry in entries]
+    holders: dict[tuple[str, str], bool] = {}
+    for batch in _batches(names):
+        for namespace, name, user_id in UserPod.objects.filter(name__in=batch).values_list(
+            "namespace", "name", "user_id"
+        ):
+            holders[namespace, name] = user_id is None
+    for entry, name in zip(entries, names, strict=True):
+        going = holders.get((entry.namespace, name))
+        if going:
+            entry.message = f"Waiting until the objects of the previous {name} are gone."
+        elif going is None:
+            entry.name = name
+        else:
+            # Held by a user who has been renamed since.
+            entry.name = naming.name_apart(entry.username, user_pk=entry.user_pk, prefix=prefix)
+        if entry.name:
+            entry.message = ""
+            holders[entry.namespace, entry.name] = False
+
+
+def _store(*, new: list[Entry], changed: list[Entry], nameless: list[Entry]) -> None:
+    for batch in _batches(new):
+        UserPod.objects.bulk_create(
+            [
+                UserPod(
+                    user_id=entry.user_id,
+                    user_pk=entry.user_pk,
+                    name=entry.name,
+                    namespace=entry.namespace,
+                    message=entry.message,
+                )
+                for entry in batch
+            ],
+            # Another sync may be doing the same; what counts is read back.
+            ignore_conflicts=True,
+        )
+    for batch in _batches(changed):
+        for wanted in (Wanted.RUNNING, Wanted.ABSENT):
+            pks = [entry.pk for entry in batch if entry.wanted == wanted and entry.exists]
+            UserPod.objects.filter(pk__in=pks).update(wanted=wanted, state=State.PENDING)
+        gone = [entry.pk for entry in batch if not entry.exists]
+        UserPod.objects.filter(pk__in=gone).update(
+            wanted=Wanted.ABSENT, user=None, state=State.DELETING
+        )
+    for entry in nameless:
+        try:
+            with transaction.atomic():
+                UserPod.objects.filter(pk=entry.pk, name=None).update(
+                    name=entry.name, message=entry.message
+                )
+        except IntegrityError:
+            # Somebody was quicker; the next run looks again.
+            entry.name = None
+
+
+def _read_back(entries: list[Entry]) -> list[Entry]:
+    """Return the new entries as the database now has them."""
+    by_user = {entry.user_pk: entry for entry in entries}
+    for batch in _batches(entries):
+        rows = UserPod.objects.filter(user_pk__in=[entry.user_pk for entry in batch])
+        for values in rows.values_list(*_FIELDS):
+            entry = by_user[values[1]]
+            for name, value in zip(_FIELDS, values, strict=True):
+                setattr(entry, name, value)
+    for entry in entries:
+        if entry.pk is None:
+            entry.name = None
+    return entries
+
+
+def _batches(items: list[_T]) -> Iterator[list[_T]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
