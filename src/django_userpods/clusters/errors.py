@@ -177,6 +177,9 @@ def _status_object(body: bytes) -> dict[str, Any] | None:
 
 
 def _excerpt(body: bytes) -> str:
+    """Return enough of an answer to recognise it; nothing of an object, it may be a Secret."""
+    if body.lstrip()[:1] in {b"{", b"["}:
+        return f"{len(body)} bytes that begin like an object"
     text = body[:2000].decode("utf-8", "replace")
     if "<" in text:
         text = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)

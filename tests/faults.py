@@ -1,0 +1,129 @@
+"""What the fault proxy can do with a call instead of letting it through."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tests.faultproxy import Exchange
+
+#: How long ``hang`` hangs if nobody frees it.
+_LONGEST = 120.0
+
+#: What is done with a call instead of letting it through.
+Action: TypeAlias = "Callable[[Exchange], None]"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer, whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def delay(seconds: float) -> Action:
+    """Wait, then let the call through."""
+
+    def act(exchange: Exchange) -> None:
+        exchange.freed.wait(seconds)
+        exchange.pass_through()
+
+    return act
+
+
+def status(
+    code: int,
+    *,
+    reason: str = "",
+    message: str = "made up by the fault proxy",
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    carried_out: bool = False,
+) -> Action:
+    """Answer a Kubernetes ``Status`` of that code, or ``body`` (give its Content-Type).
+
+    With ``carried_out`` the API server does what was asked before, and its answer is dropped.
+    """
+    said = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": message,
+        "reason": reason,
+        "code": code,
+    }
+    content = json.dumps(said).encode() if body is None else body
+    answer = Answer(code, {"Content-Type": "application/json", **(headers or {})}, content)
+
+    def act(exchange: Exchange) -> None:
+        if carried_out:
+            exchange.forward()
+        exchange.answer(answer)
+
+    return act
+
+
+def html(code: int = 200, *, carried_out: bool = False) -> Action:
+    """Answer as a captive portal or a proxy's error page does."""
+    page = b"<html><head><title>Welcome</title></head><body><h1>Please log in</h1></body></html>"
+    return status(code, headers={"Content-Type": "text/html"}, body=page, carried_out=carried_out)
+
+
+def reset(*, carried_out: bool = False) -> Action:
+    """Break the connection off without an answer; with ``carried_out`` after the deed."""
+
+    def act(exchange: Exchange) -> None:
+        if carried_out:
+            exchange.forward()
+        exchange.reset()
+
+    return act
+
+
+def cut(part: float = 0.5) -> Action:
+    """Let the API server do it, send that part of its answer, and break the connection off."""
+
+    def act(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        exchange.answer(answer, length=int(len(answer.body) * part))
+
+    return act
+
+
+def short(part: float = 0.5) -> Action:
+    """Let the API server do it, and send that part of its answer as if it were the whole."""
+
+    def act(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        body = answer.body[: int(len(answer.body) * part)]
+        exchange.answer(Answer(answer.status, answer.headers, body))
+
+    return act
+
+
+def trickle(pause: float = 0.2) -> Action:
+    """Send the API server's answer a byte at a time, ``pause`` seconds apart."""
+
+    def act(exchange: Exchange) -> None:
+        exchange.answer(exchange.forward(), pause=pause)
+
+    return act
+
+
+def hang(*, carried_out: bool = False) -> Action:
+    """Say nothing until ``clear`` or ``close``, then break the connection off."""
+
+    def act(exchange: Exchange) -> None:
+        if carried_out:
+            exchange.forward()
+        exchange.freed.wait(_LONGEST)
+        exchange.reset()
+
+    return act
