@@ -1,6 +1,116 @@
-"""x"""
+"""System checks: one stable id for each thing that can be wrong with the settings."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
 
-def register() -> None: ...
+from django.conf import settings
+from django.core import checks
+
+from django_userpods.conf import conf, get_cluster
+from django_userpods.core import template
+from django_userpods.desired import base_manifests
+from django_userpods.exceptions import ClusterError, SettingError, TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+#: The id of each setting's check; ids are never given a new meaning.
+SETTING_IDS = {
+    "USERPODS_IMAGE": "userpods.E001",
+    "USERPODS_PORT": "userpods.E002",
+    "USERPODS_ENV": "userpods.E003",
+    "USERPODS_RESOURCES": "userpods.E004",
+    "USERPODS_TEMPLATE": "userpods.E005",
+    "USERPODS_CUSTOMIZE": "userpods.E006",
+    "USERPODS_SELECT": "userpods.E007",
+    "USERPODS_NAMESPACE": "userpods.E008",
+    "USERPODS_NAME_PREFIX": "userpods.E009",
+    "USERPODS_INSTANCE": "userpods.E010",
+    "USERPODS_CLUSTER": "userpods.E011",
+    "USERPODS_AUTHENTICATORS": "userpods.E012",
+    "USERPODS_TOKEN_COOKIE": "userpods.E013",
+    "USERPODS_LOGIN_URL": "userpods.E014",
+    "USERPODS_INLINE_TIMEOUT": "userpods.E015",
+    "USERPODS_IDLE_TIMEOUT": "userpods.E016",
+    "USERPODS_RETAIN": "userpods.E017",
+    "USERPODS_ROUTERS": "userpods.E018",
+    "USERPODS_CACHE": "userpods.E019",
+}
+#: What is wrong inside the template.
+TEMPLATE_ID = "userpods.E020"
+#: A setting of ours that is not one: a typing mistake would go unseen.
+UNKNOWN_ID = "userpods.W001"
+
+
+def register() -> None:
+    """Bind the checks; called once the app is ready."""
+    checks.register(check_settings, "userpods")
+    checks.register(check_template, "userpods")
+    checks.register(check_unknown, "userpods")
+
+
+def check_settings(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
+    """Read each setting, and say what is wrong with it."""
+    readers: dict[str, Callable[[], object]] = {
+        name: lambda name=name: getattr(conf, name.removeprefix("USERPODS_").lower())  # type: ignore[misc]
+        for name in SETTING_IDS
+        if name not in ("USERPODS_IMAGE", "USERPODS_CLUSTER")
+    }
+    readers["USERPODS_CLUSTER"] = get_cluster
+    if conf_uses_builtin_template():
+        readers["USERPODS_IMAGE"] = lambda: conf.image
+    found: list[checks.CheckMessage] = []
+    for name, read in sorted(readers.items(), key=lambda item: SETTING_IDS[item[0]]):
+        try:
+            read()
+        except SettingError as error:
+            found.append(_error(error))
+        except ClusterError as error:
+            found.append(checks.Error(f"{name}: {error}", id=SETTING_IDS[name]))
+    return found
+
+
+def check_template(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
+    """Compile the pod template, and say where it makes no sense."""
+    try:
+        if not callable(conf.template):
+            template.compile_template(base_manifests(), instance=conf.instance)
+    except TemplateError as error:
+        return [
+            checks.Error(
+                f"The pod template makes no sense: {error}",
+                hint="Correct USERPODS_TEMPLATE at the place named.",
+                id=TEMPLATE_ID,
+            )
+        ]
+    except SettingError as error:
+        # Only the template's own settings are this check's business.
+        return [_error(error)] if error.setting == "USERPODS_TEMPLATE" else []
+    return []
+
+
+def check_unknown(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
+    """Find settings that begin like ours and are none."""
+    return [
+        checks.Warning(
+            f"{name} is not a setting of django-userpods.",
+            hint=f"Known are {', '.join(sorted(SETTING_IDS))}.",
+            obj=name,
+            id=UNKNOWN_ID,
+        )
+        for name in sorted(dir(settings))
+        if name.startswith("USERPODS_") and name not in SETTING_IDS
+    ]
+
+
+def conf_uses_builtin_template() -> bool:
+    """Tell whether the built-in template is in use: only that needs an image."""
+    try:
+        return conf.template is None
+    except SettingError:
+        return False
+
+
+def _error(error: SettingError) -> checks.CheckMessage:
+    return checks.Error(str(error), hint=error.hint or None, id=SETTING_IDS[error.setting])

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from django_userpods.clusters.base import Cluster
     from django_userpods.core.objects import Manifest
 
+    _Template = Callable[[AbstractBaseUser], list[Manifest]]
+    _Customize = Callable[[list[Manifest], AbstractBaseUser], list[Manifest]]
+
 DEFAULT_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
 DEFAULT_AUTHENTICATORS = (
     "django_userpods.auth.SessionAuthenticator",
@@ -77,24 +80,24 @@ class Conf:
     @property
     def template(
         self,
-    ) -> list[Manifest] | Path | Callable[[AbstractBaseUser], list[Manifest]] | None:
+    ) -> list[Manifest] | Path | _Template | None:
         """The pod template: manifests, a YAML file, a callable, or None for the built-in one."""
         value = _get("TEMPLATE", None)
         if value is None or callable(value) or isinstance(value, Path):
-            return cast("Any", value)
+            return cast("Path | _Template", value)
         if isinstance(value, list | tuple):
             return list(value)
         if isinstance(value, str):
             if value.endswith((".yaml", ".yml")) or "/" in value:
                 return Path(value)
-            return cast("Any", _imported("TEMPLATE", value))
+            return cast("_Template", _imported("TEMPLATE", value))
         hint = "Give a list of manifests, the path of a YAML file, or a dotted path to a callable."
         raise _error("TEMPLATE", f"is a {type(value).__name__}", hint)
 
     @property
-    def customize(self) -> Callable[[list[Manifest], AbstractBaseUser], list[Manifest]] | None:
+    def customize(self) -> _Customize | None:
         """What changes a user's manifests before they are used."""
-        return _callable("CUSTOMIZE", None)
+        return cast("_Customize | None", _callable("CUSTOMIZE", None))
 
     @property
     def select(self) -> Callable[[AbstractBaseUser], bool]:
@@ -110,7 +113,7 @@ class Conf:
         if isinstance(value, str) and naming.is_valid_label(value):
             return value
         if isinstance(value, str) and "." in value:
-            return cast("Any", _imported("NAMESPACE", value))
+            return cast("Callable[[AbstractBaseUser], str]", _imported("NAMESPACE", value))
         hint = "Give a namespace's name (a-z, 0-9 and '-'), or a dotted path to (user) -> str."
         raise _error("NAMESPACE", f"is {value!r}", hint)
 

@@ -76,7 +76,7 @@ class ClusterTimeout(ClusterUnavailable):
     """The API server took longer than the call was allowed to."""
 
 
-class OutOfTime(ClusterUnavailable):  # noqa: N818 - says what happened
+class OutOfTime(ClusterUnavailable):
     """The time that the caller gave the whole work is used up; nothing is wrong as such."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -15,8 +15,6 @@ from django_userpods.core.health import State as _State
 
 if TYPE_CHECKING:
     import datetime
-
-    from django.contrib.auth.models import AbstractBaseUser
 
 
 class UserPod(models.Model):
@@ -109,7 +107,7 @@ class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
 
     def issue(
         self,
-        user: AbstractBaseUser,
+        user: Any,  # noqa: ANN401 - the project's own user model
         *,
         label: str = "",
         expires_at: datetime.datetime | None = None,

@@ -1,6 +1,81 @@
-"""x"""
+"""What happens to users becomes a request for a reconcile: after the commit, never in its way."""
 
 from __future__ import annotations
 
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-def connect() -> None: ...
+from django.contrib.auth import get_user_model
+from django.contrib.auth.signals import user_logged_out
+from django.db import transaction
+from django.db.models.signals import post_delete, post_save
+
+from django_userpods import routers, tasks
+from django_userpods.models import AccessToken
+
+if TYPE_CHECKING:
+    from django.db.models import Model
+
+logger = logging.getLogger("django_userpods")
+
+
+def connect() -> None:
+    """Connect the receivers; proxies and subclasses of the user model send under other names."""
+    post_save.connect(user_saved, dispatch_uid="django_userpods.user_saved")
+    post_delete.connect(user_deleted, dispatch_uid="django_userpods.user_deleted")
+    post_save.connect(token_saved, sender=AccessToken, dispatch_uid="django_userpods.token_saved")
+    user_logged_out.connect(logged_out, dispatch_uid="django_userpods.logged_out")
+
+
+def user_saved(
+    sender: type[Model],  # noqa: ARG001 - a signal's argument
+    instance: Model,
+    *,
+    raw: bool = False,
+    update_fields: frozenset[str] | None = None,
+    using: str | None = None,
+    **_: Any,  # noqa: ANN401
+) -> None:
+    """Ask for the user's pod. Fixtures (``raw``) may be half loaded: the next sync sees them."""
+    if not isinstance(instance, get_user_model()) or raw:
+        return
+    if update_fields is not None and set(update_fields) <= {"last_login"}:
+        return
+    _after_commit(str(instance.pk), using=using)
+
+
+def user_deleted(
+    sender: type[Model],  # noqa: ARG001 - a signal's argument
+    instance: Model,
+    *,
+    using: str | None = None,
+    **_: Any,  # noqa: ANN401
+) -> None:
+    """Ask for the end of the user's pod. The key is noted now: the instance loses it."""
+    if isinstance(instance, get_user_model()):
+        _after_commit(str(instance.pk), using=using)
+
+
+def token_saved(sender: type[Model], instance: AccessToken, **_: Any) -> None:  # noqa: ANN401, ARG001
+    """Let the routers forget what they know of a token's user."""
+    transaction.on_commit(partial(routers.purge, str(instance.user_id)), robust=True)
+
+
+def logged_out(sender: type[Model], user: Model | None = None, **_: Any) -> None:  # noqa: ANN401, ARG001
+    """Let the routers forget what they know of a user who logs out."""
+    if user is not None:
+        transaction.on_commit(partial(routers.purge, str(user.pk)), robust=True)
+
+
+def _after_commit(user_pk: str, *, using: str | None) -> None:
+    transaction.on_commit(partial(_wake, user_pk), using=using, robust=True)
+
+
+def _wake(user_pk: str) -> None:
+    try:
+        routers.purge(user_pk)
+        tasks.ask([user_pk])
+    except Exception:
+        # The user is saved; whatever this was, the next sync finds the difference.
+        logger.exception("user %s: could not be looked after now; the next sync does it", user_pk)

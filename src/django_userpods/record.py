@@ -143,7 +143,7 @@ def _send(signal: Signal, written: Written, **arguments: object) -> None:
     if not signal.has_listeners(UserPod):
         return
     entry = written.subject.entry
-    row = UserPod.objects.filter(pk=entry.pk).first() or UserPod(
+    row = UserPod.objects.filter(user_pk=entry.user_pk).first() or UserPod(
         user_pk=entry.user_pk,
         name=entry.name,
         namespace=entry.namespace,

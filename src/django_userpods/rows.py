@@ -199,7 +199,7 @@ def _new(user: AbstractBaseUser, user_pk: str, username: str, *, keep_users: boo
 def _name(entries: list[Entry], *, prefix: str) -> None:
     """Give each entry a free name, or none where its name is about to become free."""
     names = [naming.name_for(entry.username, prefix=prefix) for entry in entries]
-    holders: dict[tuple[str, str], bool] = {}
+    holders: dict[tuple[str, str | None], bool] = {}
     for batch in _batches(names):
         for namespace, name, user_id in UserPod.objects.filter(name__in=batch).values_list(
             "namespace", "name", "user_id"
@@ -237,16 +237,16 @@ def _store(*, new: list[Entry], changed: list[Entry], nameless: list[Entry]) -> 
         )
     for batch in _batches(changed):
         for wanted in (Wanted.RUNNING, Wanted.ABSENT):
-            pks = [entry.pk for entry in batch if entry.wanted == wanted and entry.exists]
+            pks = [e.pk for e in batch if e.pk and e.wanted == wanted and e.exists]
             UserPod.objects.filter(pk__in=pks).update(wanted=wanted, state=State.PENDING)
-        gone = [entry.pk for entry in batch if not entry.exists]
+        gone = [e.pk for e in batch if e.pk and not e.exists]
         UserPod.objects.filter(pk__in=gone).update(
             wanted=Wanted.ABSENT, user=None, state=State.DELETING
         )
     for entry in nameless:
         try:
             with transaction.atomic():
-                UserPod.objects.filter(pk=entry.pk, name=None).update(
+                UserPod.objects.filter(user_pk=entry.user_pk, name=None).update(
                     name=entry.name, message=entry.message
                 )
         except IntegrityError:

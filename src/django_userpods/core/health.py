@@ -97,4 +97,5 @@ def _last_exit(container: dict[str, Any]) -> str:
     ended = container.get("lastState", {}).get("terminated", {})
     if "exitCode" not in ended:
         return ""
-    return f" (last exit code {ended['exitCode']}{', ' + ended['reason'] if 'reason' in ended else ''})"
+    reason = f", {ended['reason']}" if "reason" in ended else ""
+    return f" (last exit code {ended['exitCode']}{reason})"

@@ -239,11 +239,13 @@ def compile_shape(
     where: str,
     field: str = "",
     in_quantities: bool = False,
+    literal: bool = False,
 ) -> Shape:
     """Turn parsed YAML or JSON into a shape.
 
     ``where`` is the place for error messages, kind first. Raises TemplateError for an unknown
-    placeholder or a value that JSON cannot say (a date that YAML made of ``2026-01-01``).
+    placeholder (``literal`` takes text as it is) or a value that JSON cannot say (a date that
+    YAML made of ``2026-01-01``).
     """
     if isinstance(value, Shape):
         return value
@@ -255,6 +257,7 @@ def compile_shape(
                     where=f"{where}.{key}",
                     field=str(key),
                     in_quantities=field in _QUANTITY_MAPS,
+                    literal=literal,
                 )
                 for key, item in value.items()
             },
@@ -262,12 +265,15 @@ def compile_shape(
         )
     if isinstance(value, list | tuple):
         return Items(
-            [compile_shape(item, where=f"{where}[{index}]") for index, item in enumerate(value)],
+            [
+                compile_shape(item, where=f"{where}[{index}]", literal=literal)
+                for index, item in enumerate(value)
+            ],
             merge_key=_merge_key(field, value, where=where),
         )
     is_quantity = in_quantities or field in _QUANTITY_FIELDS
     if isinstance(value, str):
-        pieces = _pieces(value, where=where)
+        pieces = [value] if literal else _pieces(value, where=where)
         return Text(*pieces) if len(pieces) > 1 else Scalar(pieces[0], is_quantity=is_quantity)
     if value is None or isinstance(value, bool | int | float):
         return Scalar(value, is_quantity=is_quantity)

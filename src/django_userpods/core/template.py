@@ -147,40 +147,46 @@ def read_yaml(path: Path) -> list[Manifest]:
     return documents
 
 
-def compile_template(manifests: Iterable[Manifest], *, instance: str) -> Template:
+def compile_template(
+    manifests: Iterable[Manifest], *, instance: str, name: str = "{name}"
+) -> Template:
     """Check a template and make it ready for filling in.
 
-    Adds what we promise on every object: name space, labels, annotations. Raises TemplateError
-    with the place and the remedy for anything that does not make sense.
+    Adds what we promise on every object: namespace, labels, annotations. With another ``name``
+    the manifests are one user's own, of that name, and nothing in them is a placeholder. Raises
+    TemplateError with the place and the remedy for anything that does not make sense.
     """
     documents = list(_flatten(manifests))
     if not documents:
         message = "the template has no manifests; it needs a Deployment and a Service"
         raise TemplateError(message)
     for document in documents:
-        _check_object(document)
-    deployments = {d["metadata"]["name"] for d in documents if d["kind"] in _WITH_SELECTOR}
+        _check_object(document, name)
+    workloads = {d["metadata"]["name"] for d in documents if d["kind"] in _WITH_SELECTOR}
     for document in documents:
         if document["kind"] in _WITH_SELECTOR:
             _settle_selector(document)
         elif document["kind"] == "Service":
-            _settle_service_selector(document, deployments)
+            _settle_service_selector(document, workloads)
         elif document["kind"] == "Secret":
-            _encode_secret(document)
-    _check_complete(documents)
+            _encode_secret(document, literal=name != "{name}")
+    _check_complete(documents, name)
     text = json.dumps([documents, instance], sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     ordered = sorted(documents, key=_rank)
     return Template(
-        objects=tuple(_compile(document, instance=instance, digest=digest) for document in ordered),
+        objects=tuple(
+            _compile(document, instance=instance, digest=digest, literal=name != "{name}")
+            for document in ordered
+        ),
         digest=digest,
     )
 
 
-def _check_complete(documents: list[Manifest]) -> None:
+def _check_complete(documents: list[Manifest], name: str) -> None:
     for kind in (DEPLOYMENT, SERVICE):
-        if not any(Kind.of(d) == kind and d["metadata"]["name"] == "{name}" for d in documents):
-            message = f'the template has no {kind.kind} ({kind.api_version}) named "{{name}}"'
+        if not any(Kind.of(d) == kind and d["metadata"]["name"] == name for d in documents):
+            message = f'the template has no {kind.kind} ({kind.api_version}) named "{name}"'
             raise TemplateError(message)
     seen = set()
     for document in documents:
@@ -189,6 +195,37 @@ def _check_complete(documents: list[Manifest]) -> None:
             message = "stands in the template twice"
             raise TemplateError(message, where=f"{key[1]} {key[2]}")
         seen.add(key)
+
+
+def personal(
+    manifests: Iterable[Manifest], *, name: str, instance: str, values: Values
+) -> Template:
+    """Compile one user's own manifests: filled in by ``Template.fill``, then changed by a person.
+
+    What we promise on every object may not have been changed: TemplateError.
+    """
+    expected = {
+        "labels": naming.labels_for(values["user_id"], instance=instance),
+        "annotations": {naming.USERNAME_ANNOTATION: values["username"]},
+    }
+    documents = list(_flatten(manifests))
+    for document in documents:
+        metadata = document.get("metadata")
+        if not isinstance(metadata, dict):
+            continue
+        where = f"{document.get('kind')}.metadata"
+        if metadata.get("namespace") == values["namespace"]:
+            del metadata["namespace"]
+        pod = document.get("spec", {}).get("template", {})
+        for place, part in ((where, metadata), (f"pod {where}", pod.get("metadata") or {})):
+            for field, reserved in expected.items():
+                present = _mapping(part, field, where=place) if part else {}
+                present.pop(naming.TEMPLATE_HASH_ANNOTATION, None)
+                for key, value in reserved.items():
+                    if present.pop(key, value) != value:
+                        message = "is reserved for django-userpods and was changed"
+                        raise TemplateError(message, where=f"{place}.{field}.{key}")
+    return compile_template(documents, instance=instance, name=name)
 
 
 def _flatten(manifests: Iterable[Any]) -> Iterator[Manifest]:
@@ -202,7 +239,7 @@ def _flatten(manifests: Iterable[Any]) -> Iterator[Manifest]:
             yield copy.deepcopy(manifest)
 
 
-def _check_object(document: Manifest) -> None:
+def _check_object(document: Manifest, own: str) -> None:
     kind = document.get("kind")
     for field in ("apiVersion", "kind"):
         if not isinstance(document.get(field), str):
@@ -213,8 +250,8 @@ def _check_object(document: Manifest) -> None:
         raise TemplateError(message, where=where)
     metadata = _mapping(document, "metadata", where=where)
     name = metadata.get("name")
-    if not isinstance(name, str) or not (name == "{name}" or name.startswith("{name}-")):
-        message = f'is {name!r}; it must be "{{name}}" or begin with "{{name}}-", so that no two '
+    if not isinstance(name, str) or not (name == own or name.startswith(f"{own}-")):
+        message = f'is {name!r}; it must be "{own}" or begin with "{own}-", so that no two '
         message += "users share an object"
         raise TemplateError(message, where=f"{where}.metadata.name")
     if metadata.get("namespace") not in (None, "{namespace}"):
@@ -274,7 +311,7 @@ def _settle_service_selector(document: Manifest, workloads: set[str]) -> None:
     where = document["kind"]
     spec = _mapping(document, "spec", where=where)
     selector = _mapping(spec, "selector", where=f"{where}.spec")
-    selector.setdefault("app", "{name}")
+    selector.setdefault("app", document["metadata"]["name"])
     if selector["app"] not in workloads:
         message = f'"app: {selector["app"]}" matches no pods of this template; '
         message += f"it must be one of {', '.join(sorted(workloads)) or '(no Deployment there)'}"
@@ -283,7 +320,7 @@ def _settle_service_selector(document: Manifest, workloads: set[str]) -> None:
         raise TemplateError("must list at least one port", where=f"{where}.spec.ports")
 
 
-def _encode_secret(document: Manifest) -> None:
+def _encode_secret(document: Manifest, *, literal: bool) -> None:
     # stringData is write-only: the API server answers with data, so data is what can be compared.
     # A value with a placeholder has to stay as it is until it is filled in.
     text = document.get("stringData")
@@ -291,7 +328,7 @@ def _encode_secret(document: Manifest) -> None:
         return
     data = _mapping(document, "data", where="Secret")
     for key, value in text.items():
-        data[key] = _Base64(compile_shape(value, where=f"Secret.stringData.{key}"))
+        data[key] = _Base64(compile_shape(value, where=f"Secret.stringData.{key}", literal=literal))
     del document["stringData"]
 
 
@@ -325,7 +362,7 @@ def _rank(document: Manifest) -> int:
     return len(_ORDER) + (kind in _WITH_SELECTOR) + 2 * (kind == "Service")
 
 
-def _compile(document: Manifest, *, instance: str, digest: str) -> ObjectTemplate:
+def _compile(document: Manifest, *, instance: str, digest: str, literal: bool) -> ObjectTemplate:
     where = document["kind"]
     labels: dict[str, Any] = {
         naming.MANAGED_BY_LABEL: naming.MANAGED_BY,
@@ -348,10 +385,12 @@ def _compile(document: Manifest, *, instance: str, digest: str) -> ObjectTemplat
         pod_metadata["annotations"][naming.RESTARTED_AT_ANNOTATION] = Value("restarted_at")
         if document["kind"] != "DaemonSet":
             spec["replicas"] = _Replicas(
-                compile_shape(spec.get("replicas", 1), where=f"{where}.spec.replicas")
+                compile_shape(
+                    spec.get("replicas", 1), where=f"{where}.spec.replicas", literal=literal
+                )
             )
     return ObjectTemplate(
         kind=Kind.of(document),
-        name=compile_shape(metadata["name"], where=f"{where}.metadata.name"),
-        manifest=compile_shape(document, where=where),
+        name=compile_shape(metadata["name"], where=f"{where}.metadata.name", literal=literal),
+        manifest=compile_shape(document, where=where, literal=literal),
     )

@@ -1,0 +1,112 @@
+"""Who is asking: authenticators, tried in order. They ask the database (or its cache) at most once.
+
+An authenticator has one method, ``authenticate(request)``. It returns the user, with the related
+``userpod`` selected, or None where the request holds none of its credentials, or raises
+:class:`InvalidCredentials` where it holds some that are not valid.
+"""
+
+from __future__ import annotations
+
+import datetime
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+
+from django_userpods.conf import conf
+from django_userpods.exceptions import UserpodsError
+from django_userpods.models import AccessToken
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+    from django.http import HttpRequest
+
+#: ``last_used_at`` of a token is kept no more exactly than this.
+_LAST_USED_EVERY = datetime.timedelta(seconds=60)
+
+
+class InvalidCredentials(UserpodsError):  # noqa: N818 - says what they are
+    """The credentials are of the right form, but stand for nobody who may come in."""
+
+
+class Authenticator(ABC):
+    """Base of all authenticators."""
+
+    @abstractmethod
+    def authenticate(self, request: HttpRequest) -> AbstractBaseUser | None:
+        """Return the user; None for no credentials; raise InvalidCredentials for bad ones."""
+
+
+class SessionAuthenticator(Authenticator):
+    """Django's session cookie. A session that is stale counts as none."""
+
+    def authenticate(self, request: HttpRequest) -> AbstractBaseUser | None:
+        session: Any = getattr(request, "session", None)
+        if session is None or SESSION_KEY not in session:
+            return None
+        if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
+            return None
+        model: Any = get_user_model()
+        try:
+            pk = model._meta.pk.to_python(session[SESSION_KEY])  # noqa: SLF001 - documented name
+        except ValidationError:
+            return None
+        user = model._default_manager.select_related("userpod").filter(pk=pk).first()  # noqa: SLF001
+        if user is None or not _hash_is_good(session.get(HASH_SESSION_KEY), user):
+            return None
+        return user  # type: ignore[no-any-return]
+
+
+class TokenAuthenticator(Authenticator):
+    """``Authorization: Bearer <token>`` (RFC 6750), else a token in the token cookie."""
+
+    def authenticate(self, request: HttpRequest) -> AbstractBaseUser | None:
+        text = _bearer(request) or request.COOKIES.get(conf.token_cookie, "")
+        if not text:
+            return None
+        token = (
+            AccessToken.objects.select_related("user__userpod")
+            .filter(digest=AccessToken.digest_of(text))
+            .first()
+        )
+        if token is None or not token.is_valid:
+            message = "unknown, expired or revoked"
+            raise InvalidCredentials(message)
+        now = timezone.now()
+        if token.last_used_at is None or now - token.last_used_at > _LAST_USED_EVERY:
+            AccessToken.objects.filter(pk=token.pk).update(last_used_at=now)
+        return token.user
+
+
+def authenticate(request: HttpRequest) -> AbstractBaseUser | None:
+    """Return who is asking, None for nobody; raise InvalidCredentials for bad credentials.
+
+    A user who is inactive or not selected is nobody to let in: InvalidCredentials.
+    """
+    for authenticator in conf.authenticators:
+        user: AbstractBaseUser | None = authenticator.authenticate(request)
+        if user is not None:
+            if not user.is_active or not conf.select(user):
+                message = "inactive or not selected"
+                raise InvalidCredentials(message)
+            return user
+    return None
+
+
+def _bearer(request: HttpRequest) -> str:
+    scheme, _, text = request.headers.get("Authorization", "").strip().partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else ""
+
+
+def _hash_is_good(stored: str | None, user: AbstractBaseUser) -> bool:
+    """Tell whether the session is of the user's present password, as Django's own check does."""
+    if not hasattr(user, "get_session_auth_hash"):
+        return True
+    good = [user.get_session_auth_hash()]
+    if hasattr(user, "get_session_auth_fallback_hash"):
+        good += user.get_session_auth_fallback_hash()
+    return bool(stored) and any(constant_time_compare(stored or "", value) for value in good)

@@ -1,0 +1,237 @@
+"""``manage.py sync_userpods``: make the cluster agree with the database."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from django_userpods.core.plan import Verb
+from django_userpods.exceptions import UserpodsError
+from django_userpods.models import UserPod
+from django_userpods.reconcile import reconcile
+from django_userpods.report import Failure, Report
+
+EXIT_FAILED, EXIT_REFUSED = 1, 3
+
+_DONE = {Verb.CREATE: "Created", Verb.UPDATE: "Updated", Verb.DELETE: "Deleted"}
+_WOULD = {Verb.CREATE: "Would create", Verb.UPDATE: "Would update", Verb.DELETE: "Would delete"}
+#: Seconds between two looks while waiting.
+_LOOK_EVERY = 2.0
+
+
+class Command(BaseCommand):
+    """Make the cluster agree with the database."""
+
+    help = (
+        "Make the cluster agree with the database: every selected user gets a Deployment and a "
+        "Service, objects of users who are gone are deleted, and what was changed by hand is put "
+        "back. Safe to run at any time, as often as you like, several at once."
+    )
+    epilog = (
+        "Exit status: 0 all agree; 1 some could not be done (each is named); 3 refused, because "
+        "more than half of all pods, and more than ten, would be deleted."
+    )
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Add the exit statuses to ``--help``."""
+        return super().create_parser(prog_name, subcommand, epilog=self.epilog, **kwargs)
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Define the options."""
+        parser.add_argument(
+            "--user",
+            action="append",
+            metavar="NAME",
+            help="only this user (the username; may be given several times)",
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="say what would be done, and do nothing"
+        )
+        parser.add_argument(
+            "--no-prune", action="store_true", help="keep objects that belong to nobody known"
+        )
+        parser.add_argument(
+            "--wait",
+            type=_seconds,
+            default=0.0,
+            metavar="SECONDS",
+            help="wait up to so long until all pods run (or are stopped, or gone)",
+        )
+        parser.add_argument(
+            "--allow-mass-delete",
+            action="store_true",
+            help="delete even if that is more than half of all pods",
+        )
+        parser.add_argument(
+            "--format", choices=["text", "json"], default="text", help="how to report [text]"
+        )
+
+    def handle(self, **options: Any) -> None:  # noqa: ANN401
+        """Run."""
+        as_json = options["format"] == "json"
+        bar = _Progress(self.stderr, quiet=as_json or options["verbosity"] == 0)
+        deadline = time.monotonic() + options["wait"]
+        try:
+            user_pks = _user_pks(options["user"])
+            report = reconcile(
+                user_pks,
+                prune=not options["no_prune"],
+                allow_mass_delete=options["allow_mass_delete"],
+                dry_run=options["dry_run"],
+                progress=bar,
+            )
+            if options["wait"] and not options["dry_run"] and not report.refused:
+                self._wait(report, user_pks, deadline, bar)
+        except UserpodsError as error:
+            bar.clear()
+            self._fail(str(error), as_json=as_json)
+        except DatabaseError as error:
+            bar.clear()
+            self._fail(
+                f"the database cannot be read or written, so nothing is known of the users and "
+                f"nothing was deleted: {error}",
+                as_json=as_json,
+            )
+        bar.clear()
+        if as_json:
+            self.stdout.write(json.dumps(report.as_json(), indent=2))
+        else:
+            self._tell(report, verbosity=options["verbosity"])
+        if report.refused:
+            sys.exit(EXIT_REFUSED)
+        if report.failed or (report.not_done and not report.dry_run):
+            sys.exit(EXIT_FAILED)
+
+    def _wait(
+        self, report: Report, user_pks: list[str] | None, deadline: float, bar: _Progress
+    ) -> None:
+        """Look again until everything has arrived, failed for good, or time is up."""
+        while True:
+            rows = UserPod.objects.filter(
+                state__in=[
+                    UserPod.State.PENDING,
+                    UserPod.State.STARTING,
+                    UserPod.State.DELETING,
+                ]
+            )
+            if user_pks is not None:
+                rows = rows.filter(user_pk__in=user_pks)
+            waiting = list(rows.values_list("user_pk", "name", "message"))
+            left = deadline - time.monotonic()
+            if not waiting:
+                return
+            if left <= 0:
+                failed = {failure.user_pk for failure in report.failed}
+                report.failed.extend(
+                    Failure(pk, name or pk, message or "not up within the time to wait")
+                    for pk, name, message in waiting
+                    if pk not in failed
+                )
+                return
+            bar("wait", 0, len(waiting))
+            time.sleep(min(_LOOK_EVERY, left))
+            again = reconcile([pk for pk, _, _ in waiting])
+            report.done.extend(again.done)
+            known = {failure.user_pk for failure in again.failed}
+            report.failed = [f for f in report.failed if f.user_pk not in known] + again.failed
+            report.not_done = again.not_done
+
+    def _tell(self, report: Report, *, verbosity: int) -> None:
+        words = _WOULD if report.dry_run else _DONE
+        if verbosity > 0:
+            for action in report.done:
+                reason = f" ({action.reason})" if action.reason else ""
+                self.stdout.write(f"{words[action.verb]} {action.ref}{reason}")
+        for failure in report.failed:
+            self.stderr.write(self.style.ERROR(f"Failed {failure.name}: {failure.message}"))
+        for name in report.not_done:
+            self.stderr.write(self.style.WARNING(f"Left for the next sync: {name}"))
+        if report.refused:
+            self.stderr.write(self.style.ERROR(str(report.refused).capitalize() + "."))
+        counts = report.counts()
+        if report.ok and not report.done:
+            text = f"Nothing to do: {report.users} users, all as they should be."
+        else:
+            verb = "would be " if report.dry_run else ""
+            text = (
+                f"{report.users} users: {counts['created']} objects {verb}created, "
+                f"{counts['updated']} updated, {counts['deleted']} deleted; "
+                f"{report.unchanged} users unchanged, {len(report.failed)} failed."
+            )
+        self.stdout.write(self.style.SUCCESS(text) if report.ok else text)
+
+    def _fail(self, message: str, *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps({"ok": False, "error": message}, indent=2))
+            sys.exit(EXIT_FAILED)
+        raise CommandError(message, returncode=EXIT_FAILED)
+
+
+class _Progress:
+    """A progress bar on a terminal, nothing elsewhere: logs want lines, not bars."""
+
+    _NAMES = {
+        "users": "Reading users",
+        "objects": "Reading the cluster",
+        "apply": "Applying",
+        "wait": "Waiting",
+    }
+
+    def __init__(self, stream: Any, *, quiet: bool) -> None:  # noqa: ANN401 - Django's OutputWrapper
+        self.stream = stream
+        self.shown = not quiet and stream.isatty()
+        self.last = 0.0
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if not self.shown or (now - self.last < 0.1 and done != total):
+            return
+        self.last = now
+        text = self._NAMES[phase]
+        if total and phase == "apply":
+            filled = 30 * done // total
+            text += f" [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}"
+        elif done or total:
+            text += f": {done or total}"
+        self.stream.write(f"\r\033[K{text}", ending="")
+        self.stream.flush()
+
+    def clear(self) -> None:
+        """Take the bar away."""
+        if self.shown:
+            self.stream.write("\r\033[K", ending="")
+            self.stream.flush()
+
+
+def _user_pks(names: list[str] | None) -> list[str] | None:
+    """Return the keys of users by name; of users who are gone, by the name of their row."""
+    if names is None:
+        return None
+    model: Any = get_user_model()
+    pks = []
+    for name in names:
+        user = model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()  # noqa: SLF001
+        row = None if user else UserPod.objects.filter(user=None, name=name).first()
+        if user is None and row is None:
+            message = f"There is no user {name!r}."
+            raise CommandError(message, returncode=EXIT_FAILED)
+        pks.append(str(user.pk) if user else row.user_pk if row else "")
+    return pks
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        message = f"{text!r} is not a number of seconds"
+        raise argparse.ArgumentTypeError(message)
+    return value

@@ -1,0 +1,166 @@
+"""Asking for a reconcile: written down first, then done by a task backend or inline, in bounds.
+
+A task is a wake-up only. What was asked for is on the row, so a task that is lost costs time,
+not work: the next sync does it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from django_userpods import reconcile as _reconcile
+from django_userpods.conf import conf
+from django_userpods.exceptions import (
+    ClusterError,
+    ClusterUnavailable,
+    OutOfTime,
+    SettingError,
+    TemplateError,
+)
+from django_userpods.models import UserPod
+from django_userpods.rows import settle
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from django_userpods.report import Report
+
+_task: Any = None
+with contextlib.suppress(ImportError):  # Django 5.2 has no tasks
+    from django.tasks import task as _task
+
+logger = logging.getLogger("django_userpods")
+
+#: Backends that run a task in the request that enqueues it: our own bounded way is better.
+_INLINE_BACKENDS = frozenset({"django.tasks.backends.immediate.ImmediateBackend"})
+#: So many users a task takes, and so many an inline try.
+_TASK_SIZE, _INLINE_SIZE = 500, 50
+#: Seconds for which inline tries pause after the cluster did not answer one.
+PAUSE = 30.0
+
+_pause_lock = threading.Lock()
+_paused_until = 0.0
+
+
+@dataclass(slots=True)
+class Asked:
+    """What became of a request: users done here, handed to a task backend, or left for later."""
+
+    report: Report | None = None
+    enqueued: int = 0
+    later: int = 0
+    #: Why what is left for later was not done now.
+    reason: str = ""
+    failed: list[str] = field(default_factory=list)
+
+
+def reconcile_user(user_pk: str) -> None:
+    """Reconcile one user (a task)."""
+    _run([user_pk])
+
+
+def reconcile_users(user_pks: list[str]) -> None:
+    """Reconcile some users (a task)."""
+    _run(user_pks)
+
+
+if _task is not None:
+    reconcile_user = _task(reconcile_user)
+    reconcile_users = _task(reconcile_users)
+
+
+def ask(user_pks: Collection[str]) -> Asked:
+    """Ask for a reconcile of some users, after a commit; never raises for the cluster's sake.
+
+    The rows are written first. With a task backend the work is enqueued; without one it is tried
+    here for at most ``USERPODS_INLINE_TIMEOUT`` seconds.
+    """
+    pks = [str(pk) for pk in user_pks]
+    settled = settle(pks, keep_users=False)
+    asked = Asked(failed=[message for _, _, message in settled.failed])
+    if has_task_backend():
+        _enqueue(pks, asked)
+    else:
+        _inline(pks, asked)
+    return asked
+
+
+def has_task_backend() -> bool:
+    """Tell whether the project has a backend that runs tasks outside the request."""
+    if _task is None:
+        return False
+    backend = getattr(settings, "TASKS", {}).get("default", {}).get("BACKEND")
+    return backend is not None and backend not in _INLINE_BACKENDS
+
+
+def forget_pause() -> None:
+    """Let inline tries go on at once (for tests and for whoever knows that all is well)."""
+    global _paused_until
+    with _pause_lock:
+        _paused_until = 0.0
+
+
+def _enqueue(pks: Sequence[str], asked: Asked) -> None:
+    single: Any = reconcile_user
+    several: Any = reconcile_users
+    try:
+        if len(pks) == 1:
+            single.enqueue(pks[0])
+        else:
+            for start in range(0, len(pks), _TASK_SIZE):
+                several.enqueue(list(pks[start : start + _TASK_SIZE]))
+        asked.enqueued = len(pks)
+    except Exception as error:
+        # A queue that is down must not fail a save either.
+        logger.exception("the task backend did not take the work; the next sync does it")
+        asked.later = len(pks)
+        asked.reason = f"The task backend did not take the work ({type(error).__name__})."
+
+
+def _inline(pks: Sequence[str], asked: Asked) -> None:
+    global _paused_until
+    timeout = conf.inline_timeout
+    now, later = list(pks[:_INLINE_SIZE]), len(pks) - len(pks[:_INLINE_SIZE])
+    if timeout == 0:
+        asked.later, asked.reason = len(pks), "Nothing is done inside requests."
+        return
+    if time.monotonic() < _paused_until:
+        asked.later, asked.reason = len(pks), "The cluster did not answer a moment ago."
+        return
+    try:
+        report = _run(now, timeout=timeout)
+    except OutOfTime:
+        asked.later, asked.reason = len(pks), "There was no time to do it at once."
+        return
+    except (SettingError, TemplateError) as error:
+        asked.later, asked.reason = len(pks), str(error)
+        return
+    except ClusterError as error:
+        if isinstance(error, ClusterUnavailable):
+            with _pause_lock:
+                _paused_until = time.monotonic() + PAUSE
+        asked.later, asked.reason = len(pks), str(error)
+        return
+    asked.report = report
+    asked.later = later + len(report.not_done)
+    asked.failed += [f"{failure.name}: {failure.message}" for failure in report.failed]
+
+
+def _run(user_pks: Collection[str], *, timeout: float | None = None) -> Report:
+    try:
+        return _reconcile.reconcile(user_pks, timeout=timeout)
+    except (SettingError, TemplateError) as error:
+        logger.error("%s", error)
+        rows = UserPod.objects.filter(user_pk__in=user_pks)
+        rows.update(state=UserPod.State.FAILED, message=str(error))
+        raise
+    except ClusterError as error:
+        logger.warning("left for the next sync: %s", error)
+        raise
