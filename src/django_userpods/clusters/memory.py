@@ -299,7 +299,7 @@ def _give_ip(store: _Store, ref: Ref, spec: Manifest) -> None:
         if asked in taken:
             raise Invalid(
                 f'Service "{ref.name}" is invalid: spec.clusterIPs: Invalid value: ["{asked}"]: '
-                "failed to allocate IP: provided IP is already allocated",
+                f"failed to allocate IP {asked}: provided IP is already allocated",
                 status=422,
             )
         try:
@@ -309,7 +309,7 @@ def _give_ip(store: _Store, ref: Ref, spec: Manifest) -> None:
         if not inside:
             raise Invalid(
                 f'Service "{ref.name}" is invalid: spec.clusterIPs: Invalid value: ["{asked}"]: '
-                f"failed to allocate IP: provided IP is not in the valid range {_SERVICE_RANGE}",
+                f"failed to allocate IP {asked}: the provided network does not match the current range",
                 status=422,
             )
     while not asked or asked in taken:

@@ -8,7 +8,7 @@ meets the same differences here as on a cluster.
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_UP, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from django_userpods.exceptions import Invalid
@@ -45,14 +45,17 @@ def canonical_quantity(value: object) -> str:
         while number % 1 and step:
             number, step = number * 1024, step - 1
         return f"{int(number)}{_BINARY[step]}"
-    if suffix not in _DECIMAL:
+    names = _DECIMAL
+    if suffix not in _DECIMAL:  # 1e3 stays in exponents, in steps of three
         number, suffix = number.scaleb(int(suffix[1:])), ""
-    number = number.scaleb(_DECIMAL[suffix])
-    for name, exponent in reversed(_DECIMAL.items()):
+        names = {f"e{step}" if step else "": step for step in range(-9, 19, 3)}
+    else:
+        number = number.scaleb(_DECIMAL[suffix])
+    for name, exponent in reversed(names.items()):
         scaled = number.scaleb(-exponent)
         if scaled % 1 == 0 and (number or not name):
             return f"{int(scaled)}{name}"
-    return f"{int(number.scaleb(9).to_integral_value(rounding='ROUND_UP'))}n"
+    return f"{int(number.scaleb(9).to_integral_value(rounding=ROUND_UP))}n"
 
 
 def check(manifest: Manifest) -> None:
