@@ -1,0 +1,396 @@
+"""``make demo``: the site, the router and everybody's workload on this machine, until Ctrl-C.
+
+Starts Django under gunicorn and the router of ``manifests/router`` under nginx, with the local
+cluster for pods; prints addresses and passwords; ends everything when it is interrupted or
+terminated, when its terminal is closed, and when one of the two ends.
+
+``DEMO_PORT`` (8080) is the router's port on 127.0.0.1; ``DEMO_DIR`` (``.demo`` in the checkout) is
+where data and logs are kept from one run to the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+ROUTER = ROOT / "manifests" / "router"
+MODULES = Path("/usr/lib/nginx/modules")
+PACKAGES = ("nginx-light", "libnginx-mod-http-lua")
+HOST = "127.0.0.1"
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the text is for the person who started it."""
+
+
+def say(text: str) -> None:
+    """Print, unless the terminal is gone."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)  # noqa: T201 - a command
+
+
+class Part:
+    """A process of the demo, with its output in a log file."""
+
+    def __init__(self, name: str, command: list[str], *, log: Path, env: Mapping[str, str]) -> None:
+        self.name = name
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command,
+                env=env,
+                cwd=HERE,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C is for the demo, which then ends them in order
+                preexec_fn=partial(_end_with, os.getpid()),
+            )
+
+    def check(self) -> None:
+        """DemoError with the end of its log where it has ended."""
+        code = self.process.poll()
+        if code is not None:
+            lines = self.log.read_text(errors="replace").splitlines()[-12:]
+            text = "\n  ".join([f"{self.name} ended with status {code}:", *lines])
+            raise DemoError(text)
+
+    def stop(self, *, patience: float) -> None:
+        """Ask it to end; kill it and what it started where it does not."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(patience)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+
+
+def _end_with(parent: int) -> None:
+    """Between fork and exec: have the kernel terminate this process with the demo (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+class Demo:
+    """Everything that belongs to one run."""
+
+    def __init__(self, *, port: int, data: Path) -> None:
+        self.port = port
+        self.data = data
+        self.logs = data / "logs"
+        self.pods = data / "site" / "pods"
+        self.site = f"http://{HOST}:{port}"
+        self.parts: list[Part] = []
+        self.internal_port, self.django_port = free_ports(2)
+        self.env = self._environment()
+
+    def run(self) -> None:
+        """Start everything, print what a person needs, and wait until something ends."""
+        for folder in (self.data, self.logs, self.data / "site"):
+            folder.mkdir(parents=True, exist_ok=True)
+        with only_one(self.data):
+            try:
+                passwords = self._prepare()
+                self._start_django()
+                self._start_router()
+                self._welcome(passwords)
+                while True:
+                    for part in self.parts:
+                        part.check()
+                    time.sleep(0.5)
+            finally:
+                self.stop()
+
+    def stop(self) -> None:
+        """End everything; whoever interrupts again waits no less."""
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_IGN)
+        if not self.parts and not self.pods.exists():
+            return
+        say("\nStopping ...")
+        for part in reversed(self.parts):
+            part.stop(patience=15)
+        if self.pods.exists():
+            command = [sys.executable, "-m", "django_userpods.clusters.local", "stop"]
+            done = subprocess.run([*command, str(self.pods)], check=False, cwd=HERE, env=self.env)
+            if done.returncode:
+                say("The workloads did not end in time; they do when nobody uses them any more.")
+        say("Nothing is left running.")
+
+    def _environment(self) -> dict[str, str]:
+        keep = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
+        env = {key: os.environ[key] for key in keep if key in os.environ}
+        return {
+            **env,
+            "DJANGO_SETTINGS_MODULE": "example.settings",
+            "DATA_DIR": str(self.data / "site"),
+            "STATIC_ROOT": str(self.data / "static"),
+            "DATABASE_URL": f"sqlite:///{self.data / 'site' / 'db.sqlite3'}",
+            "DEBUG": "off",
+            "HTTPS": "off",
+            "SECRET_KEY": kept_secret(self.data / "secret_key"),
+            "ALLOWED_HOSTS": f"{HOST},localhost",
+            "USERPODS_CLUSTER": "local",
+            "USERPODS_ROUTERS": f"http://{HOST}:{self.internal_port}",
+            "BIND": f"{HOST}:{self.django_port}",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _prepare(self) -> dict[str, str]:
+        say("Preparing the database, the users and their workloads ...")
+        done = subprocess.run(
+            [sys.executable, "manage.py", "prepare_demo"],
+            cwd=HERE,
+            env={**self.env, "USERPODS_ROUTERS": ""},  # none is there yet
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        (self.logs / "prepare.log").write_text(done.stderr)
+        if done.returncode:
+            raise DemoError("the preparation failed:\n" + done.stderr.strip())
+        passwords: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+        return passwords
+
+    def _start_django(self) -> None:
+        say("Starting Django under gunicorn ...")
+        command = [sys.executable, "-m", "gunicorn", "--config", str(HERE / "gunicorn.conf.py")]
+        command.append("example.wsgi:application")
+        self._start("Django", command, log="django.log")
+        self._wait_for(f"http://{HOST}:{self.django_port}/healthz")
+
+    def _start_router(self) -> None:
+        say("Starting the router under nginx ...")
+        folder = self._router_folder()
+        command = [nginx(), "-p", f"{folder}/", "-c", str(folder / "nginx.conf")]
+        if os.geteuid() == 0:
+            command += ["-g", "user root;"]
+        self._start("The router", command, log="router.log")
+        self._wait_for(f"http://{HOST}:{self.internal_port}/healthz")
+        self._wait_for(f"{self.site}/accounts/login/")
+
+    def _router_folder(self) -> Path:
+        """Lay out what the router's nginx.conf asks for, with this machine's settings."""
+        folder = self.data / "router"
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "run").mkdir(parents=True)
+        (folder / "nginx.conf").symlink_to(ROUTER / "nginx.conf")
+        (folder / "lua").symlink_to(ROUTER / "lua")
+        settings = folder / "settings"
+        shutil.copytree(ROUTER / "settings", settings)
+        (settings / "main.conf").write_text(
+            "worker_processes 1;\n"
+            f"load_module {MODULES}/ndk_http_module.so;\n"
+            f"load_module {MODULES}/ngx_http_lua_module.so;\n"
+        )
+        (settings / "http.conf").write_text(
+            "upstream django {\n"
+            f"    server {HOST}:{self.django_port};\n"
+            "    keepalive 16;\n"
+            "    keepalive_timeout 1500ms;\n"
+            "}\n"
+            f"map $server_port $userpods_site_host {{ default {HOST}; }}\n"
+            "map $server_port $userpods_site_proto { default http; }\n"
+            "geo $realip_remote_addr $userpods_gateway { default 0; }\n"
+        )
+        (settings / "settings.lua").write_text(
+            "return {\n"
+            '    name_prefix = "user-",\n'
+            '    login_url = "/accounts/login/",\n'
+            '    cookies = { "sessionid", "csrftoken", "messages", "session" },\n'
+            f'    internal = "{HOST}:{self.internal_port}",\n'
+            "    allow_loopback = true,\n"
+            "    retry_after = 1,\n"
+            "}\n"
+        )
+        replace(settings / "public.conf", "listen 8080;", f"listen {HOST}:{self.port};")
+        replace(settings / "internal.conf", "listen 8081;", f"listen {HOST}:{self.internal_port};")
+        return folder
+
+    def _start(self, name: str, command: list[str], *, log: str) -> None:
+        path = self.logs / log
+        path.write_text("")
+        self.parts.append(Part(name, command, log=path, env=self.env))
+
+    def _wait_for(self, url: str, *, seconds: float = 30.0) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            for part in self.parts:
+                part.check()
+            try:
+                with urllib.request.urlopen(url, timeout=5):
+                    return
+            except (OSError, urllib.error.URLError) as error:
+                if time.monotonic() > deadline:
+                    msg = f"{url} does not answer after {seconds:g} s: {error} (logs: {self.logs})"
+                    raise DemoError(msg) from error
+                time.sleep(0.1)
+
+    def _welcome(self, passwords: dict[str, str]) -> None:
+        lines = [
+            "",
+            f"  The router      {self.site}/",
+            f"  Administration  {self.site}/admin/",
+            "                  Add charlie there, and charlie's pod comes by itself.",
+            "",
+            "  Sign in as      password",
+            *(f"    {name:<14}{password}" for name, password in passwords.items()),
+            "",
+            f"  Sign out or change the user at {self.site}/accounts/",
+            f"  Logs are in {self.logs} and {self.pods / 'logs'}",
+            "  For a first look only: all workloads are processes of this machine's user.",
+            "",
+            "  Ctrl-C ends everything.",
+        ]
+        say("\n".join(lines))
+
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of the loopback interface that nobody listens on."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def check_port(port: int) -> None:
+    """DemoError where somebody else listens."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            msg = (
+                f"port {port} of {HOST} cannot be used: {error.strerror}. "
+                f"Take another one: make demo DEMO_PORT={port + 1}"
+            )
+            raise DemoError(msg) from error
+
+
+@contextlib.contextmanager
+def only_one(data: Path) -> Iterator[None]:
+    """Hold the folder's lock; DemoError where another demo does."""
+    with (data / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            msg = f"another demo uses {data}; end it first, or name another folder in DEMO_DIR"
+            raise DemoError(msg) from error
+        yield
+
+
+def kept_secret(path: Path) -> str:
+    """Return the secret in a file, made at the first run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        path.touch(0o600, exist_ok=False)
+        path.write_text(secrets.token_urlsafe(50))
+    return path.read_text().strip()
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Replace a line's text in a file; DemoError where it is not there."""
+    text = path.read_text()
+    if old not in text:
+        msg = f"{path} does not say {old!r}"
+        raise DemoError(msg)
+    path.write_text(text.replace(old, new))
+
+
+def nginx() -> str:
+    """Return the path of nginx, which may be outside a user's PATH."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+    return shutil.which("nginx", path=path) or ""
+
+
+def install_nginx() -> None:
+    """Install nginx with Lua from the distribution where it is missing."""
+    if nginx() and (MODULES / "ngx_http_lua_module.so").exists():
+        return
+    manual = f"apt-get install --no-install-recommends {' '.join(PACKAGES)}"
+    if not shutil.which("apt-get"):
+        msg = f"nginx with its Lua module is missing. On Debian or Ubuntu: {manual}"
+        raise DemoError(msg)
+    prefix = []
+    if os.geteuid() != 0:
+        if not shutil.which("sudo") or not sys.stdin.isatty():
+            msg = f"nginx with its Lua module is missing. As root: {manual}"
+            raise DemoError(msg)
+        prefix = ["sudo"]
+    had_nginx = bool(nginx())
+    say(f"Installing {' and '.join(PACKAGES)} ...")
+    install = [*prefix, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    if subprocess.run(install, env=env, check=False, stdout=subprocess.DEVNULL).returncode:
+        subprocess.run([*prefix, "apt-get", "update", "-qq"], env=env, check=False)
+        if subprocess.run(install, env=env, check=False).returncode:
+            msg = f"the installation failed; try it by hand: {' '.join(prefix)} {manual}"
+            raise DemoError(msg)
+    if not had_nginx and Path("/run/systemd/system").is_dir():
+        # The package starts a server on port 80, which nobody asked for.
+        subprocess.run([*prefix, "systemctl", "disable", "--now", "nginx"], check=False)
+
+
+def interrupted(number: int, frame: object) -> NoReturn:  # noqa: ARG001 - a signal handler
+    """Leave through the ``finally`` that ends everything."""
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run the demo; return the exit status."""
+    for number in STOPPING:
+        signal.signal(number, interrupted)
+    try:
+        port = int(os.environ.get("DEMO_PORT") or 8080)
+        if not 1 <= port <= 65535:
+            raise ValueError
+    except ValueError:
+        say(f"DEMO_PORT is {os.environ['DEMO_PORT']!r}: give a port number")
+        return 2
+    data = Path(os.environ.get("DEMO_DIR") or ROOT / ".demo").absolute()
+    try:
+        check_port(port)
+        install_nginx()
+        Demo(port=port, data=data).run()
+    except KeyboardInterrupt:
+        return 0
+    except DemoError as error:
+        say(f"\nThe demo cannot go on: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Settings of the example project, from environment variables or a ``.env`` file beside manage.py.
+
+With nothing set it is a site for one machine: SQLite, the local cluster, ``DEBUG``. In Kubernetes
+set at least ``DEBUG=off``, ``SECRET_KEY``, ``ALLOWED_HOSTS``, ``CSRF_TRUSTED_ORIGINS``,
+``K8S_NAMESPACE`` and ``USER_APP_IMAGE``; ``DATABASE_URL`` as soon as there are two of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+env.read_env(BASE_DIR / ".env")
+#: Where the site keeps its files: the SQLite database and the local cluster's state.
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data")))
+
+# Debugging is for a developer's machine: where a namespace is given it has to be asked for.
+DEBUG = env.bool("DEBUG", default="K8S_NAMESPACE" not in env.ENVIRON)
+SECRET_KEY = env.str("SECRET_KEY", default="insecure, for development alone" if DEBUG else "")
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else []
+)
+#: Origins that people sign in at, with scheme and port: ``https://site.example``.
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "example.admin_config.ExampleAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_userpods",
+    "example",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # Every view is for people who signed in, unless it says otherwise.
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "example.urls"
+WSGI_APPLICATION = "example.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # Several processes write to it: wait for each other, and let readers read meanwhile.
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        timeout=20, transaction_mode="IMMEDIATE", init_command="PRAGMA journal_mode=WAL"
+    )
+    if DATABASES["default"]["NAME"] != ":memory:":
+        Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "login"
+# Behind the router this is the user's own pod; without one it is the account page.
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "static"))
+# Without DEBUG, collectstatic makes files with the hash of their content in the name.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+# TLS ends in front of the site, at an ingress or gateway that sets X-Forwarded-Proto; the router
+# removes what clients say there. HTTPS=off is for a network without TLS, and nothing else.
+HTTPS = env.bool("HTTPS", default=not DEBUG)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000 if HTTPS else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("HSTS_INCLUDE_SUBDOMAINS", default=HTTPS)
+SECURE_HSTS_PRELOAD = env.bool("HSTS_PRELOAD", default=HTTPS)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+# Probes and the router speak plain HTTP inside the cluster.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^whoami$"]
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+}
+
+# Where users' pods run: processes on this machine until a namespace is given.
+CLUSTER_KIND = env.str(
+    "USERPODS_CLUSTER", default="kubernetes" if env.str("K8S_NAMESPACE", default="") else "local"
+)
+USERPODS_NAMESPACE = env.str("K8S_NAMESPACE", default="") or "default"
+USERPODS_IMAGE = env.str("USER_APP_IMAGE", default="django-userpods-example-workload:latest")
+USERPODS_PORT = env.int("USER_APP_PORT", default=8000)
+USERPODS_INSTANCE = env.str("USERPODS_INSTANCE", default="default")
+#: Internal addresses of the routers, ``http://userpods-router-internal:8081``.
+USERPODS_ROUTERS = env.list("USERPODS_ROUTERS", default=[])
+if CLUSTER_KIND == "local":
+    USERPODS_CLUSTER = {
+        "BACKEND": "django_userpods.clusters.local.LocalCluster",
+        "OPTIONS": {
+            "state_dir": str(DATA_DIR / "pods"),
+            "command": [sys.executable, str(BASE_DIR / "workload.py"), "--host", "127.0.0.1"],
+        },
+    }
+elif CLUSTER_KIND == "kubernetes":
+    USERPODS_CLUSTER = {
+        "BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster",
+        "OPTIONS": {},
+    }
+else:
+    msg = f"USERPODS_CLUSTER is {CLUSTER_KIND!r}: it can be 'local' or 'kubernetes'"
+    raise ImproperlyConfigured(msg)

@@ -1,0 +1,102 @@
+"""The few views of the example project."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib.auth import authenticate, login, logout
+from django.contrib.auth.decorators import login_not_required
+from django.db import connection
+from django.db.utils import Error as DatabaseError
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.http import require_GET, require_POST
+
+from django_userpods.models import UserPod
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+#: A body longer than this, in bytes, is no login.
+MAX_BODY = 10_000
+
+
+@require_GET
+@never_cache
+def home(request: HttpRequest) -> HttpResponse:
+    """The account page: who is signed in, how their pod is, the way to it, to the admin, out."""
+    pod = UserPod.objects.filter(user_pk=str(request.user.pk)).first()
+    # Behind the router "/" is the pod. Where this page itself is at "/", there is no router.
+    context = {"pod": pod, "routed": request.path != "/", "debug": settings.DEBUG}
+    return render(request, "example/home.html", context)
+
+
+# Why without a CSRF token: a client without a page has none. What protects instead is that a
+# form of another site cannot send application/json, and a script of another site may not, since
+# no CORS header allows it. Tests hold on to the 415.
+@csrf_exempt
+@login_not_required
+@never_cache
+@require_POST
+@sensitive_post_parameters()
+@sensitive_variables("password", "data")
+def api_login(request: HttpRequest) -> JsonResponse:
+    """Sign in with JSON ``{"user": ..., "pwd": ...}`` and set the session cookie.
+
+    200 ``{"user": name}``; 401 where the two do not belong together or the user is inactive; 400
+    where the body is not such JSON; 413 where it is too long; 415 without ``application/json``.
+    """
+    if request.content_type != "application/json":
+        return _error(415, "the Content-Type has to be application/json")
+    if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY:
+        return _error(413, f"the body is longer than {MAX_BODY} bytes")
+    try:
+        data = json.loads(request.body)
+    except (ValueError, RecursionError):
+        return _error(400, "the body is not JSON")
+    if not isinstance(data, dict):
+        return _error(400, "the body has to be a JSON object")
+    for key in ("user", "pwd"):
+        if not isinstance(data.get(key), str) or not data[key]:
+            return _error(400, f"{key!r} is missing or not a text")
+    user = None
+    if "\0" not in data["user"]:  # which some databases do not even look for
+        user = authenticate(request, username=data["user"], password=data["pwd"])
+    if user is None:
+        return _error(401, "invalid credentials")
+    login(request, user)
+    return JsonResponse({"user": user.get_username()})
+
+
+@csrf_exempt  # as above
+@login_not_required
+@never_cache
+@require_POST
+def api_logout(request: HttpRequest) -> JsonResponse:
+    """End the session, if there is one."""
+    if request.content_type != "application/json":
+        return _error(415, "the Content-Type has to be application/json")
+    logout(request)
+    return JsonResponse({})
+
+
+@login_not_required
+@never_cache
+@require_GET
+def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - a view
+    """Say whether the site can work: 200, or 503 where the database does not answer."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return HttpResponse("database unavailable\n", status=503, content_type="text/plain")
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+def _error(status: int, message: str) -> JsonResponse:
+    return JsonResponse({"error": message}, status=status)
