@@ -7,17 +7,20 @@ import signal
 import sys
 import threading
 
+from tests.testcluster.apt import NODE_PACKAGES
 from tests.testcluster.build import BuildError
 from tests.testcluster.controlplane import ControlPlane
+from tests.testcluster.node import WORKLOAD, NodeCluster, NodeUnavailableError
 from tests.testcluster.processes import StartError
 
 _DESCRIPTION = """\
 Start a real Kubernetes on this machine: no containers, no registry, no root.
 
 API server, controllers and scheduler are the real ones, on ports of their own. Pods become Ready
-at once but do not run. Everything is gone after Ctrl-C, and nothing else on the machine is
-touched; two can stand side by side. The first start builds the programs with Go, which takes
-about ten minutes on two cores; later ones take seconds.
+at once but do not run; with --node (root, and the packages of --apt) they do, on a real node with
+Services, DNS and NetworkPolicies, reachable from this machine. Everything is gone after Ctrl-C,
+and nothing else on the machine is touched; two can stand side by side. The first start builds the
+programs with Go, which takes about ten minutes on two cores; later ones take seconds.
 """
 
 _EPILOG = """\
@@ -27,7 +30,13 @@ In another terminal, paste the two `export` lines that it prints, then:
   kubectl create deployment hello --image=anything
   kubectl get pods            # Running: kwok says so
 
-To see the states that a person should be told about, annotate the pods of a Deployment
+On a real node (--node):
+
+  kubectl create deployment hello --image=localhost/workload:1
+  kubectl expose deployment hello --port=80 --target-port=8000
+  curl "$(kubectl get service hello -o jsonpath='{.spec.clusterIP}')"
+
+Without one, to see the states that a person should be told about, annotate the pods of a Deployment
 (spec.template.metadata.annotations) with one of
 
   testcluster/pod: hang | unready | crash | image-pull
@@ -37,20 +46,25 @@ To see the states that a person should be told about, annotate the pods of a Dep
 
 def main() -> int:
     arguments = _parser().parse_args()
+    if arguments.apt:
+        print("\n".join(NODE_PACKAGES))
+        return 0
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: _interrupt(stop))
     try:
-        with ControlPlane(nodes=arguments.nodes) as cluster:
+        with NodeCluster() if arguments.node else ControlPlane(nodes=arguments.nodes) as cluster:
             print(f"export KUBECONFIG={cluster.kubeconfig}")
             print(f'export PATH="{cluster.bin_dir}:$PATH"')
+            if arguments.node:
+                print(f"# The node has one image to try things with: {WORKLOAD}")
             print(
                 f"# Kubernetes answers on {cluster.server}; its logs are in"
                 f" {cluster.directory / 'logs'}. Ctrl-C ends it.",
                 flush=True,
             )
             stop.wait()
-    except (BuildError, StartError) as error:
+    except (BuildError, NodeUnavailableError, StartError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -74,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--nodes", type=int, default=1, metavar="N", help="pretended nodes (default: 1)"
+    )
+    parser.add_argument("--node", action="store_true", help="a real node instead; needs root")
+    parser.add_argument(
+        "--apt", action="store_true", help="only print the Debian packages that --node needs"
     )
     return parser
 

@@ -68,6 +68,7 @@ class ControlPlane(Cluster):
         self._kwok_binary = build.binary("kwok") if self._parts[2] else None
         self._run = Run()
         try:
+            self._place()
             self._prepare()
             self._start_etcd()
             self.start_apiserver()
@@ -149,7 +150,7 @@ class ControlPlane(Cluster):
         service_account_keys(directory)
         tokens = directory / "tokens.csv"
         tokens.touch(mode=0o600)
-        tokens.write_text(f'{self.token},admin,admin,"system:masters"\n')
+        tokens.write_text("".join(f"{line}\n" for line in self._tokens()))
         self.kubeconfig = directory / "admin.kubeconfig"
         write_kubeconfig(
             self.kubeconfig, server=self.server, ca_file=self.ca_file, token=self.token
@@ -201,6 +202,13 @@ class ControlPlane(Cluster):
         # a node nobody goes there, so it is one that is reserved for examples.
         return "203.0.113.1" if self._address.startswith("127.") else self._address
 
+    def _place(self) -> None:
+        """Decide on addresses that can be known only now."""
+
+    def _tokens(self) -> list[str]:
+        """Who may come with which token: lines of token, name, id and groups."""
+        return [f'{self.token},admin,admin,"system:masters"']
+
     def _apiserver_flags(self) -> list[str]:
         """More flags for the API server, for a cluster that is more than a control plane."""
         return []
@@ -210,17 +218,7 @@ class ControlPlane(Cluster):
         if controller_manager:
             self._start_controller_manager()
         if scheduler:
-            self.run.start(
-                "kube-scheduler",
-                [
-                    self._binary,
-                    "kube-scheduler",
-                    f"--kubeconfig={self.kubeconfig}",
-                    "--leader-elect=false",
-                    "--secure-port=0",
-                    *_RATE,
-                ],
-            )
+            self._start_scheduler()
         if kwok:
             assert self._kwok_binary
             self.run.start(
@@ -252,6 +250,19 @@ class ControlPlane(Cluster):
                 "--secure-port=0",
                 "--concurrent-deployment-syncs=20",
                 "--concurrent-replicaset-syncs=20",
+                *_RATE,
+            ],
+        )
+
+    def _start_scheduler(self) -> None:
+        self.run.start(
+            "kube-scheduler",
+            [
+                self._binary,
+                "kube-scheduler",
+                f"--kubeconfig={self.kubeconfig}",
+                "--leader-elect=false",
+                "--secure-port=0",
                 *_RATE,
             ],
         )

@@ -1,6 +1,7 @@
 """The pytest plugin: ``pytest_plugins = ["tests.testcluster.fixtures"]`` in a test module.
 
-``cluster`` is one for the whole session; ``namespace`` is a fresh one for each test. With
+``cluster`` is one for the whole session; ``namespace`` is a fresh one for each test.
+``node_cluster`` and ``node_namespace`` are the same with a real node, as root. With
 ``KUBECONFIG`` set they are on that cluster; a test that would have to restart its API server or
 fill it with pretended nodes is then skipped, and says so.
 """
@@ -16,6 +17,7 @@ import pytest
 
 from tests.testcluster.controlplane import ControlPlane
 from tests.testcluster.external import ExternalCluster, UnsupportedError
+from tests.testcluster.node import NodeCluster, NodeUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -42,6 +44,31 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     yield name
     # Its contents go in the background; no other test has the same name.
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def node_cluster() -> Iterator[NodeCluster]:
+    """A cluster with a real node; where this machine cannot have one, the tests are skipped."""
+    if kubeconfig := os.environ.get("KUBECONFIG"):
+        pytest.skip(f"NOT RUN: the images made here cannot be given to the cluster of {kubeconfig}")
+    node = NodeCluster()
+    try:
+        node.start()
+    except NodeUnavailableError as error:
+        pytest.skip(f"NOT RUN, NO NODE: {error}")
+    try:
+        yield node
+    finally:
+        node.stop()
+
+
+@pytest.fixture
+def node_namespace(node_cluster: NodeCluster) -> Iterator[str]:
+    """The name of a new namespace of ``node_cluster`` that enforces ``restricted``."""
+    name = f"test-{secrets.token_hex(5)}"
+    node_cluster.create(restricted_namespace(name))
+    yield name
+    node_cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 def restricted_namespace(name: str) -> dict[str, object]:

@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.testcluster.processes import end_marked, remove
+from tests.testcluster.processes import clean
 
 
 def main() -> None:
@@ -19,8 +19,7 @@ def main() -> None:
         signal.signal(ignored, signal.SIG_IGN)
     sys.stdin.buffer.read()
     if directory.exists():
-        end_marked(directory)
-        remove(directory)
+        clean(directory)
 
 
 if __name__ == "__main__":

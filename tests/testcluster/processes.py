@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from tests.testcluster import cgroups
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -109,12 +111,13 @@ class Run:
     def stop(self, name: str, *, grace: float = 10) -> None:
         """End the program *name*: ask, and after *grace* seconds insist."""
         process = self._processes.pop(name)
-        process.terminate()
-        try:
-            process.wait(grace)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        # Its whole process group: it may be the child of a wrapper such as nsenter.
+        _signal_group(process.pid, signal.SIGTERM)
+        end = time.monotonic() + grace
+        while process.poll() is None or _signal_group(process.pid, 0):
+            if time.monotonic() > end:
+                _signal_group(process.pid, signal.SIGKILL)
+            time.sleep(0.02)
 
     def close(self) -> None:
         """End everything and remove the directory."""
@@ -122,7 +125,7 @@ class Run:
         for process in self._processes.values():
             process.wait()
         self._processes.clear()
-        remove(self.directory)
+        clean(self.directory)
         janitor_input: IO[bytes] | None = self._janitor.stdin
         if janitor_input:
             janitor_input.close()
@@ -166,6 +169,19 @@ def end_marked(directory: Path) -> None:
         time.sleep(0.02)
 
 
-def remove(directory: Path) -> None:
-    """Remove the run's *directory*, whatever the modes of what is in it."""
+def clean(directory: Path) -> None:
+    """End the run in *directory* and remove what it left; the janitor's work too."""
+    end_marked(directory)
+    # A node's pods have theirs under the name of its run.
+    wait_for(lambda: cgroups.remove(directory.name), "the cgroups to be empty", 10)
+    # Whatever the modes of what is in it.
     subprocess.run(["rm", "-rf", "--one-file-system", str(directory)], check=True)
+
+
+def _signal_group(pid: int, number: int) -> bool:
+    """Send a signal to the process group *pid*; whether there is such a group."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
