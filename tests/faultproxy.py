@@ -142,7 +142,7 @@ class FaultProxy:
 
     @property
     def calls(self) -> list[Call]:
-        """The calls that have ended, in that order, since the last ``forget``."""
+        """The calls that were answered or broken off, in that order, since the last ``forget``."""
         with self._lock:
             return list(self._calls)
 
@@ -242,8 +242,7 @@ class Exchange:
         self.body = body
         #: Set by ``FaultProxy.clear`` and ``close``.
         self.freed = handler.server.proxy._freed
-        #: The status that was sent, for the log of calls.
-        self.status = 0
+        self._noted = False
 
     def forward(self) -> Answer:
         """Send the call to the API server and read its answer."""
@@ -254,7 +253,7 @@ class Exchange:
     def answer(self, answer: Answer, *, length: int | None = None, pause: float = 0.0) -> None:
         """Send an answer: only its first ``length`` bytes, or byte after byte with pauses."""
         handler = self._handler
-        self.status = answer.status
+        self.note(answer.status)
         handler.send_response(answer.status)
         for name, value in answer.headers.items():
             handler.send_header(name, value)
@@ -274,7 +273,7 @@ class Exchange:
         """Do what a proxy without faults does, as it comes (a watch, too)."""
         handler = self._handler
         response = handler.ask_upstream(self.method, self.path, self.body)
-        self.status = response.status
+        self.note(response.status)
         handler.send_response(response.status)
         for name, value in response.getheaders():
             if name.lower() not in _OWN_HEADERS:
@@ -291,9 +290,19 @@ class Exchange:
             handler.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         handler.wfile.write(b"0\r\n\r\n")
 
+    def note(self, status: int) -> None:
+        """Enter the call in the log, once, and before the client can know of its answer."""
+        if not self._noted:
+            self._noted = True
+            path, _, query = self.path.partition("?")
+            headers = dict(self._handler.headers.items())
+            call = Call(self.method, path, query, status, headers, self.body)
+            self._handler.server.proxy._note(call)
+
     def reset(self) -> None:
         """Break the client's connection off, with a reset."""
         handler = self._handler
+        self.note(0)
         handler.wfile.flush()
         handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         handler.close_connection = True
@@ -333,9 +342,7 @@ class _Handler(BaseHTTPRequestHandler):
                 exchange.reset()
             self.close_connection = True
         finally:
-            headers = dict(self.headers.items())
-            call = Call(self.command, path, query, exchange.status, headers, body)
-            proxy._note(call)
+            exchange.note(0)
 
     def ask_upstream(self, method: str, path: str, body: bytes) -> http.client.HTTPResponse:
         headers = {

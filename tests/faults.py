@@ -50,22 +50,24 @@ def status(
 
     With ``carried_out`` the API server does what was asked before, and its answer is dropped.
     """
-    said = {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "message": message,
-        "reason": reason,
-        "code": code,
-    }
-    content = json.dumps(said).encode() if body is None else body
-    answer = Answer(code, {"Content-Type": "application/json", **(headers or {})}, content)
 
     def act(exchange: Exchange) -> None:
         if carried_out:
             exchange.forward()
-        exchange.answer(answer)
+        said = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": reason,
+            "details": {"name": exchange.path.partition("?")[0].rpartition("/")[2]},
+            "code": code,
+        }
+        content = json.dumps(said).encode() if body is None else body
+        exchange.answer(
+            Answer(code, {"Content-Type": "application/json", **(headers or {})}, content)
+        )
 
     return act
 

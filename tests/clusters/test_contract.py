@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -384,15 +384,14 @@ def test_a_list_is_lazy_and_may_be_left(cluster_: Cluster, namespace_: str) -> N
 
 def test_a_deployment_becomes_ready(cluster_: Cluster, namespace_: str) -> None:
     ref = Ref.of(cluster_.create(deployment(namespace_)))
-    deadline = threading.Event()
+    live: Manifest = {}
     for _ in range(100):
-        live = cluster_.get(ref)
-        assert live is not None
-        status = live.get("status", {})
-        if status.get("readyReplicas") == 1:
+        live = cluster_.get(ref) or {}
+        if live["status"].get("readyReplicas") == 1:
             break
-        deadline.wait(0.2)
+        time.sleep(0.2)
 
+    status = live["status"]
     assert status["observedGeneration"] == live["metadata"]["generation"]
     assert (status["replicas"], status["readyReplicas"], status["updatedReplicas"]) == (1, 1, 1)
 

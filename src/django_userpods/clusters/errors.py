@@ -33,7 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST = 300
+#: Server-side apply says with status 500 that a manifest does not fit the schema.
+_NO_FIT = ("failed to create typed patch object", "failed to convert")
 _QUOTA = re.compile(r"exceeded quota: (?P<name>[^,\s]+)")
+
+
+class UnknownKind(NotFound):
+    """404 for a whole kind, which says nothing about whether an object is there."""
 
 
 def shortened(text: str) -> str:
@@ -84,6 +90,10 @@ def from_answer(
         return (AlreadyExists if reason == "AlreadyExists" else Conflict)(message, status=status)
     if status == 429:
         return TooManyRequests(message, status=status, retry_after=retry_after)
+    if status == 404 and not (said.get("details") or {}).get("name"):
+        return UnknownKind(_unknown_kind(what, server), status=status)
+    if status == 500 and any(words in message for words in _NO_FIT):
+        return Invalid(message, status=status)
     if status >= 500:
         return ClusterUnavailable(f"{message} ({server} answered {status})", status=status)
     known = {400: Invalid, 404: NotFound, 410: Expired, 413: Invalid, 415: Invalid, 422: Invalid}
@@ -104,7 +114,7 @@ def _from_stranger(
         return Forbidden(text, status=status)
     if status == 404 and body.strip() == b"404 page not found":
         # What the API server itself says for a group or version that it does not serve.
-        return NotFound(f"{what}: {server} does not know this kind of object", status=status)
+        return UnknownKind(_unknown_kind(what, server), status=status)
     if status == 429:
         return TooManyRequests(text, status=status, retry_after=retry_after)
     if status >= 500:
@@ -184,6 +194,10 @@ def _excerpt(body: bytes) -> str:
     if "<" in text:
         text = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)
     return shortened(text) or "nothing"
+
+
+def _unknown_kind(what: str, server: str) -> str:
+    return f"{what}: {server} does not know this kind of object; is its CRD installed?"
 
 
 def _refused_credentials(what: str, server: str) -> str:

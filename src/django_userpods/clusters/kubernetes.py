@@ -174,9 +174,9 @@ class KubernetesCluster(Cluster):
             answer = self._transport.call(
                 Request("DELETE", path, what, json.dumps(body).encode()), deadline
             )
-        except NotFound as error:
-            if _kind_is_unknown(error):
-                raise
+        except errors.UnknownKind:
+            raise
+        except NotFound:
             return
         errors.decode(answer, what=what, server=self._transport.server)
 
@@ -198,9 +198,9 @@ class KubernetesCluster(Cluster):
         path = self._resource(ref.kind, deadline).item(ref.namespace, ref.name)
         try:
             body = self._transport.call(Request("GET", path, what), deadline)
-        except NotFound as error:
-            if _kind_is_unknown(error):
-                raise
+        except errors.UnknownKind:
+            raise
+        except NotFound:
             return None
         return self._object(body, ref, what)
 
@@ -273,7 +273,9 @@ class KubernetesCluster(Cluster):
         for item in known.get("resources") or []:
             if item.get("kind") == kind.kind and "/" not in item["name"]:
                 return Resource.of(kind, item["name"], namespaced=bool(item["namespaced"]))
-        raise NotFound(f"{what}: {self._transport.server} does not know it", status=404)
+        raise errors.UnknownKind(
+            f"{what}: {self._transport.server} does not know this kind of object", status=404
+        )
 
     def _connect(self) -> Connection:
         """Find the configuration, load credentials, and open nothing yet."""
@@ -319,10 +321,6 @@ def _official_client() -> tuple[Any, Any]:
     from kubernetes import client, config
 
     return client, config
-
-
-def _kind_is_unknown(error: NotFound) -> bool:
-    return "does not know" in str(error)
 
 
 def _without_managed_fields(manifest: Manifest) -> Manifest:

@@ -296,20 +296,15 @@ def _give_ip(store: _Store, ref: Ref, spec: Manifest) -> None:
         if other.kind.kind == "Service" and other != ref
     }
     if asked:
+        refusal = ""
         if asked in taken:
+            refusal = "provided IP is already allocated"
+        elif not _in_service_range(asked):
+            refusal = "the provided network does not match the current range"
+        if refusal:
             raise Invalid(
                 f'Service "{ref.name}" is invalid: spec.clusterIPs: Invalid value: ["{asked}"]: '
-                f"failed to allocate IP {asked}: provided IP is already allocated",
-                status=422,
-            )
-        try:
-            inside = IPv4Address(asked) in _SERVICE_RANGE
-        except ValueError:
-            inside = False
-        if not inside:
-            raise Invalid(
-                f'Service "{ref.name}" is invalid: spec.clusterIPs: Invalid value: ["{asked}"]: '
-                f"failed to allocate IP {asked}: the provided network does not match the current range",
+                f"failed to allocate IP {asked}: {refusal}",
                 status=422,
             )
     while not asked or asked in taken:
@@ -317,6 +312,13 @@ def _give_ip(store: _Store, ref: Ref, spec: Manifest) -> None:
         store.next_ip += 1
     spec["clusterIP"] = asked
     spec["clusterIPs"] = [asked]
+
+
+def _in_service_range(address: str) -> bool:
+    try:
+        return IPv4Address(address) in _SERVICE_RANGE
+    except ValueError:
+        return False
 
 
 def _check_immutable(ref: Ref, before: Manifest, wanted: Manifest) -> None:
