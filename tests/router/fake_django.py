@@ -31,6 +31,7 @@ class FakeDjango(ThreadingHTTPServer):
         self.peers: dict[str, str] = {}
         self.answer: dict[str, str] = {}
         self.odd: Callable[[Handler], None] | None = None
+        self.waiting_is_broken = False
         self.delay = 0.0
         self.count: Counter[str] = Counter()
         self.seen: list[dict[str, Any]] = []
@@ -64,6 +65,8 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: FakeDjango
     timeout = 30
+    # One write for each answer: header and body apart would wait for each other's TCP ACK.
+    wbufsize = -1
 
     def setup(self) -> None:
         super().setup()
@@ -91,6 +94,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.seen.append({"path": self.path, "headers": self.headers.items()})
         if path == "/whoami":
             self.whoami()
+        elif path == "/userpods/waiting/" and self.server.waiting_is_broken:
+            self.close_connection = True
         elif path == "/userpods/waiting/":
             words = {"state": "starting", "message": "Django says wait"}
             if "text/html" in (self.headers.get("Accept") or ""):

@@ -84,8 +84,8 @@ class Workload:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
             await writer.drain()
             return False
-        if request.path == "/garbage":
-            writer.write(b"\x00\x01 this is not HTTP\r\n\r\n")
+        if request.path == "/raw":
+            writer.write(query["bytes"].encode("latin-1"))
             await writer.drain()
             return False
         if request.path == "/sse":
@@ -100,6 +100,8 @@ class Workload:
         elif request.path == "/headers-back":
             # Every query pair becomes a response header, as latin-1.
             extra = request.query
+        elif request.path == "/big-header":
+            extra = [("X-Big", "x" * int(query["bytes"]))]
         elif request.path == "/big":
             body = bytes(int(query["bytes"]))
         if not body:
@@ -121,7 +123,8 @@ class Workload:
         if request.method != "HEAD":
             writer.write(body)
         await writer.drain()
-        return (request.get("connection") or "").lower() != "close"
+        # "x-close": close without having said so.
+        return (request.get("connection") or "").lower() != "close" and not request.get("x-close")
 
     async def events(self, writer: asyncio.StreamWriter, every: float) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")

@@ -26,6 +26,7 @@ local find_answer = answers.find
 local begin, finish, current = live.begin, live.finish, live.current
 local take, release = pods.take, pods.release
 local set_current_peer, set_timeouts = balancer.set_current_peer, balancer.set_timeouts
+local http_version = ngx.req.http_version
 local var, header = ngx.var, ngx.header
 
 -- Set once in a worker when the pod is about to stop; clients are asked to connect anew.
@@ -97,6 +98,12 @@ function _M.choose_peer()
 end
 
 function _M.from_pod()
+    -- nginx takes an answer without a status line that it can read for HTTP/0.9 and passes it on
+    -- as it is, so that the pod would write the headers that the browser sees.
+    if http_version() < 1 then
+        ngx.log(ngx.ERR, "the pod did not answer in HTTP")
+        return ngx.exit(ngx.ERROR)
+    end
     local set_cookie = header["Set-Cookie"]
     if set_cookie then
         local kept, dropped = cookies.allowed(set_cookie)
@@ -147,7 +154,7 @@ function _M.no_answer()
         end
         return ngx.exec("@waiting")
     end
-    if ngx.status == 504 then
+    if (var.upstream_status or ""):find "504$" then
         return pages.say(504, "Gateway timeout", "The application took too long to answer.")
     end
     return pages.say(502, "Bad gateway", "The application ended the connection.")
