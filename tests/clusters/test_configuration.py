@@ -1,0 +1,351 @@
+"""Where the cluster and its credentials come from, and what is said when they do not."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from django_userpods.clusters.kubernetes import KubernetesCluster
+from django_userpods.core.objects import SERVICE, Ref
+from django_userpods.exceptions import ClusterConfigurationError, ClusterUnavailable, Unauthorized
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.testcluster.cluster import Cluster as RealCluster
+
+pytest_plugins = ["tests.testcluster.fixtures"]
+NOTHING = Ref(SERVICE, "default", "nothing-of-that-name")
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine without any cluster; its home directory is returned."""
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def write(path: Path, user: dict[str, Any], *, server: str = "http://127.0.0.1:9") -> Path:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+    }
+    path.write_text(json.dumps(config))
+    return path
+
+
+def plugin(path: Path, script: str) -> dict[str, Any]:
+    """A user whose credentials come from an exec plugin: a shell script."""
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(stat.S_IRWXU)
+    return {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": str(path),
+            "interactiveMode": "Never",
+        }
+    }
+
+
+def credential(token: str) -> str:
+    """What a plugin prints to hand out a token."""
+    said = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": token},
+    }
+    return f"echo '{json.dumps(said)}'"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"context": ""},
+        {"context": 5},
+        {"kubeconfig": ""},
+        {"kubeconfig": ["a"]},
+        {"timeout": 0},
+        {"timeout": -1},
+        {"timeout": "10"},
+        {"timeout": True},
+        {"timeout": float("nan")},
+        {"timeout": float("inf")},
+        {"connect_timeout": 0},
+        {"qps": -1},
+        {"qps": None},
+        {"burst": 0},
+        {"burst": 1.5},
+        {"concurrency": 0},
+        {"page_size": 0},
+        {"cluster_domain": ""},
+        {"cluster_domain": 1},
+        {"compress": "yes"},
+    ],
+)
+def test_an_option_that_makes_no_sense_is_named(options: dict[str, Any]) -> None:
+    with pytest.raises(ClusterConfigurationError, match=next(iter(options))):
+        KubernetesCluster(**options)
+
+
+def test_the_promised_defaults() -> None:
+    cluster = KubernetesCluster()
+
+    assert cluster.concurrency == 8
+    assert cluster.cluster_domain == "cluster.local"
+    assert pickle.loads(pickle.dumps(cluster))._options == {
+        "context": None,
+        "kubeconfig": None,
+        "timeout": 10.0,
+        "connect_timeout": 3.0,
+        "qps": 50.0,
+        "burst": 100,
+        "concurrency": 8,
+        "page_size": 500,
+        "cluster_domain": "cluster.local",
+        "compress": True,
+    }
+    other = KubernetesCluster(cluster_domain="example.internal")
+    address = other.address(namespace="n", name="user-a", port=80, peer=None)
+    assert address == "user-a.n.svc.example.internal:80"
+
+
+def test_the_official_client_is_imported_by_the_first_call_only(tmp_path: Path) -> None:
+    kubeconfig = write(tmp_path / "config", {"token": "x"})
+    code = f"""
+        import sys
+        from django_userpods.clusters.kubernetes import KubernetesCluster
+        from django_userpods.core.objects import SERVICE, Ref
+        from django_userpods.exceptions import ClusterUnavailable
+
+        cluster = KubernetesCluster(kubeconfig={str(kubeconfig)!r}, timeout=0.2)
+        heavy = {{"kubernetes", "urllib3", "yaml", "requests"}}
+        assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()
+        try:
+            cluster.get(Ref(SERVICE, "default", "x"))
+        except ClusterUnavailable:
+            pass
+        assert "kubernetes" in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=60)
+
+
+def test_no_cluster_anywhere(nowhere: Path) -> None:
+    with pytest.raises(ClusterConfigurationError, match="no cluster to speak to") as caught:
+        KubernetesCluster().get(NOTHING)
+
+    assert "~/.kube/config" in str(caught.value)
+    assert "USERPODS_CLUSTER" in str(caught.value)
+
+
+def test_a_pod_without_a_token(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+
+    with pytest.raises(ClusterConfigurationError, match="no usable service account"):
+        KubernetesCluster().get(NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "cannot be used"),
+        ("[]", "malformed"),
+        ("a: [b\nsecret: token-value", "is not YAML"),
+        ("just text", "malformed"),
+        ("apiVersion: v1\nkind: Config", "cannot be used"),
+        ("current-context: x\ncontexts: []\nclusters: []\nusers: []", "cannot be used"),
+        ("\x00\x01", "is not YAML"),
+    ],
+)
+def test_a_kubeconfig_that_makes_no_sense(nowhere: Path, text: str, says: str) -> None:
+    path = nowhere / "config"
+    path.write_text(text)
+
+    with pytest.raises(ClusterConfigurationError, match=says) as caught:
+        KubernetesCluster(kubeconfig=path).get(NOTHING)
+
+    assert str(path) in str(caught.value)
+    assert "token-value" not in str(caught.value)
+
+
+def test_a_kubeconfig_that_is_a_directory(nowhere: Path) -> None:
+    with pytest.raises(ClusterConfigurationError, match="cannot be read: Is a directory"):
+        KubernetesCluster(kubeconfig=nowhere).get(NOTHING)
+
+
+def test_a_context_that_is_not_there(nowhere: Path) -> None:
+    path = write(nowhere / "config", {"token": "x"})
+
+    with pytest.raises(ClusterConfigurationError, match="with name other in"):
+        KubernetesCluster(kubeconfig=path, context="other").get(NOTHING)
+
+
+def test_a_host_that_has_no_address(nowhere: Path) -> None:
+    path = write(nowhere / "config", {"token": "x"}, server="https://no-such-host.invalid:6443")
+
+    with pytest.raises(ClusterUnavailable, match=r"https://no-such-host.invalid:6443 cannot be"):
+        KubernetesCluster(kubeconfig=path).get(NOTHING)
+
+
+def test_passwords_and_tokens_are_in_no_text(nowhere: Path) -> None:
+    path = write(nowhere / "config", {"token": "s3cret"}, server="http://u:s3cret@127.0.0.1:9")
+
+    with pytest.raises(ClusterUnavailable) as caught:
+        KubernetesCluster(kubeconfig=path).get(NOTHING)
+
+    assert "s3cret" not in str(caught.value)
+    assert "http://127.0.0.1:9 refuses connections" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("echo no such profile >&2; exit 3", "no such profile"),
+        ("echo nonsense", "gives no credentials"),
+        ("echo '{}'", "gives no credentials"),
+    ],
+)
+def test_an_exec_plugin_that_fails(nowhere: Path, script: str, says: str) -> None:
+    path = write(nowhere / "config", plugin(nowhere / "plugin", script))
+
+    with pytest.raises(ClusterConfigurationError, match=says):
+        KubernetesCluster(kubeconfig=path).get(NOTHING)
+
+
+def test_an_exec_plugin_that_is_not_there(nowhere: Path) -> None:
+    user = plugin(nowhere / "plugin", "true")
+    (nowhere / "plugin").unlink()
+    path = write(nowhere / "config", user)
+
+    with pytest.raises(ClusterConfigurationError, match="gives no credentials"):
+        KubernetesCluster(kubeconfig=path).get(NOTHING)
+
+
+def test_an_exec_plugin_that_hangs(nowhere: Path) -> None:
+    path = write(nowhere / "config", plugin(nowhere / "plugin", "exec sleep 3"))
+    client = KubernetesCluster(kubeconfig=path, timeout=0.5)
+    with pytest.raises(ClusterConfigurationError, match=r"within 0\.5 s"):
+        client.get(NOTHING)
+    begun = time.monotonic()
+
+    with pytest.raises(ClusterConfigurationError, match="exec plugin"):
+        client.get(NOTHING)
+
+    assert time.monotonic() - begun < 1
+
+
+# --- with a real API server
+
+
+@pytest.mark.cluster
+def test_kubeconfig_from_the_environment_and_from_home(
+    nowhere: Path, cluster: RealCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", f"{nowhere / 'missing'}{os.pathsep}{cluster.kubeconfig}")
+    first = KubernetesCluster()
+    assert first.get(NOTHING) is None
+    first.close()
+    monkeypatch.delenv("KUBECONFIG")
+    (nowhere / ".kube").mkdir()
+    (nowhere / ".kube" / "config").symlink_to(cluster.kubeconfig)
+    second = KubernetesCluster()
+    assert second.get(NOTHING) is None
+    second.close()
+
+
+@pytest.mark.cluster
+def test_the_pods_own_service_account(
+    nowhere: Path, cluster: RealCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kubernetes.config import incluster_config
+
+    host, _, port = cluster.server.rpartition("//")[2].partition(":")
+    token = nowhere / "token"
+    kubeconfig = json.loads(cluster.kubeconfig_for(token="x").read_text())
+    account = {"apiVersion": "v1", "kind": "ServiceAccount"}
+    cluster.create({**account, "metadata": {"name": "web", "namespace": namespace}})
+    made = cluster.kubectl("create", "token", "web", "-n", namespace).stdout.strip()
+    role = (
+        "create",
+        "rolebinding",
+        "web",
+        "--clusterrole=edit",
+        f"--serviceaccount={namespace}:web",
+    )
+    cluster.kubectl(*role, "-n", namespace)
+    token.write_text("expired\n")
+    authority = kubeconfig["clusters"][0]["cluster"]["certificate-authority"]
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", authority)
+    client = KubernetesCluster()
+    ref = Ref(SERVICE, namespace, "x")
+    with pytest.raises(Unauthorized):
+        client.get(ref)
+
+    # The kubelet has put a new token into the file: it is read at the next 401.
+    token.write_text(made + "\n")
+
+    assert client.get(ref) is None
+    client.close()
+
+
+@pytest.mark.cluster
+def test_an_exec_plugins_new_token_is_fetched_after_a_401(
+    nowhere: Path, cluster: RealCluster
+) -> None:
+    config = json.loads(cluster.kubeconfig.read_text())
+    token = config["users"][0]["user"].get("token")
+    if not token:
+        pytest.skip("the cluster's administrator has no token")
+    runs = nowhere / "runs"
+    script = f"echo x >> {runs}; if [ $(wc -l < {runs}) = 1 ]; then {credential('old')}; "
+    config["users"][0]["user"] = plugin(nowhere / "plugin", f"{script}else {credential(token)}; fi")
+    path = nowhere / "config"
+    path.write_text(json.dumps(config))
+    client = KubernetesCluster(kubeconfig=path)
+
+    assert client.get(NOTHING) is None
+    assert runs.read_text().count("x") == 2
+    client.close()
+
+
+@pytest.mark.cluster
+def test_a_forked_process_connects_anew(cluster: RealCluster) -> None:
+    code = f"""
+        import os
+        from django_userpods.clusters.kubernetes import KubernetesCluster
+        from django_userpods.core.objects import SERVICE, Ref
+
+        client = KubernetesCluster(kubeconfig={str(cluster.kubeconfig)!r})
+        ref = Ref(SERVICE, "default", "nothing")
+        assert client.get(ref) is None
+        client._transport._lock.acquire()  # as a thread of the parent might just have done
+        first = client._transport
+        child = os.fork()
+        if child == 0:
+            assert client.get(ref) is None
+            assert client._transport is not first
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert client.get(ref) is None
+        assert client._transport is first
+    """
+    arguments = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(code)]
+    subprocess.run(arguments, check=True, timeout=60)
