@@ -275,7 +275,12 @@ class ControlPlane(Cluster):
         )
 
 
-_CAPACITY = {"cpu": "10000", "memory": "100Ti", "pods": "20000"}
+_CAPACITY = {
+    "cpu": "10000",
+    "memory": "100Ti",
+    "ephemeral-storage": "100Ti",
+    "pods": "20000",
+}
 
 
 def _first_address(cidr: str) -> str:

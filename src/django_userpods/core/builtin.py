@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 #: What a small app needs: CPU in millicores (``m``), memory and disk in bytes (``Mi``, ``Gi``).
 RESOURCES = {
-    "requests": {"cpu": "50m", "memory": "128Mi"},
+    "requests": {"cpu": "50m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
     "limits": {"cpu": "1", "memory": "512Mi", "ephemeral-storage": "1Gi"},
 }
 

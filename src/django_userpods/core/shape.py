@@ -167,7 +167,7 @@ class Map(Shape):
         return filled
 
     def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
-        if observed is MISSING and not self.items and self.left_out_when_empty:
+        if observed is MISSING and self.left_out_when_empty and not self.fill(values):
             return
         if not isinstance(observed, dict):
             yield ""

@@ -1,0 +1,39 @@
+"""The Django side against a real API server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from django_userpods import tasks
+from tests.faultproxy import FaultProxy
+from tests.real.project import use_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_django.fixtures import SettingsWrapper
+
+    from tests.testcluster.cluster import Cluster
+
+
+@pytest.fixture
+def real(settings: SettingsWrapper, cluster: Cluster, namespace: str) -> Iterator[str]:
+    """The settings point at a fresh namespace of the real cluster; gives its name."""
+    use_cluster(settings, cluster.kubeconfig, namespace)
+    tasks.forget_pause()
+    yield namespace
+    tasks.forget_pause()
+
+
+@pytest.fixture
+def proxy(
+    settings: SettingsWrapper, cluster: Cluster, namespace: str
+) -> Iterator[FaultProxy]:
+    """The same with a proxy in between that can be made to misbehave."""
+    with FaultProxy(cluster.kubeconfig) as faulty:
+        use_cluster(settings, faulty.kubeconfig, namespace)
+        tasks.forget_pause()
+        yield faulty
+        tasks.forget_pause()
