@@ -1,0 +1,15 @@
+"""The admin: user pods and access tokens, and a mixin of one line for the project's user list.
+
+Found by Django's autodiscovery. In a project's own ``admin.py``::
+
+    @admin.register(User)
+    class MyUserAdmin(UserPodsUserAdminMixin, UserAdmin): ...
+"""
+
+from __future__ import annotations
+
+from django_userpods.admin.pods import UserPodAdmin
+from django_userpods.admin.tokens import AccessTokenAdmin
+from django_userpods.admin.users import UserPodsUserAdminMixin
+
+__all__ = ["AccessTokenAdmin", "UserPodAdmin", "UserPodsUserAdminMixin"]

@@ -1,0 +1,200 @@
+"""The five actions on pods, for whichever list they are started from.
+
+A page that leads here posts to its change list, as Django's own actions do: the boxes that are
+ticked, or all that match (``select_across``), and, from a page on one object, where to go back to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import django
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth import get_permission_codename
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from django_userpods import steer
+from django_userpods.admin import wording
+from django_userpods.exceptions import UserpodsError
+from django_userpods.models import UserPod
+from django_userpods.steer import Verb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from django.db.models import Model, QuerySet
+    from django.utils.functional import _StrOrPromise
+
+    _ModelAdmin = admin.ModelAdmin[Any]
+else:
+    _ModelAdmin = admin.ModelAdmin
+
+#: The field that says where to go back to.
+BACK = "userpods_back"
+#: Entries in objects' histories are written so many at once.
+_LOG_BATCH = 1000
+
+
+def page_context(model_admin: _ModelAdmin, request: HttpRequest) -> dict[str, Any]:
+    """Return what our own admin pages need beside what they show."""
+    return {
+        **model_admin.admin_site.each_context(request),
+        "opts": model_admin.opts,
+        "media": model_admin.media,
+        # Django 6.1 made the breadcrumbs a list.
+        "breadcrumbs_are_a_list": django.VERSION >= (6, 1),
+    }
+
+
+def may(request: HttpRequest, verb: str) -> bool:
+    """Tell whether a person has the permission for something that is done to pods."""
+    codename = get_permission_codename(verb, UserPod._meta)  # noqa: SLF001 - Django's documented name
+    return request.user.has_perm(f"{UserPod._meta.app_label}.{codename}")  # noqa: SLF001
+
+
+def back(request: HttpRequest) -> HttpResponse:
+    """Return the redirect to where the request came from."""
+    url = request.POST.get(BACK, "")
+    if not url_has_allowed_host_and_scheme(
+        url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    ):
+        url = request.get_full_path()
+    return HttpResponseRedirect(url)
+
+
+def log(request: HttpRequest, objects: Iterable[Model], message: str) -> None:
+    """Write to the history of each object, in few statements."""
+    several, user_pk = list(objects), request.user.pk
+    if user_pk is None:
+        return
+    for first in range(0, len(several), _LOG_BATCH):
+        LogEntry.objects.log_actions(
+            user_pk,
+            # Any iterable will do, and instances that were not read cost no query.
+            several[first : first + _LOG_BATCH],
+            CHANGE,
+            message,
+        )
+
+
+def selects_across(request: HttpRequest) -> bool:
+    """Tell whether all that match are meant, not just the boxes ticked on the page."""
+    return request.POST.get("select_across", "0") not in ("", "0", "false", "False")
+
+
+class SteerMixin(_ModelAdmin):
+    """A ModelAdmin with the actions; which rows are meant is for a subclass to say."""
+
+    confirmation_template = "admin/userpods/confirm.html"
+    #: What the actions are called in this list.
+    steer_labels: ClassVar[dict[Verb, _StrOrPromise]] = wording.LABELS
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
+        super().__init__(*arguments, **named)
+        # Here and not in the class, so that a project's own ``actions`` do not replace them.
+        # None is a project's way to have no actions at all.
+        if self.actions is not None:
+            ours = [_action(verb, label) for verb, label in self.steer_labels.items()]
+            self.actions = [*self.actions, *ours]
+
+    def rows_for(self, queryset: QuerySet[Any]) -> tuple[QuerySet[UserPod], int]:
+        """Return the rows that are meant, and how many of what is selected have none."""
+        raise NotImplementedError
+
+    def has_userpods_sync_permission(self, request: HttpRequest) -> bool:
+        return may(request, Verb.SYNC)
+
+    def has_userpods_start_permission(self, request: HttpRequest) -> bool:
+        return may(request, Verb.START)
+
+    def has_userpods_stop_permission(self, request: HttpRequest) -> bool:
+        return may(request, Verb.STOP)
+
+    def has_userpods_restart_permission(self, request: HttpRequest) -> bool:
+        return may(request, Verb.RESTART)
+
+    def has_userpods_recreate_permission(self, request: HttpRequest) -> bool:
+        return may(request, Verb.RECREATE)
+
+    def steer(
+        self, request: HttpRequest, verb: Verb, queryset: QuerySet[Any]
+    ) -> HttpResponse | None:
+        """Do an action, or ask first; answer at once however many rows are selected."""
+        try:
+            rows, without = self.rows_for(queryset)
+            if verb in wording.WARNINGS and not self._is_confirmed(request, rows):
+                return self._confirmation(request, verb, queryset, rows)
+            result = steer.FUNCTIONS[verb](rows)
+        except UserpodsError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return back(request)
+        named = [UserPod(pk=pod.pk, name=pod.name, user_pk=pod.user_pk) for pod in result.pods]
+        log(request, named, wording.recorded(verb))
+        for level, text in wording.said(result, without=without):
+            self.message_user(request, text, level)
+        return back(request)
+
+    def _is_confirmed(self, request: HttpRequest, rows: QuerySet[UserPod]) -> bool:
+        """Tell whether somebody said yes, and to no fewer pods than there are now."""
+        if "post" not in request.POST:
+            return False
+        count = request.POST.get("count", "")
+        return not selects_across(request) or (count.isdecimal() and rows.count() <= int(count))
+
+    def _confirmation(
+        self,
+        request: HttpRequest,
+        verb: Verb,
+        queryset: QuerySet[Any],
+        rows: QuerySet[UserPod],
+    ) -> HttpResponse:
+        count = rows.count()
+        across = selects_across(request)
+        # One box has to be ticked for Django to take the form; the filters are in its address.
+        selected = queryset.values_list("pk", flat=True)[: 1 if across else None]
+        names = list(rows.order_by("name")[: wording.NAMED])
+        context = {
+            **page_context(self, request),
+            "title": wording.question(verb, count),
+            "warning": wording.WARNINGS[verb],
+            "names": wording.listed(names, total=count),
+            "verb": verb,
+            "label": wording.LABELS[verb],
+            "action": _action_name(verb),
+            "action_checkbox_name": ACTION_CHECKBOX_NAME,
+            "selected": list(selected),
+            "select_across": across,
+            "count": count,
+            "back_name": BACK,
+            "back": request.POST.get(BACK, ""),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, self.confirmation_template, context)
+
+
+def buttons(model_admin: SteerMixin, request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the actions that a person may start, for buttons on a page on one object."""
+    return [
+        {"action": _action_name(verb), "verb": verb.value, "label": label}
+        for verb, label in model_admin.steer_labels.items()
+        if may(request, verb)
+    ]
+
+
+def _action_name(verb: Verb) -> str:
+    return f"userpods_{verb}"
+
+
+def _action(verb: Verb, label: _StrOrPromise) -> Callable[..., HttpResponse | None]:
+    @admin.action(permissions=[_action_name(verb)], description=label)
+    def action(
+        model_admin: SteerMixin, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponse | None:
+        return model_admin.steer(request, verb, queryset)
+
+    action.__name__ = _action_name(verb)
+    return action

@@ -1,0 +1,52 @@
+"""What a user should have in the cluster, as YAML for people to read; secrets are masked."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from django_userpods.desired import Desired, values_of
+from django_userpods.models import UserPod
+
+if TYPE_CHECKING:
+    from django_userpods.core.objects import Manifest
+
+MASK = "********"
+
+
+def rendered(pod: UserPod) -> str:
+    """Return a row's manifests as one YAML text; empty where the user is to have none.
+
+    Raises SettingError or TemplateError where the settings make no sense.
+    """
+    if pod.name is None or pod.wanted == UserPod.Wanted.ABSENT:
+        return ""
+    values = values_of(
+        name=pod.name,
+        namespace=pod.namespace,
+        user_pk=pod.user_pk,
+        username=pod.user.get_username() if pod.user else "",
+        stopped=pod.wanted == UserPod.Wanted.STOPPED,
+        restarted_at=pod.restarted_at,
+    )
+    manifests = Desired().template_for(pod.user, values).fill(values)
+    return yaml.safe_dump_all(
+        [masked(manifest) for manifest in manifests],
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+        explicit_start=len(manifests) > 1,
+    )
+
+
+def masked(manifest: Manifest) -> dict[str, Any]:
+    """Return a copy of a manifest in which a Secret's values cannot be read."""
+    # Through JSON, since parts of manifests may be shared, which YAML would show as references.
+    plain: dict[str, Any] = json.loads(json.dumps(manifest, default=str))
+    if plain.get("kind") == "Secret":
+        for field in ("data", "stringData"):
+            if isinstance(plain.get(field), dict):
+                plain[field] = dict.fromkeys(plain[field], MASK)
+    return plain

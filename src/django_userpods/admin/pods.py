@@ -1,0 +1,182 @@
+"""The list of user pods, and a page on each: to look at and to act on, not to edit."""
+
+# ruff: noqa: ARG002 - the signatures are Django's
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import quote
+from django.contrib.auth import get_user_model
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.text import Truncator
+from django.utils.timesince import timesince
+from django.utils.translation import gettext_lazy as _
+
+from django_userpods.admin.actions import BACK, SteerMixin, buttons
+from django_userpods.admin.manifests import rendered
+from django_userpods.exceptions import UserpodsError
+from django_userpods.models import UserPod
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+    from django.db.models import QuerySet
+    from django.http import HttpRequest, HttpResponse
+    from django.utils.safestring import SafeString
+
+#: So many characters of a message in the list, and so many namespaces to choose from.
+_MESSAGE, _NAMESPACES = 120, 50
+
+
+class NamespaceFilter(admin.SimpleListFilter):
+    """A filter by namespace: of the first few, where there is one for each user."""
+
+    title = _("namespace")
+    parameter_name = "namespace"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
+        """Return the namespaces to choose from."""
+        names = UserPod.objects.order_by("namespace").values_list("namespace", flat=True)
+        return [(name, name) for name in names.distinct()[:_NAMESPACES]]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[UserPod]) -> QuerySet[UserPod]:
+        """Return the rows of the namespace chosen, which need not be one of those shown."""
+        return queryset.filter(namespace=self.value()) if self.value() else queryset
+
+
+def user_link(site: admin.AdminSite, user: AbstractBaseUser | None) -> str | SafeString:
+    """Return the user's name, linked to the user's page where the site has one."""
+    if user is None:
+        return "–"  # noqa: RUF001 - a dash
+    model = get_user_model()
+    if not site.is_registered(model):
+        return user.get_username()
+    meta = model._meta  # noqa: SLF001 - Django's documented name
+    url = reverse(
+        f"admin:{meta.app_label}_{meta.model_name}_change",
+        args=(quote(user.pk),),
+        current_app=site.name,
+    )
+    return format_html('<a href="{}">{}</a>', url, user.get_username())
+
+
+@admin.register(UserPod)
+class UserPodAdmin(SteerMixin):
+    """User pods. Rows come and go with users, so none is added, edited or deleted here."""
+
+    list_display = (
+        "__str__",
+        "state_label",
+        "user_link",
+        "short_message",
+        "namespace",
+        "image",
+        "age",
+    )
+    list_filter = ("state", "wanted", NamespaceFilter)
+    list_select_related = ("user",)
+    # Counting the whole table beside what is found costs a scan.
+    show_full_result_count = False
+    ordering = ("name",)
+    # A subclass may add to them; the username's field depends on the project's user model.
+    search_fields = ("name", "message")
+    search_help_text = _("Search by name, username and message.")
+    fieldsets = (
+        (None, {"fields": ("state_label", "full_message", "wanted", "user_link")}),
+        (
+            _("In the cluster"),
+            {"fields": ("name", "namespace", "image", "address")},
+        ),
+        (
+            _("Times"),
+            {"fields": ("created_at", "updated_at", "restarted_at", "last_activity")},
+        ),
+        (_("Manifests"), {"fields": ("manifests",)}),
+    )
+    readonly_fields = ("state_label", "full_message", "user_link", "manifests")
+
+    class Media:
+        css: ClassVar = {"all": ["userpods/admin.css"]}
+
+    def rows_for(self, queryset: QuerySet[Any]) -> tuple[QuerySet[UserPod], int]:
+        """Return the rows selected: all there is to know."""
+        return queryset, 0
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        """Return the fields to search, with the username's of the project's user model."""
+        username = get_user_model().USERNAME_FIELD
+        return [*super().get_search_fields(request), f"user__{username}"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: UserPod | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: UserPod | None = None) -> bool:
+        return False
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show one pod, with buttons for what may be done to it."""
+        changelist = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
+        context = {
+            "pod_buttons": buttons(self, request),
+            "changelist_url": reverse(changelist, current_app=self.admin_site.name),
+            "action_checkbox_name": ACTION_CHECKBOX_NAME,
+            "back_name": BACK,
+            "back": request.get_full_path(),
+            **(extra_context or {}),
+        }
+        return super().change_view(request, object_id, form_url, context)
+
+    @admin.display(description=_("state"), ordering="state")
+    def state_label(self, pod: UserPod) -> SafeString:
+        """Show the state in words and in colour."""
+        return format_html(
+            '<span class="userpods-state userpods-{}">{}</span>', pod.state, pod.get_state_display()
+        )
+
+    @admin.display(description=_("user"))
+    def user_link(self, pod: UserPod) -> str | SafeString:
+        """Show whose it is."""
+        return user_link(self.admin_site, pod.user)
+
+    @admin.display(description=_("message"), ordering="message", empty_value="")
+    def short_message(self, pod: UserPod) -> str:
+        """Show what is wrong, in a line or two."""
+        return Truncator(pod.message).chars(_MESSAGE)
+
+    @admin.display(description=_("message"))
+    def full_message(self, pod: UserPod) -> str:
+        """Show what is wrong."""
+        return pod.message
+
+    @admin.display(description=_("age"), ordering="-created_at")
+    def age(self, pod: UserPod) -> SafeString:
+        """Show how long it has been there."""
+        return format_html(
+            '<time datetime="{}">{}</time>',
+            pod.created_at.isoformat(),
+            timesince(pod.created_at, depth=1),
+        )
+
+    @admin.display(description=_("should be in the cluster"))
+    def manifests(self, pod: UserPod) -> SafeString:
+        """Show what the user should have in the cluster."""
+        context: dict[str, object] = {}
+        try:
+            context["text"] = rendered(pod)
+        except UserpodsError as error:
+            context["error"] = error
+        return render_to_string("admin/userpods/manifests.html", context)

@@ -1,0 +1,216 @@
+"""What people may ask of pods: sync, start, stop, restart, delete and recreate; one or 10,000.
+
+What is asked for is on the rows before anything is tried, so that nothing of it is lost when
+this process dies or the cluster is down: then the next sync does it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.db import router, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from django_userpods import tasks
+from django_userpods.exceptions import UserpodsError
+from django_userpods.models import UserPod
+from django_userpods.rows import BATCH, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+Wanted, State = UserPod.Wanted, UserPod.State
+
+
+class Verb(enum.StrEnum):
+    """What can be asked for."""
+
+    SYNC = "sync"
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    RECREATE = "recreate"
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A row as far as it matters to whoever reports on it."""
+
+    pk: int
+    user_pk: str
+    name: str | None
+
+    def __str__(self) -> str:
+        return self.name or f"user {self.user_pk}"
+
+
+@dataclass(slots=True)
+class Steered:
+    """What became of a request, in numbers of pods.
+
+    ``done + enqueued + later + failed`` make up ``len(pods)`` once it is no longer ``deferred``.
+    """
+
+    verb: Verb
+    #: The pods of which it was asked.
+    pods: list[Pod] = field(default_factory=list)
+    #: Nothing to do: those were so already.
+    already: int = 0
+    #: Restart alone: those are stopped.
+    stopped: int = 0
+    #: Those users are to have no pod (inactive, not selected, gone).
+    absent: int = 0
+    #: The request is inside a transaction: it is on the rows, and tried after the commit.
+    deferred: bool = False
+    #: How many were done here and now, handed to a task backend, and left to the next sync.
+    done: int = 0
+    enqueued: int = 0
+    later: int = 0
+    #: Why the last were not done here and now, where it is more than their number.
+    reason: str = ""
+    #: "name: what went wrong" of each that was tried and failed.
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def skipped(self) -> int:
+        """How many of the rows given nothing was asked of."""
+        return self.already + self.stopped + self.absent
+
+
+def sync(rows: QuerySet[UserPod]) -> Steered:
+    """Make the cluster agree with the database for some rows. Writes nothing on them first."""
+    return _steer(Verb.SYNC, rows)
+
+
+def start(rows: QuerySet[UserPod]) -> Steered:
+    """Have some rows' pods run. Counts as activity, so that idle pods are not stopped again."""
+    return _steer(Verb.START, rows)
+
+
+def stop(rows: QuerySet[UserPod]) -> Steered:
+    """Have some rows' pods stopped; what else the users have (a volume) stays."""
+    return _steer(Verb.STOP, rows)
+
+
+def restart(rows: QuerySet[UserPod]) -> Steered:
+    """Have the pods of rows that are not stopped replaced by new ones, without a gap."""
+    return _steer(Verb.RESTART, rows)
+
+
+def recreate(rows: QuerySet[UserPod]) -> Steered:
+    """Have all objects of some rows deleted and made again, but for what ``USERPODS_RETAIN`` keeps.
+
+    A stopped pod is made again as a stopped one.
+    """
+    return _steer(Verb.RECREATE, rows)
+
+
+#: The functions by what they ask for.
+FUNCTIONS = {
+    Verb.SYNC: sync,
+    Verb.START: start,
+    Verb.STOP: stop,
+    Verb.RESTART: restart,
+    Verb.RECREATE: recreate,
+}
+
+
+def rows_of(users: QuerySet[Any]) -> QuerySet[UserPod]:
+    """Return the rows of some users, made first for those who are to have one and have none yet.
+
+    Raises SettingError where ``USERPODS_SELECT`` or ``USERPODS_NAME_PREFIX`` makes no sense.
+    """
+    without = [str(pk) for pk in users.filter(userpod=None).values_list("pk", flat=True)]
+    for batch in _batches(without):
+        settle(batch, keep_users=False)
+    # By key and not by a join: ``users`` may be ordered, distinct, or come from a search.
+    return UserPod.objects.filter(user__in=users.order_by().values("pk"))
+
+
+def _steer(verb: Verb, rows: QuerySet[UserPod]) -> Steered:
+    result = Steered(verb)
+    using = router.db_for_write(UserPod)
+    # Read before anything is written: what is selected by its state has another one afterwards.
+    found = {
+        values[0]: values
+        for values in rows.using(using).values_list("pk", "user_pk", "name", "wanted", "state")
+    }
+    for pk, user_pk, name, wanted, state in found.values():
+        if wanted == Wanted.ABSENT and verb != Verb.SYNC:
+            result.absent += 1
+        elif verb == Verb.RESTART and wanted == Wanted.STOPPED:
+            result.stopped += 1
+        elif _is_already(verb, wanted, state):
+            result.already += 1
+        else:
+            result.pods.append(Pod(pk, user_pk, name))
+    with transaction.atomic(using=using):
+        _write(verb, result.pods, using=using)
+        result.deferred = True
+        transaction.on_commit(partial(_ask, result), using=using)
+    return result
+
+
+def _is_already(verb: Verb, wanted: str, state: str) -> bool:
+    if verb == Verb.START:
+        return wanted == Wanted.RUNNING and state in (State.RUNNING, State.STARTING)
+    return verb == Verb.STOP and wanted == state == Wanted.STOPPED
+
+
+def _write(verb: Verb, pods: Sequence[Pod], *, using: str) -> None:
+    """Record what is asked for: one UPDATE for each batch, as long as a database takes lists."""
+    now = timezone.now()
+    # Who was told to go meanwhile stays told so.
+    where = ~Q(wanted=Wanted.ABSENT)
+    what: dict[str, Any]
+    if verb == Verb.SYNC:
+        return
+    if verb == Verb.START:
+        what = {"wanted": Wanted.RUNNING, "last_activity": now}
+    elif verb == Verb.STOP:
+        what = {"wanted": Wanted.STOPPED}
+    elif verb == Verb.RESTART:
+        what = {"restarted_at": now}
+        where = Q(wanted=Wanted.RUNNING)
+    else:
+        what = {"recreate": True}
+    rows = UserPod.objects.using(using).filter(where)
+    for batch in _batches(pods):
+        rows.filter(pk__in=[pod.pk for pod in batch]).update(
+            state=State.PENDING, message="", updated_at=now, **what
+        )
+
+
+def _ask(result: Steered) -> None:
+    """Ask for a reconcile of what is now recorded, and note what became of it."""
+    result.deferred = False
+    if not result.pods:
+        return
+    try:
+        asked = tasks.ask([pod.user_pk for pod in result.pods])
+    except UserpodsError as error:
+        # Settings that make no sense, for everybody: what is recorded stays to be done.
+        result.later, result.reason = len(result.pods), str(error)
+        return
+    result.enqueued, result.reason = asked.enqueued, asked.reason
+    failed = list(asked.report.failed) if asked.report else []
+    result.failures = [f"{failure.name}: {failure.message}" for failure in failed]
+    # Settings that could not be used for a user are in both, there without a name.
+    rest = Counter(asked.failed)
+    rest.subtract(result.failures)
+    rest.subtract(failure.message for failure in failed)
+    result.failures += (+rest).elements()
+    left = len(result.pods) - result.enqueued - len(result.failures)
+    result.later = max(0, min(asked.later, left))
+    result.done = max(0, left - result.later)
+
+
+def _batches(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for first in range(0, len(items), BATCH):
+        yield items[first : first + BATCH]
