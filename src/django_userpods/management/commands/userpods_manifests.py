@@ -1,0 +1,287 @@
+"""``manage.py userpods_manifests``: the shipped manifests with this project's settings in them."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import re
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError
+
+from django_userpods import kustomize, manifests, project
+from django_userpods.core import naming
+from django_userpods.core.objects import Kind
+from django_userpods.exceptions import SettingError, UserpodsError
+
+#: What goes to stdout unless asked otherwise: what can stand side by side, with one way in.
+STDOUT_GROUPS = ("isolation", "rbac", "router", "ingress")
+_SECRETS = ("SECRET_KEY", "POSTGRES_PASSWORD")
+
+_HELP = """\
+Write the Kubernetes manifests that come with django-userpods, with this project's settings in
+them: namespace, name prefix, instance, cluster domain, login address, cookies, image, and the
+rights that the pod template needs. Nothing is sent anywhere: look at it, then apply it.
+"""
+_EPILOG = """\
+what there is (for --only):
+  isolation      the namespace of users' pods: Pod Security, network policies, quota
+  rbac           ServiceAccount and exactly the rights that Django needs in it
+  example        a Deployment of Django, with PostgreSQL and sync_userpods as a CronJob
+  router         nginx with Lua that takes every signed-in user to their own pod
+  ingress        an Ingress in front of the router
+  gateway        or a Gateway and HTTPRoute of the Gateway API
+  ingress-nginx  or, without the router, ingress-nginx itself doing its work
+
+examples:
+  manage.py userpods_manifests | kubectl diff -f -
+  manage.py userpods_manifests --only rbac | kubectl apply -f -
+  manage.py userpods_manifests --output deploy/base
+  kubectl apply -k deploy/base/example && kubectl apply -k deploy/base/router
+
+Without --output everything goes to standard output as one stream of YAML (isolation, rbac, router
+and ingress unless --only names others). With it, all become kustomize bases below the folder;
+files that are there and differ are left alone, unless --force is given, and so are the secrets of
+the example in any case. Keep what you change in overlays, and run this again after an upgrade.
+"""
+
+
+class Command(BaseCommand):
+    """Write the shipped manifests with this project's settings in them."""
+
+    help = _HELP
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Let ``--help`` keep its lines."""
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        return super().create_parser(prog_name, subcommand, epilog=_EPILOG, **kwargs)
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Define the options."""
+        parser.add_argument(
+            "--output", type=Path, metavar="DIR", help="write kustomize bases below this folder"
+        )
+        parser.add_argument(
+            "--force", action="store_true", help="overwrite files that are there and differ"
+        )
+        parser.add_argument(
+            "--only",
+            type=_groups,
+            metavar="NAMES",
+            help="only these, separated by commas: " + ", ".join(manifests.GROUPS),
+        )
+        parser.add_argument(
+            "--django-namespace",
+            type=_namespace,
+            default=manifests.DEFAULTS["django-namespace"],
+            metavar="NAME",
+            help="the namespace of Django and the router [%(default)s]",
+        )
+        parser.add_argument(
+            "--host",
+            type=_host,
+            metavar="NAME",
+            help="the site's host name [the first of ALLOWED_HOSTS, or of CSRF_TRUSTED_ORIGINS]",
+        )
+        parser.add_argument(
+            "--site-image",
+            type=_image,
+            metavar="IMAGE",
+            help="the image of Django in `example`",
+        )
+        parser.add_argument(
+            "--site-path",
+            action="append",
+            type=_path,
+            metavar="/PATH/",
+            help="a path that belongs to Django, not to users' pods; given once or several times, "
+            f"in the place of {', '.join(manifests.SITE_PATHS)}",
+        )
+        parser.add_argument(
+            "--gateway-class",
+            type=_host,
+            default=manifests.DEFAULTS["gateway-class"],
+            metavar="NAME",
+            help="the GatewayClass in `gateway` [%(default)s]",
+        )
+        parser.add_argument(
+            "--private",
+            action="append",
+            type=_cidr,
+            default=[],
+            metavar="CIDR",
+            help="more addresses that users' pods must not reach, such as a public address of the "
+            "API server (private ranges are closed anyway); may be given several times",
+        )
+        parser.add_argument(
+            "--kind",
+            action="append",
+            type=_kind,
+            default=[],
+            metavar="APIVERSION/KIND",
+            help="one more kind that the pod template makes, such as v1/ConfigMap, where it is "
+            "not found by looking; may be given several times",
+        )
+
+    def handle(self, **options: Any) -> None:  # noqa: ANN401
+        """Run."""
+        output: Path | None = options["output"]
+        try:
+            groups = self._groups(options["only"], output)
+            values = project.values(
+                django_namespace=options["django_namespace"],
+                host=options["host"],
+                site_image=options["site_image"],
+                site_paths=options["site_path"],
+                gateway_class=options["gateway_class"],
+                private=options["private"],
+                extra_kinds=options["kind"],
+                secrets=self._secrets(groups, output),
+                warn=self._warn,
+            )
+            if values.shared and "isolation" in groups:
+                self._warn(
+                    f"the namespace {values.get('users-namespace')!r} is not for users' pods "
+                    "alone: `isolation` has policies for them, but no default deny, quota and "
+                    "Pod Security. Better set USERPODS_NAMESPACE to a namespace of its own."
+                )
+            if values.everywhere and "isolation" in groups:
+                groups.remove("isolation")
+                self._warn(
+                    "USERPODS_NAMESPACE is chosen per user: rights are for all namespaces, and "
+                    "`isolation` is left out. Give each namespace its policies where you make it."
+                )
+            written = manifests.tree(groups, values)
+            if output is None:
+                self.stdout.write(_stream(written, groups), ending="")
+            else:
+                self._write(written, output, force=options["force"])
+        except SettingError as error:
+            raise CommandError(f"{error}. {error.hint}".strip()) from error
+        except (UserpodsError, ImproperlyConfigured) as error:
+            raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(f"{error.filename}: {error.strerror}") from error
+
+    def _warn(self, message: str) -> None:
+        self.stderr.write(self.style.WARNING(f"Note: {message}"))
+
+    def _groups(self, only: list[str] | None, output: Path | None) -> list[str]:
+        if only is None:
+            only = list(STDOUT_GROUPS if output is None else manifests.GROUPS)
+        if "example" in only:
+            # Its base stands on theirs.
+            only = [*only, "isolation", "rbac"]
+        return [group for group in manifests.GROUPS if group in only]
+
+    def _secrets(self, groups: list[str], output: Path | None) -> dict[str, str]:
+        if "example" not in groups:
+            return {}
+        if output is None:
+            self._warn(
+                f"{' and '.join(_SECRETS)} are left empty on standard output, where each run "
+                "would make others: write them into the Secrets, or use --output."
+            )
+            return {}
+        path = output / "example" / "kustomization.yaml"
+        there = path.read_text(encoding="utf-8") if path.exists() else ""
+        kept = dict(re.findall(rf"- ({'|'.join(_SECRETS)})=(\w+)$", there, flags=re.MULTILINE))
+        return {name: kept.get(name) or secrets.token_hex(32) for name in _SECRETS}
+
+    def _write(self, written: dict[Path, str], output: Path, *, force: bool) -> None:
+        differing, new, same = [], [], 0
+        for path, text in written.items():
+            target = output / path
+            if not target.exists():
+                new.append(path)
+            elif target.read_bytes() == text.encode():
+                same += 1
+            else:
+                differing.append(path)
+        if differing and not force:
+            names = "".join(f"\n  {output / path}" for path in differing)
+            message = f"these files are there and differ, so nothing was written:{names}\n"
+            raise CommandError(message + "Overwrite them with --force.")
+        for path in [*new, *differing]:
+            target = output / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if path.as_posix() == "example/kustomization.yaml":
+                # It holds secrets.
+                target.touch(mode=0o600)
+            target.write_text(written[path], encoding="utf-8")
+        self.stdout.write(
+            f"{output}: {len(new)} files written, {len(differing)} overwritten, {same} unchanged."
+        )
+
+
+def _stream(written: dict[Path, str], groups: list[str]) -> str:
+    """Return the groups as one stream of YAML."""
+    with tempfile.TemporaryDirectory(prefix="userpods-") as directory:
+        top = Path(directory)
+        for path, text in written.items():
+            (top / path).parent.mkdir(parents=True, exist_ok=True)
+            (top / path).write_text(text, encoding="utf-8")
+        cluster_wide = not (top / "rbac" / "kustomization.yaml").exists()
+        folders = [
+            top / ("rbac/cluster" if group == "rbac" and cluster_wide else group)
+            for group in groups
+        ]
+        return kustomize.build(folders)
+
+
+# --- what options may say
+
+
+def _groups(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in manifests.GROUPS]
+    if unknown or not names:
+        message = f"{text!r}: there are {', '.join(manifests.GROUPS)}"
+        raise argparse.ArgumentTypeError(message)
+    return names
+
+
+def _namespace(text: str) -> str:
+    if not naming.is_valid_label(text):
+        message = f"{text!r} is no name of a namespace (a-z, 0-9 and '-')"
+        raise argparse.ArgumentTypeError(message)
+    return text
+
+
+def _host(text: str) -> str:
+    if len(text) > 253 or not all(map(naming.is_valid_label, text.split("."))):
+        message = f"{text!r} is no DNS name (labels of a-z, 0-9 and '-', with dots between)"
+        raise argparse.ArgumentTypeError(message)
+    return text
+
+
+def _image(text: str) -> str:
+    if not re.fullmatch(r"[\w./:@-]+", text, flags=re.ASCII):
+        message = f"{text!r} is no image"
+        raise argparse.ArgumentTypeError(message)
+    return text
+
+
+def _path(text: str) -> str:
+    if not re.fullmatch(r"(= )?/[\w./~-]*", text, flags=re.ASCII):
+        message = f"{text!r} is no path such as /shop/ (or '= /shop' for that page alone)"
+        raise argparse.ArgumentTypeError(message)
+    return text
+
+
+def _cidr(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _kind(text: str) -> Kind:
+    if not re.fullmatch(r"([a-z0-9.-]+/)?v[0-9a-z]+/[A-Z][A-Za-z0-9]*", text):
+        message = f"{text!r} is not like apps/v1/StatefulSet or v1/ConfigMap"
+        raise argparse.ArgumentTypeError(message)
+    return Kind.parse(text)

@@ -1,0 +1,278 @@
+"""The shipped manifests: where they are, and how a project's own values get into them.
+
+In the YAML files a comment ``# userpods:NAME`` marks a line whose default is to be replaced by the
+value of that name. Comments stay, so what comes out reads like what was shipped. Files of the
+router that are no YAML are changed at the places that ``_ROUTER`` names; a place that is not found
+is an error, never left as it was. Nothing here reads settings or speaks to a cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django_userpods.clusters.discovery import BUILT_IN
+from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind
+from django_userpods.exceptions import UserpodsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+#: What there is, in the order in which it is to be applied.
+GROUPS = ("isolation", "rbac", "example", "router", "ingress", "gateway", "ingress-nginx")
+
+#: The values of the shipped files, by the names in their marks.
+DEFAULTS = {
+    "django-namespace": "userpods",
+    "users-namespace": "userpods-users",
+    "host": "userpods.example.org",
+    "instance": "default",
+    "user-image": "django-userpods-example-workload:1",
+    "user-port": "8000",
+    "site-image": "django-userpods-example-site:1",
+    "gateway-class": "traefik",
+    "cluster-domain": "cluster.local",
+    "name-prefix": "user-",
+}
+#: Paths that the router sends to Django, as shipped.
+SITE_PATHS = ("/accounts/", "/admin/", "/api/", "/static/", "/userpods/")
+
+#: Files of ``isolation`` that are about everything in the namespace.
+_WHOLE_NAMESPACE = ("namespace.yaml", "default-deny.yaml", "limits.yaml")
+_ALL = frozenset({"create", "delete", "get", "list", "patch"})
+_MARK = re.compile(r"[ \t]+(?:#|--) userpods:([a-z0-9-]+)$")
+_LIST_MARK = re.compile(r"^([ \t]*)# userpods:(private-ipv[46])$")
+
+
+class ManifestError(UserpodsError):
+    """The shipped manifests are not there, or not as this module expects them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """A project's own values.
+
+    ``text`` is keyed as ``DEFAULTS`` is and may leave names out. ``rules`` are the verbs that
+    Django needs for each kind. ``everywhere``: the namespace is chosen per user, so rights hold in
+    all of them and there is no one namespace to isolate. ``shared``: others use the namespace too,
+    so nothing may be said of it as a whole. ``private``: more addresses (CIDR) that users' pods may
+    not reach. ``lua`` are the router's settings that differ from its defaults,
+    ``site_paths`` what it sends to Django. ``secrets``: texts for the example's Secrets by key.
+    """
+
+    text: Mapping[str, str] = field(default_factory=dict)
+    rules: Mapping[Kind, Collection[str]] = field(default_factory=dict)
+    everywhere: bool = False
+    shared: bool = False
+    private: Collection[str] = ()
+    lua: Mapping[str, str | list[str]] = field(default_factory=dict)
+    site_paths: Collection[str] = SITE_PATHS
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+    def get(self, name: str) -> str:
+        """Return one value, the shipped one where the project has none."""
+        return self.text.get(name, DEFAULTS[name])
+
+
+def source() -> Path:
+    """Return the folder of the shipped manifests: in an installed package, or in a checkout."""
+    here = Path(__file__).resolve()
+    for folder in (here.parent / "manifests", here.parents[2] / "manifests"):
+        if (folder / "rbac").is_dir():
+            return folder
+    message = "the manifests are missing from this installation of django-userpods: reinstall it"
+    raise ManifestError(message)
+
+
+def tree(groups: Iterable[str], values: Values) -> dict[Path, str]:
+    """Return the files of these groups with the project's values in them, by path below a top."""
+    return {
+        path: fill(path, text, values)
+        for path, text in files(groups)
+        # Of the two ways to give rights, the one that these values need.
+        if (path.parts[0] != "rbac" or (path.parts[1] == "cluster") == values.everywhere)
+        and not (values.shared and path.parts[0] == "isolation" and path.name in _WHOLE_NAMESPACE)
+    }
+
+
+def files(groups: Iterable[str]) -> Iterator[tuple[Path, str]]:
+    """Yield each shipped file of these groups as (path below ``source()``, text)."""
+    top = source()
+    for group in groups:
+        if not (top / group).is_dir():
+            message = f"this installation of django-userpods has no manifests {group!r}"
+            raise ManifestError(message)
+        for path in sorted((top / group).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield path.relative_to(top), path.read_text(encoding="utf-8")
+
+
+def fill(path: Path, text: str, values: Values) -> str:
+    """Return a shipped file's text with the project's values in it."""
+    name = path.as_posix()
+    lines: list[str] = []
+    for line in text.splitlines():
+        if found := _LIST_MARK.match(line):
+            version = found[2][-1]
+            lines.extend(
+                f"{found[1]}- {cidr}"
+                for cidr in values.private
+                if (":" in cidr) == (version == "6")
+            )
+        else:
+            lines.append(_fill_line(line, values, where=name))
+    text = "\n".join(lines) + "\n"
+    if name in ("rbac/role.yaml", "rbac/cluster/clusterrole.yaml"):
+        text = _with_rules(text, values.rules)
+    elif name == "example/kustomization.yaml" and values.everywhere:
+        text = _replaced(text, r"^- \.\./isolation\n", "", where=name)
+        text = _replaced(text, r"^- \.\./rbac$", "- ../rbac/cluster", where=name)
+    elif name == "isolation/kustomization.yaml" and values.shared:
+        for whole in _WHOLE_NAMESPACE:
+            text = _replaced(text, rf"^- {re.escape(whole)}\n", "", where=name)
+    for edited, pattern, replacement in _ROUTER:
+        if edited == name:
+            text = _replaced(text, pattern, replacement(values), where=name)
+    return text
+
+
+def _fill_line(line: str, values: Values, *, where: str) -> str:
+    mark = _MARK.search(line)
+    if mark is None:
+        return line
+    name, body = mark[1], line[: mark.start()]
+    if name == "secret":
+        key = body.rpartition("- ")[2].rstrip("=")
+        return body + values.secrets.get(key, "")
+    if name not in DEFAULTS:
+        message = f"{where}: nothing is known of the mark userpods:{name}"
+        raise ManifestError(message)
+    default = re.escape(DEFAULTS[name])
+    value = values.get(name)
+    filled, count = re.subn(rf"(?<![\w.-]){default}(?![\w-])", lambda _: value, body)
+    if not count:
+        message = f"{where}: {DEFAULTS[name]!r} is not in the line marked userpods:{name}"
+        raise ManifestError(message)
+    return filled
+
+
+def _replaced(text: str, pattern: str, replacement: str, *, where: str) -> str:
+    changed, count = re.subn(pattern, lambda _: replacement, text, flags=re.MULTILINE)
+    if not count:
+        message = f"{where}: {pattern!r} is not found, so the file cannot be filled in"
+        raise ManifestError(message)
+    return changed
+
+
+# --- rights
+
+
+def rules_for(
+    kinds: Iterable[Kind], *, former: Iterable[Kind] = (), retain: Collection[str] = ()
+) -> dict[Kind, frozenset[str]]:
+    """Return the verbs that Django needs for each kind.
+
+    ``kinds`` are those of the pod template, ``former`` those that it once made (their objects have
+    to be found and deleted), ``retain`` the kinds that are never deleted (by kind alone).
+    """
+    kinds = {*kinds, DEPLOYMENT, SERVICE}
+    rules = {
+        kind: frozenset({"delete", "get", "list"}) for kind in former if kind.kind not in retain
+    }
+    rules |= {kind: _ALL - {"delete"} if kind.kind in retain else _ALL for kind in kinds}
+    rules[POD] = rules.get(POD, frozenset()) | {"list"}
+    return rules
+
+
+def resource_of(kind: Kind) -> tuple[str, str, bool]:
+    """Return (API group, resource, whether that is certain) of a kind.
+
+    For a kind that not every API server has, the resource is what its name suggests, as
+    ``kubectl`` itself guesses without asking.
+    """
+    group = kind.api_version.rpartition("/")[0]
+    if (known := BUILT_IN.get(kind)) is not None:
+        return group, known.plural, True
+    for built_in, resource in BUILT_IN.items():
+        if (built_in.api_version.rpartition("/")[0], built_in.kind) == (group, kind.kind):
+            return group, resource.plural, True
+    name = kind.kind.lower()
+    if name.endswith("y"):
+        return group, name[:-1] + "ies", False
+    return group, name + ("es" if name.endswith("s") else "s"), False
+
+
+def _with_rules(text: str, rules: Mapping[Kind, Collection[str]]) -> str:
+    if not rules:
+        return text
+    verbs: dict[tuple[str, str], set[str]] = {}
+    order = sorted(rules, key=lambda kind: (kind == POD, kind not in (DEPLOYMENT, SERVICE), kind))
+    comments: dict[tuple[str, str], list[str]] = {}
+    for kind in order:
+        group, resource, certain = resource_of(kind)
+        key = (group, resource)
+        verbs.setdefault(key, set()).update(rules[kind])
+        if not certain:
+            comments[key] = [
+                f"# Guessed from the kind {kind.kind}: compare `kubectl api-resources`."
+            ]
+        if key == ("", "secrets"):
+            comments[key] = ["# With list and get Django reads every Secret of the namespace."]
+    lines = []
+    for (group, resource), needed in verbs.items():
+        lines += [
+            f"- apiGroups: [{group or json.dumps('')}]",
+            *(f"  {comment}" for comment in comments.get((group, resource), ())),
+            f"  resources: [{resource}]",
+            f"  verbs: [{', '.join(sorted(needed))}]",
+        ]
+    head, found, _ = text.rpartition("\nrules:\n")
+    if not found:
+        message = "rbac: the rules are not at the end of the file"
+        raise ManifestError(message)
+    return head + found + "\n".join(lines) + "\n"
+
+
+# --- the router's own files
+
+
+def _lua(values: Values) -> str:
+    settings = {"name_prefix": values.get("name-prefix"), **values.lua}
+    lines = [f"    {name} = {_lua_value(value)}," for name, value in settings.items()]
+    return "return {\n" + "\n".join(lines) + '\n    internal = "127.0.0.1:8081",\n}'
+
+
+def _lua_value(value: str | list[str]) -> str:
+    if isinstance(value, list):
+        return "{ " + ", ".join(map(_lua_value, value)) + " }"
+    # Lua's decimal escapes are for single bytes; everything beyond ASCII stays as it is.
+    escaped = re.sub(r'[\x00-\x1f"\\\x7f]', lambda found: f"\\{ord(found[0]):03d}", value)
+    return f'"{escaped}"'
+
+
+def _site_paths(values: Values) -> str:
+    width = max(len(path) for path in values.site_paths)
+    return "\n".join(
+        f"location {path.ljust(width)} {{ proxy_pass http://django; }}"
+        for path in values.site_paths
+    )
+
+
+#: (file, pattern, what takes its place). With no lua settings given the defaults stay.
+_ROUTER: tuple[tuple[str, str, Callable[[Values], str]], ...] = (
+    ("router/settings/settings.lua", r"^return \{\n(?:.*\n)*?\}", _lua),
+    (
+        "router/settings/public.conf",
+        r"^location /\S+ +\{ proxy_pass http://django; \}(?:\nlocation /\S+ +\{[^\n]*\})*",
+        _site_paths,
+    ),
+    (
+        "router/settings/http.conf",
+        r"\bdjango\.userpods\.svc\.cluster\.local\b",
+        lambda v: f"django.{v.get('django-namespace')}.svc.{v.get('cluster-domain')}",
+    ),
+    ("router/settings/http.conf", r"\buserpods\.example\.org\b", lambda v: v.get("host")),
+)
