@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django_userpods.conf import conf
 from django_userpods.core import builtin, template
 from django_userpods.core.template import Template, values_for
+from django_userpods.core.yamlfile import read_yaml
 from django_userpods.exceptions import SettingError, TemplateError
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def values_of(
 
 @lru_cache(maxsize=8)
 def _read(path: Path, changed: int) -> list[Manifest]:  # noqa: ARG001 - part of the cache's key
-    return template.read_yaml(path)
+    return read_yaml(path)
 
 
 def _compiled(manifests: list[Manifest], instance: str) -> Template:

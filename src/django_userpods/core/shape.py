@@ -94,8 +94,11 @@ class Scalar(Shape):
         return self.value
 
     def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401, ARG002
+        if self.value is None:
+            # null means "unset": the API server may put its default there.
+            return
         if observed is MISSING:
-            # null means "unset", and zero values are left out of many answers.
+            # Zero values are left out of many answers.
             if self.value:
                 yield ""
         elif self.is_quantity:
@@ -230,7 +233,9 @@ class Items(Shape):
         return super().matches(observed, values)
 
     def _key(self, item: dict[str, Any]) -> tuple[Any, ...]:
-        return tuple(item.get(part, _KEY_DEFAULTS.get(part)) for part in self.merge_key or ())
+        parts = (item.get(part, _KEY_DEFAULTS.get(part)) for part in self.merge_key or ())
+        # A custom resource may call something "env" that is keyed by no plain text.
+        return tuple(repr(part) if isinstance(part, dict | list) else part for part in parts)
 
 
 def compile_shape(

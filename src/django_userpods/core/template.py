@@ -9,8 +9,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest
 from django_userpods.core.shape import Scalar, Shape, Text, Value, compile_shape
@@ -18,7 +16,6 @@ from django_userpods.exceptions import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from django_userpods.core.shape import Values
 
@@ -128,25 +125,6 @@ def values_for(
     }
 
 
-def read_yaml(path: Path) -> list[Manifest]:
-    """Return the manifests of a YAML file of one or more documents.
-
-    Raises TemplateError with the line and column where the file cannot be read or parsed.
-    """
-    try:
-        with path.open("rb") as stream:
-            documents = [document for document in yaml.safe_load_all(stream) if document]
-    except OSError as error:
-        message = f"cannot be read: {error.strerror or error}"
-        raise TemplateError(message, where=str(path)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
-        message = f"is not YAML: {getattr(error, 'problem', None) or error}"
-        raise TemplateError(message, where=place) from error
-    return documents
-
-
 def compile_template(
     manifests: Iterable[Manifest], *, instance: str, name: str = "{name}"
 ) -> Template:
@@ -171,8 +149,7 @@ def compile_template(
         elif document["kind"] == "Secret":
             _encode_secret(document, literal=name != "{name}")
     _check_complete(documents, name)
-    text = json.dumps([documents, instance], sort_keys=True, default=str)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    digest = _digest(documents, instance)
     ordered = sorted(documents, key=_rank)
     return Template(
         objects=tuple(
@@ -181,6 +158,15 @@ def compile_template(
         ),
         digest=digest,
     )
+
+
+def _digest(documents: list[Manifest], instance: str) -> str:
+    try:
+        text = json.dumps([documents, instance], sort_keys=True, default=str)
+    except TypeError:
+        # Keys that are not text (YAML reads "on" as True): compiling says where.
+        text = ""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _check_complete(documents: list[Manifest], name: str) -> None:
@@ -216,8 +202,8 @@ def personal(
         where = f"{document.get('kind')}.metadata"
         if metadata.get("namespace") == values["namespace"]:
             del metadata["namespace"]
-        pod = document.get("spec", {}).get("template", {})
-        for place, part in ((where, metadata), (f"pod {where}", pod.get("metadata") or {})):
+        pod_metadata = _inside(document, "spec", "template", "metadata")
+        for place, part in ((where, metadata), (f"pod {where}", pod_metadata)):
             for field, reserved in expected.items():
                 present = _mapping(part, field, where=place) if part else {}
                 present.pop(naming.TEMPLATE_HASH_ANNOTATION, None)
@@ -226,6 +212,13 @@ def personal(
                         message = "is reserved for django-userpods and was changed"
                         raise TemplateError(message, where=f"{place}.{field}.{key}")
     return compile_template(documents, instance=instance, name=name)
+
+
+def _inside(value: Any, *fields: str) -> dict[str, Any]:  # noqa: ANN401 - a person wrote it
+    """Return the mapping under ``fields``, empty where there is none or something else."""
+    for field in fields:
+        value = value.get(field) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def _flatten(manifests: Iterable[Any]) -> Iterator[Manifest]:
@@ -384,9 +377,12 @@ def _compile(document: Manifest, *, instance: str, digest: str, literal: bool) -
         pod_metadata["labels"].update(labels)
         pod_metadata["annotations"][naming.RESTARTED_AT_ANNOTATION] = Value("restarted_at")
         if document["kind"] != "DaemonSet":
+            replicas = spec.get("replicas")
             spec["replicas"] = _Replicas(
                 compile_shape(
-                    spec.get("replicas", 1), where=f"{where}.spec.replicas", literal=literal
+                    1 if replicas is None else replicas,
+                    where=f"{where}.spec.replicas",
+                    literal=literal,
                 )
             )
     return ObjectTemplate(

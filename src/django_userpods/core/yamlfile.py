@@ -1,0 +1,33 @@
+"""Pod templates in YAML files, and where exactly one does not parse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+
+from django_userpods.exceptions import TemplateError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from django_userpods.core.objects import Manifest
+
+
+def read_yaml(path: Path) -> list[Manifest]:
+    """Return the manifests of a YAML file of one or more documents.
+
+    Raises TemplateError with the line and column where the file cannot be read or parsed.
+    """
+    try:
+        with path.open("rb") as stream:
+            documents = [document for document in yaml.safe_load_all(stream) if document]
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or error}"
+        raise TemplateError(message, where=str(path)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
+        message = f"is not YAML: {getattr(error, 'problem', None) or error}"
+        raise TemplateError(message, where=place) from error
+    return documents

@@ -1,0 +1,114 @@
+"""What a Deployment and its pods say of themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from django_userpods.core.health import Health, State, of_deployment, of_pods
+
+
+def deployment(
+    *, replicas: int = 1, generation: int = 2, observed: int = 2, **status: Any
+) -> dict[str, Any]:
+    return {
+        "metadata": {"generation": generation},
+        "spec": {"replicas": replicas},
+        "status": {"observedGeneration": observed, **status},
+    }
+
+
+def condition(kind: str, status: str, reason: str, message: str = "") -> dict[str, Any]:
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+def test_running() -> None:
+    found = deployment(readyReplicas=1, updatedReplicas=1)
+    assert of_deployment(found) == Health(State.RUNNING)
+
+
+def test_stopped() -> None:
+    assert of_deployment(deployment(replicas=0)) == Health(State.STOPPED)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        deployment(),
+        deployment(observed=1, readyReplicas=1, updatedReplicas=1),
+        deployment(readyReplicas=1, updatedReplicas=0),
+        deployment(replicas=2, readyReplicas=1, updatedReplicas=2),
+        {"metadata": {"generation": 1}, "spec": {}},
+        deployment(conditions=None),
+        deployment(observed=1, conditions=[condition("Progressing", "False", "Old")]),
+    ],
+)
+def test_starting(found: dict[str, Any]) -> None:
+    assert of_deployment(found) == Health(State.STARTING)
+
+
+def test_a_quota_that_is_used_up() -> None:
+    text = 'pods "x" is forbidden: exceeded quota: small'
+    found = deployment(conditions=[condition("ReplicaFailure", "True", "FailedCreate", text)])
+    assert of_deployment(found) == Health(State.FAILED, f"FailedCreate: {text}")
+
+
+def test_a_deadline_that_has_passed() -> None:
+    bad = condition("Progressing", "False", "ProgressDeadlineExceeded", "timed out")
+    assert of_deployment(deployment(conditions=[bad])) == Health(
+        State.FAILED, "ProgressDeadlineExceeded: timed out"
+    )
+
+
+def pod(*waiting: dict[str, Any], init: bool = False, **status: Any) -> dict[str, Any]:
+    statuses = [{"state": {"waiting": item}} for item in waiting]
+    return {
+        "status": {("initContainerStatuses" if init else "containerStatuses"): statuses, **status}
+    }
+
+
+@pytest.mark.parametrize("init", [False, True])
+@pytest.mark.parametrize(
+    "reason",
+    ["ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError"],
+)
+def test_a_container_that_is_stuck(reason: str, init: bool) -> None:
+    found = of_pods([pod({"reason": reason, "message": "because"}, init=init)])
+    assert found == Health(State.FAILED, f"{reason}: because")
+
+
+def test_a_crash_loop_names_the_exit_code() -> None:
+    crashed = pod({"reason": "CrashLoopBackOff", "message": "back-off 5m0s"})
+    crashed["status"]["containerStatuses"][0]["lastState"] = {
+        "terminated": {"exitCode": 137, "reason": "OOMKilled"}
+    }
+    assert of_pods([crashed]) == Health(
+        State.FAILED, "CrashLoopBackOff: back-off 5m0s (last exit code 137, OOMKilled)"
+    )
+
+
+def test_a_pod_that_fits_nowhere() -> None:
+    unschedulable = condition("PodScheduled", "False", "Unschedulable", "0/3 nodes: no memory")
+    assert of_pods([pod(conditions=[unschedulable])]) == Health(
+        State.STARTING, "Unschedulable: 0/3 nodes: no memory"
+    )
+
+
+def test_what_fails_outweighs_what_waits() -> None:
+    waits = pod(conditions=[condition("PodScheduled", "False", "Unschedulable")])
+    found = of_pods([waits, pod({"reason": "ImagePullBackOff"})])
+    assert found == Health(State.FAILED, "ImagePullBackOff")
+
+
+@pytest.mark.parametrize(
+    "pods", [[], [{}], [pod()], [pod({"reason": "ContainerCreating"})], [{"status": {}}]]
+)
+def test_nothing_known(pods: list[dict[str, Any]]) -> None:
+    assert of_pods(pods) is None
+
+
+def test_a_message_is_cut() -> None:
+    found = of_pods([pod({"reason": "ImagePullBackOff", "message": "x" * 2000})])
+    assert found is not None
+    assert len(found.message) == 500

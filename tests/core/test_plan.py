@@ -1,0 +1,93 @@
+"""From wanted and observed to actions."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_userpods.core import naming
+from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Ref
+from django_userpods.core.plan import Action, Holder, Observed, Verb, holder, is_mass_deletion, plan
+
+DEPLOY = Ref(DEPLOYMENT, "ns", "user-a")
+SVC = Ref(SERVICE, "ns", "user-a")
+PVC = Ref(Kind("v1", "PersistentVolumeClaim"), "ns", "user-a-data")
+
+
+def test_nothing_there() -> None:
+    assert plan([DEPLOY, SVC], [], retain=()) == [
+        Action(Verb.CREATE, DEPLOY),
+        Action(Verb.CREATE, SVC),
+    ]
+
+
+def test_all_as_it_should_be() -> None:
+    assert plan([DEPLOY, SVC], [Observed(SVC, "2"), Observed(DEPLOY, "1")], retain=()) == []
+
+
+def test_a_difference_is_an_update_that_says_why() -> None:
+    paths = (".a", ".b", ".c", ".d", ".e", ".f")
+    (action,) = plan([DEPLOY], [Observed(DEPLOY, "1", paths)], retain=())
+    assert action == Action(Verb.UPDATE, DEPLOY, "1", ".a, .b, .c, .d, .e ...")
+    assert str(action) == "update Deployment ns/user-a (.a, .b, .c, .d, .e ...)"
+
+
+def test_what_is_not_wanted_goes_with_its_uid() -> None:
+    assert plan([], [Observed(DEPLOY, "1"), Observed(SVC, "2")], retain=()) == [
+        Action(Verb.DELETE, DEPLOY, "1"),
+        Action(Verb.DELETE, SVC, "2"),
+    ]
+
+
+def test_retained_kinds_stay() -> None:
+    observed = [Observed(DEPLOY, "1"), Observed(PVC, "2")]
+    assert plan([], observed, retain=["PersistentVolumeClaim"]) == [
+        Action(Verb.DELETE, DEPLOY, "1")
+    ]
+
+
+def test_another_namespace_is_another_object() -> None:
+    elsewhere = Ref(DEPLOYMENT, "old", "user-a")
+    assert plan([DEPLOY], [Observed(elsewhere, "1")], retain=()) == [
+        Action(Verb.CREATE, DEPLOY),
+        Action(Verb.DELETE, elsewhere, "1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (naming.labels_for("7", instance="blue"), Holder.OURS),
+        ({**naming.labels_for("7", instance="blue"), "more": "x"}, Holder.OURS),
+        (naming.labels_for("8", instance="blue"), Holder.OTHER_USER),
+        (naming.labels_for("7", instance="green"), Holder.FOREIGN),
+        ({naming.INSTANCE_LABEL: "blue"}, Holder.FOREIGN),
+        ({naming.USER_ID_LABEL: "7"}, Holder.FOREIGN),
+        ({"app": "user-a"}, Holder.FOREIGN),
+        ({}, Holder.FOREIGN),
+        (None, Holder.FOREIGN),
+    ],
+)
+def test_whose_an_object_is(labels: dict[str, str] | None, expected: Holder) -> None:
+    assert holder({"metadata": {"labels": labels}}, instance="blue", user_pk="7") == expected
+
+
+@pytest.mark.parametrize(
+    ("deletions", "total", "refused"),
+    [
+        (0, 0, False),
+        (10, 10, False),
+        (11, 11, True),
+        (11, 21, True),
+        (11, 22, False),
+        (5000, 10_000, False),
+        (5001, 10_000, True),
+    ],
+)
+def test_the_border_of_a_mass_deletion(deletions: int, total: int, refused: bool) -> None:
+    assert is_mass_deletion(deletions=deletions, total=total) is refused
+
+
+def test_kinds_and_references_as_text() -> None:
+    assert Kind.parse(str(DEPLOYMENT)) == DEPLOYMENT
+    assert Kind.parse(str(SERVICE)) == SERVICE
+    assert str(PVC) == "PersistentVolumeClaim ns/user-a-data"
