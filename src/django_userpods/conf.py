@@ -63,9 +63,9 @@ class Conf:
         """Environment variables of the built-in template's container."""
         value = _mapping("ENV", {})
         for name, text in value.items():
-            if not isinstance(text, str):
-                hint = f"Write USERPODS_ENV = {{{name!r}: {str(text)!r}}}."
-                raise _error("ENV", f"{name!r} is {text!r}, not text", hint)
+            if not isinstance(name, str) or not isinstance(text, str):
+                hint = f"Write USERPODS_ENV = {{{str(name)!r}: {str(text)!r}}}."
+                raise _error("ENV", f"{name!r}: {text!r} is not text", hint)
         return value
 
     @property
@@ -163,7 +163,13 @@ class Conf:
     @property
     def authenticators(self) -> list[Any]:
         """The authenticator objects, in order."""
-        return [path() for path in _imported_all("AUTHENTICATORS", DEFAULT_AUTHENTICATORS)]
+        made = [path() for path in _imported_all("AUTHENTICATORS", DEFAULT_AUTHENTICATORS)]
+        for authenticator in made:
+            if not callable(getattr(authenticator, "authenticate", None)):
+                hint = "Name subclasses of django_userpods.auth.Authenticator."
+                message = f"has {authenticator!r}, which has no authenticate(request)"
+                raise _error("AUTHENTICATORS", message, hint)
+        return made
 
     @property
     def token_cookie(self) -> str:
@@ -192,7 +198,7 @@ class Conf:
     def retain(self) -> frozenset[str]:
         """The kinds that are kept when a user is deleted."""
         value = _get("RETAIN", ["PersistentVolumeClaim"])
-        if isinstance(value, str) or not all(isinstance(kind, str) for kind in value):
+        if not _is_list_of_text(value):
             raise _error("RETAIN", f"is {value!r}", "Give a list of kinds.")
         return frozenset(value)
 
@@ -200,9 +206,7 @@ class Conf:
     def routers(self) -> list[str]:
         """Base URLs of the routers' internal port, told when cached answers are void."""
         value = _get("ROUTERS", [])
-        if isinstance(value, str) or not all(
-            isinstance(url, str) and url.startswith("http://") for url in value
-        ):
+        if not _is_list_of_text(value) or not all(url.startswith("http://") for url in value):
             hint = "Give a list of URLs, as in ['http://userpods-router-internal:8081']."
             raise _error("ROUTERS", f"is {value!r}", hint)
         return list(value)
@@ -211,7 +215,7 @@ class Conf:
     def cache(self) -> str | None:
         """The alias in ``CACHES`` that whoami may use, or None. It must be shared by all."""
         value = _get("CACHE", None)
-        if value is not None and value not in settings.CACHES:
+        if value is not None and (not isinstance(value, str) or value not in settings.CACHES):
             hint = f"CACHES has {', '.join(sorted(settings.CACHES))}."
             raise _error("CACHE", f"is {value!r}, which is not in CACHES", hint)
         return cast("str | None", value)
@@ -268,9 +272,15 @@ def _integer(name: str, default: int, *, least: int, most: int) -> int:
 
 def _number(name: str, default: float) -> float:
     value = _get(name, default)
-    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
         raise _error(name, f"is {value!r}", "Give a number of seconds, 0 or more.")
     return float(value)
+
+
+def _is_list_of_text(value: object) -> bool:
+    return isinstance(value, list | tuple | set | frozenset) and all(
+        isinstance(item, str) for item in value
+    )
 
 
 def _mapping(name: str, default: dict[str, Any]) -> dict[str, Any]:
@@ -301,6 +311,6 @@ def _imported(name: str, path: str) -> Any:  # noqa: ANN401
 
 def _imported_all(name: str, default: Sequence[str]) -> list[Any]:
     value = _get(name, default)
-    if isinstance(value, str) or not value:
+    if not isinstance(value, list | tuple) or not value:
         raise _error(name, f"is {value!r}", "Give a list of dotted paths to classes.")
     return [_imported(name, item) if isinstance(item, str) else item for item in value]

@@ -137,6 +137,10 @@ def _one_pass(run: _Run, user_pks: Collection[str] | None, *, first: bool) -> No
     if settled.waiting:
         run.again |= {entry.user_pk for entry in settled.waiting}
         run.again |= _holders(settled.waiting)
+    if report.refused and not report.dry_run:
+        UserPod.objects.filter(
+            wanted=UserPod.Wanted.ABSENT, state__in=[State.DELETING, State.PENDING]
+        ).update(message=str(report.refused))
     if report.dry_run:
         report.done.extend(action for actions in plans.values() for action in actions)
     else:
@@ -161,10 +165,13 @@ def _note_unobserved(user_pks: Collection[str] | None, message: str) -> None:
 def _add_strangers(subjects: dict[str, Subject], strangers: dict[str, list[Observed]]) -> None:
     """Take objects of nobody known into the run, unless somebody of that label came meanwhile."""
     known = labels_in_use() if strangers else set()
+    retain = conf.retain
     for label, observed in strangers.items():
-        if label in known:
+        # What was kept when its user went is nobody's business any more.
+        leftovers = [item for item in observed if item.ref.kind.kind not in retain]
+        if label in known or not leftovers:
             continue
-        ref = observed[0].ref
+        ref = leftovers[0].ref
         entry = Entry(
             pk=None,
             user_pk=label,
@@ -198,15 +205,15 @@ def _plans(
     if everyone and not run.allow_mass_delete and is_mass_deletion(deletions=deletions, total=pods):
         report.refused = MassDeletionRefused(deletions=deletions, total=pods)
         logger.error("%s", report.refused)
-        plans = {
-            label: actions for label, actions in plans.items() if not subjects[label].entry.absent
-        }
     if first:
         report.unchanged = (
             len(subjects)
             - len(plans)
             - sum(subject.error is not None for subject in subjects.values())
         )
+    if report.refused:
+        for label in [label for label in plans if subjects[label].entry.absent]:
+            del plans[label], subjects[label]
     return dict(sorted(plans.items(), key=lambda item: not subjects[item[0]].entry.absent))
 
 
@@ -291,6 +298,8 @@ def _write(run: _Run, outcomes: list[tuple[Subject, act.Outcome]]) -> None:
     """Write rows, send signals, and add to the report."""
     for written in record.outcomes(outcomes):
         run.report.done.extend(written.outcome.done)
+        if isinstance(written.outcome.error, ClusterUnavailable):
+            run.report.unavailable = True
         if written.message:
             entry = written.subject.entry
             run.report.failed.append(Failure(entry.user_pk, str(entry), written.message))

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from django_userpods import signals
 from django_userpods.act import Outcome, health_after
+from django_userpods.conf import conf
 from django_userpods.core.health import Health, State
 from django_userpods.models import UserPod
 
@@ -104,7 +105,10 @@ def _changes(subject: Subject, outcome: Outcome) -> dict[str, Any]:
     elif entry.recreate and outcome.error is None:
         health = Health(State.PENDING, "Deleted, to be made again.")
     elif (
-        entry.absent and not outcome.gone and not subject.observed and entry.state == State.STOPPED
+        entry.absent
+        and not (outcome.gone or outcome.error)
+        and entry.state == State.STOPPED
+        and all(item.ref.kind.kind in conf.retain for item in subject.observed)
     ):
         health = Health(State.STOPPED)
     else:

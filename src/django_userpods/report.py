@@ -36,6 +36,8 @@ class Report:
     #: Users for whom there was no time left, or who wait for others; the next sync does them.
     not_done: list[str] = field(default_factory=list)
     refused: MassDeletionRefused | None = None
+    #: Whether the cluster stopped answering on the way.
+    unavailable: bool = False
 
     @property
     def ok(self) -> bool:

@@ -113,7 +113,7 @@ def settle(user_pks: Collection[str] | None, *, keep_users: bool, dry_run: bool 
         user_pk, username = str(user.pk), user.get_username()
         entry = known.get(user_pk)
         try:
-            selected = select(user)
+            selected = bool(select(user))
             if entry is None and selected:
                 new.append(_new(user, user_pk, username, keep_users=keep_users))
         except Exception as error:
@@ -132,10 +132,12 @@ def settle(user_pks: Collection[str] | None, *, keep_users: bool, dry_run: bool 
             continue
         if selected == entry.absent:
             entry.wanted = Wanted.RUNNING if selected else Wanted.ABSENT
+            entry.state = State.PENDING
             changed.append(entry)
     for entry in known.values():
         if not entry.exists and not (entry.absent and entry.user_id is None):
             entry.wanted, entry.user_id = Wanted.ABSENT, None
+            entry.state = State.DELETING
             changed.append(entry)
     nameless = [entry for entry in known.values() if entry.name is None and not entry.absent]
     _name(new + nameless, prefix=prefix)

@@ -71,9 +71,13 @@ def reconcile_users(user_pks: list[str]) -> None:
     _run(user_pks)
 
 
-if _task is not None:
-    reconcile_user = _task(reconcile_user)
-    reconcile_users = _task(reconcile_users)
+try:
+    if _task is not None:
+        reconcile_user, reconcile_users = _task(reconcile_user), _task(reconcile_users)
+except Exception as error:
+    # No backend "default", or one without the queue "default": not for us, and no reason to die.
+    logger.warning("Django's tasks are not used, work is done inline: %s", error)
+    _task = None
 
 
 def ask(user_pks: Collection[str]) -> Asked:
@@ -124,8 +128,13 @@ def _enqueue(pks: Sequence[str], asked: Asked) -> None:
         asked.reason = f"The task backend did not take the work ({type(error).__name__})."
 
 
-def _inline(pks: Sequence[str], asked: Asked) -> None:
+def _pause() -> None:
     global _paused_until
+    with _pause_lock:
+        _paused_until = time.monotonic() + PAUSE
+
+
+def _inline(pks: Sequence[str], asked: Asked) -> None:
     timeout = conf.inline_timeout
     now, later = list(pks[:_INLINE_SIZE]), len(pks) - len(pks[:_INLINE_SIZE])
     if timeout == 0:
@@ -134,9 +143,11 @@ def _inline(pks: Sequence[str], asked: Asked) -> None:
     if time.monotonic() < _paused_until:
         asked.later, asked.reason = len(pks), "The cluster did not answer a moment ago."
         return
+    started = time.monotonic()
     try:
         report = _run(now, timeout=timeout)
     except OutOfTime:
+        _pause()
         asked.later, asked.reason = len(pks), "There was no time to do it at once."
         return
     except (SettingError, TemplateError) as error:
@@ -144,10 +155,12 @@ def _inline(pks: Sequence[str], asked: Asked) -> None:
         return
     except ClusterError as error:
         if isinstance(error, ClusterUnavailable):
-            with _pause_lock:
-                _paused_until = time.monotonic() + PAUSE
+            _pause()
         asked.later, asked.reason = len(pks), str(error)
         return
+    if report.unavailable or time.monotonic() - started >= timeout:
+        # Whoever saves next need not wait as long for the same.
+        _pause()
     asked.report = report
     asked.later = later + len(report.not_done)
     asked.failed += [f"{failure.name}: {failure.message}" for failure in report.failed]
