@@ -211,6 +211,8 @@ class NodeCluster(ControlPlane):
                 "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
                 "kind": "KubeProxyConfiguration",
                 "mode": "nftables",
+                # The default, a second, is meant for clusters with thousands of Services.
+                "nftables": {"minSyncPeriod": "100ms"},
                 "clusterCIDR": self.network.pods,
                 "hostnameOverride": NAME,
                 "clientConnection": {"kubeconfig": str(kubeconfig)},

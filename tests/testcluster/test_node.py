@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -62,6 +65,10 @@ def pod(name: str, *, image: str = WORKLOAD, **labels: str) -> list[dict[str, An
 
 
 PAGE = "healthy\n"
+_SERVE = """
+import http.server, sqlparse
+http.server.test(http.server.SimpleHTTPRequestHandler, port=8000)
+"""
 
 
 class Pods:
@@ -80,6 +87,11 @@ class Pods:
         pods = [f"pod/{name}" for name in names]
         command = ("wait", "--for=condition=Ready", "--timeout=60s", "-n", self.namespace)
         self.cluster.kubectl(*command, *pods)
+        # Ready is what the API server knows; kube-proxy hears of it a moment later.
+        for name in names:
+            # With the namespace, because to a pod its bare name is its own address.
+            url = f"http://{name}.{self.namespace}/"
+            wait_for(partial(self._answers, names[0], url), url, 10)
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         return self.cluster.get(kind, name, "-n", self.namespace)
@@ -87,6 +99,9 @@ class Pods:
     def run(self, source: str, *args: str) -> subprocess.CompletedProcess[str]:
         command = ("exec", "-n", self.namespace, source, "--", "/workload", *args)
         return self.cluster.kubectl(*command, check=False)
+
+    def _answers(self, source: str, url: str) -> bool:
+        return self.run(source, "fetch", url).returncode == 0
 
     def reaches(self, source: str, url: str) -> bool:
         """Whether the pod *source* gets an answer from *url* within three seconds."""
@@ -199,14 +214,14 @@ def test_a_debian_image_has_packages_python_distributions_and_files(pods: Pods) 
         packages=["python3"],
         pip=["sqlparse==0.5.3"],
         files={
-            "/srv/serve.py": "import http.server, sqlparse\nhttp.server.test(port=8000)\n",
+            "/srv/serve.py": _SERVE,
             "/srv/healthz": PAGE,
         },
         config=images.Config(entrypoint=["python3", "/srv/serve.py"], workdir="/srv"),
     )
     pods.cluster.load_image(archive)
-    pods.put(*pod("debian", image="localhost/debian-test:1"))
-    pods.wait("debian")
+    pods.put(*pod("client"), *pod("debian", image="localhost/debian-test:1"))
+    pods.wait("client", "debian")
     address = pods.get("service", "debian")["spec"]["clusterIP"]
     with urlopen(f"http://{address}/healthz", timeout=5) as answer:
         assert answer.read().decode() == PAGE
@@ -215,9 +230,10 @@ def test_a_debian_image_has_packages_python_distributions_and_files(pods: Pods) 
 def test_two_nodes_stand_side_by_side_and_nothing_is_left(node_cluster: NodeCluster) -> None:
     with NodeCluster() as other:
         assert other.network != node_cluster.network
-        other.create(*pod("web"))
-        other.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "pod/web")
-        address = other.get("service", "web")["spec"]["clusterIP"]
+        there = Pods(other, "default")
+        there.put(*pod("web"))
+        there.wait("web")
+        address = there.get("service", "web")["spec"]["clusterIP"]
         with urlopen(f"http://{address}/", timeout=5) as answer:
             assert json.load(answer)["name"] == "web"
         directory, network = other.directory, other.network
@@ -225,6 +241,26 @@ def test_two_nodes_stand_side_by_side_and_nothing_is_left(node_cluster: NodeClus
     wait_for(lambda: not traces(directory, network.number), "the node to be gone", 20)
     # The first one did not notice.
     assert "coredns" in node_cluster.kubectl("get", "pods", "-A").stdout
+
+
+@pytest.mark.usefixtures("node_cluster")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_however_the_command_ends(how: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.testcluster", "--node"],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline().strip()
+        directory = Path(line.removeprefix("export KUBECONFIG=")).parent
+        server = json.loads((directory / "admin.kubeconfig").read_text())["clusters"][0]["cluster"]
+        number = int(server["server"].split(".")[1])
+        assert len(traces(directory, number)) > 10
+        process.send_signal(how)
+        process.wait(30)
+    wait_for(lambda: not traces(directory, number), "the node to be gone", 20)
 
 
 def traces(directory: Path, number: int) -> list[str]:
