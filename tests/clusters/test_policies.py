@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from django_userpods.clusters.kubernetes import KubernetesCluster
 from django_userpods.clusters.ownership import ownership_patch
 from django_userpods.clusters.ratelimit import RateLimiter
 from django_userpods.clusters.retry import ATTEMPTS, parse_retry_after, pause_before_retry
-from django_userpods.core.objects import Kind
+from django_userpods.core.objects import DEPLOYMENT, Kind
 from django_userpods.exceptions import (
     BadAnswer,
     ClusterTimeout,
@@ -209,6 +210,59 @@ def test_pages_in_any_order_of_keys_are_read_whole() -> None:
     found = paging.read_pages(pages.__getitem__, kind=CONFIGMAP, what="list", server=lambda: "s")
 
     assert list(found) == [{"metadata": {}, "apiVersion": "v1", "kind": "ConfigMap"}] * 2
+
+
+def page(*items: dict[str, Any], kind: str = "Deployment") -> bytes:
+    """A list as the API server's encoder writes it."""
+    whole = {"kind": f"{kind}List", "apiVersion": "apps/v1", "metadata": {}, "items": items}
+    return json.dumps(whole, separators=(",", ":")).encode()
+
+
+TRAP = ',"managedFields":[{"x":1}]},"spec":{'
+FIELDS = [entry("Update", {"f:spec": {f'k:{{"name":"{TRAP}"}}': {}, f"v:{TRAP}": {}, "v:]}}": {}}})]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [],
+        [{"metadata": {"name": "a", "managedFields": FIELDS}, "spec": {"a": 1}}],
+        [{"metadata": {"name": "a"}, "spec": {"a": 1}}],
+        [
+            {"metadata": {"name": "a", "managedFields": FIELDS}},
+            {"metadata": {"name": "b", "managedFields": FIELDS}, "spec": {}},
+        ],
+        [
+            {
+                "metadata": {
+                    "name": TRAP,
+                    "annotations": {TRAP: TRAP, "x,": TRAP, "]},": "spec"},
+                    "managedFields": FIELDS,
+                },
+                "spec": {"env": [TRAP, {"managedFields": [1]}], "template": {"x": TRAP}},
+            },
+            {"metadata": {"name": "b", "managedFields": []}, "spec": {"c": [{}]}, "status": {}},
+        ],
+    ],
+)
+def test_managed_fields_are_cut_out_and_nothing_else(items: list[dict[str, Any]]) -> None:
+    expected = json.loads(json.dumps(items))
+    for item in expected:
+        item["metadata"].pop("managedFields", None)
+        item |= {"apiVersion": "apps/v1", "kind": "Deployment"}
+
+    found = paging.read_pages(
+        lambda _: page(*items), kind=DEPLOYMENT, what="list", server=lambda: "s"
+    )
+
+    assert list(found) == expected
+
+
+def test_managed_fields_are_cut_before_parsing() -> None:
+    whole = page({"metadata": {"name": "a", "managedFields": FIELDS}, "spec": {"a": 1}})
+
+    assert b"managedFields" not in paging._lighter(whole, DEPLOYMENT)
+    assert paging._lighter(whole, CONFIGMAP) == whole
 
 
 def test_the_collector_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django_userpods.clusters import errors
+from django_userpods.core.objects import DEPLOYMENT, SERVICE
 from django_userpods.exceptions import BadAnswer
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ _HEAD = re.compile(
     rb'\{"kind":"\w+List","apiVersion":"[^"\\]+","metadata":\{(?P<metadata>[^{}\\]*)\},"items":\['
 )
 
+#: Kinds whose ``spec`` follows right on their ``metadata`` in the API server's own JSON.
+_PLAIN = frozenset({DEPLOYMENT, SERVICE})
+_FIELDS, _END = b',"managedFields":[', b']},"spec":'
+
 
 def read_pages(
     fetch: Callable[[str], bytes], *, kind: Kind, what: str, server: Callable[[], str]
@@ -33,7 +38,7 @@ def read_pages(
     while True:
         token = _peek(body)
         ahead = _Ahead(fetch, token) if token else None
-        page = _parse(body, what=what, server=server())
+        page = _parse(_lighter(body, kind), what=what, server=server())
         del body
         token = (page.get("metadata") or {}).get("continue") or ""
         items = page["items"] or []
@@ -59,6 +64,29 @@ def _peek(body: bytes) -> str:
         return ""
     metadata = json.loads(b"{" + head["metadata"] + b"}")
     return str(metadata.get("continue") or "")
+
+
+def _lighter(body: bytes, kind: Kind) -> bytes:
+    """Return the page without its managedFields: half of its bytes, two thirds of its parsing.
+
+    Only what the API server's own encoder wrote (``_HEAD``) is touched, in which managedFields is
+    the last field of metadata. Neither marker can begin inside a JSON string, whose quotes are
+    escaped: after a quote that ends one no letter may follow. FieldsV1 has no lists, so the
+    first end marker is that of the list begun; a second begin before it means otherwise, and
+    then the page stays as it is.
+    """
+    if kind not in _PLAIN or not _HEAD.match(body[:4096]):
+        return body
+    pieces: list[bytes] = []
+    done = 0
+    while (begin := body.find(_FIELDS, done)) >= 0:
+        end = body.find(_END, begin)
+        if end < 0 or body.find(_FIELDS, begin + 1, end) >= 0:
+            return body
+        pieces.append(body[done:begin])
+        done = end + 1
+    pieces.append(body[done:])
+    return b"".join(pieces)
 
 
 def _parse(body: bytes, *, what: str, server: str) -> dict[str, Any]:
