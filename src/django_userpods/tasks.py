@@ -74,7 +74,7 @@ def reconcile_users(user_pks: list[str]) -> None:
 try:
     if _task is not None:
         reconcile_user, reconcile_users = _task(reconcile_user), _task(reconcile_users)
-except Exception as error:
+except Exception as error:  # noqa: BLE001 - a backend may refuse in a way of its own
     # No backend "default", or one without the queue "default": not for us, and no reason to die.
     logger.warning("Django's tasks are not used, work is done inline: %s", error)
     _task = None

@@ -138,6 +138,11 @@ CONTAINERS = {
         ({"a": ""}, {}, []),
         ({"a": False}, {"a": True}, [".a"]),
         ({"a": True}, {}, [".a"]),
+        # Zero values that are not the same as unset.
+        ({"automountServiceAccountToken": False}, {}, [".automountServiceAccountToken"]),
+        ({"allowPrivilegeEscalation": False}, {}, [".allowPrivilegeEscalation"]),
+        ({"runAsUser": 0}, {}, [".runAsUser"]),
+        ({"runAsNonRoot": None}, {}, []),
         ({"labels": {}}, {}, []),
         ({"annotations": {}}, {}, []),
         ({"data": {}}, {}, []),

@@ -53,6 +53,22 @@ _QUANTITY_FIELDS = frozenset({"sizeLimit", "divisor"})
 _EMPTY_LEFT_OUT = frozenset(
     {"labels", "annotations", "matchLabels", "nodeSelector", "data", "binaryData"} | _QUANTITY_MAPS
 )
+# Fields whose false or 0 is not the same as unset, so that the API server always answers them
+# (pointers in its Go types). Unset, the first would mount a token, the second allow escalation.
+_ZERO_COUNTS = frozenset(
+    {
+        "automountServiceAccountToken",
+        "allowPrivilegeEscalation",
+        "enableServiceLinks",
+        "fsGroup",
+        "hostUsers",
+        "runAsGroup",
+        "runAsNonRoot",
+        "runAsUser",
+        "terminationGracePeriodSeconds",
+        "tolerationSeconds",
+    }
+)
 
 
 class Shape(ABC):
@@ -86,9 +102,16 @@ class Shape(ABC):
 class Scalar(Shape):
     """A number, a boolean, null, or a string without placeholders."""
 
-    def __init__(self, value: Any, *, is_quantity: bool = False) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        value: Any,  # noqa: ANN401
+        *,
+        is_quantity: bool = False,
+        zero_counts: bool = False,
+    ) -> None:
         self.value = value
         self.is_quantity = is_quantity
+        self.zero_counts = zero_counts
 
     def fill(self, values: Values) -> Any:  # noqa: ANN401, ARG002
         return self.value
@@ -99,7 +122,7 @@ class Scalar(Shape):
             return
         if observed is MISSING:
             # Zero values are left out of many answers.
-            if self.value:
+            if self.value or self.zero_counts:
                 yield ""
         elif self.is_quantity:
             if not quantity.same(self.value, observed):
@@ -281,7 +304,7 @@ def compile_shape(
         pieces = [value] if literal else _pieces(value, where=where)
         return Text(*pieces) if len(pieces) > 1 else Scalar(pieces[0], is_quantity=is_quantity)
     if value is None or isinstance(value, bool | int | float):
-        return Scalar(value, is_quantity=is_quantity)
+        return Scalar(value, is_quantity=is_quantity, zero_counts=field in _ZERO_COUNTS)
     message = (
         f"a value of type {type(value).__name__} cannot be sent to Kubernetes; put it in quotes"
     )

@@ -1,0 +1,126 @@
+"""What tests of the Django side look at again and again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth import get_user_model
+from django.db import connection
+
+from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest, Ref
+from django_userpods.models import UserPod
+
+if TYPE_CHECKING:
+    from django_userpods.clusters.memory import MemoryCluster
+
+PVC = Kind("v1", "PersistentVolumeClaim")
+CONFIGMAP = Kind("v1", "ConfigMap")
+WRITES = frozenset({"create", "apply", "delete"})
+
+
+def names(memory: MemoryCluster, kind: Kind = DEPLOYMENT) -> list[str]:
+    """Return the names of a kind's objects, sorted."""
+    return sorted(ref.name for ref in memory.objects if ref.kind == kind)
+
+
+def pairs(memory: MemoryCluster) -> list[str]:
+    """Return the names of complete pairs; there may be no half ones."""
+    assert names(memory, DEPLOYMENT) == names(memory, SERVICE)
+    return names(memory)
+
+
+def deployment(memory: MemoryCluster, name: str, namespace: str = "default") -> Manifest:
+    return memory.objects[Ref(DEPLOYMENT, namespace, name)]
+
+
+def service(memory: MemoryCluster, name: str, namespace: str = "default") -> Manifest:
+    return memory.objects[Ref(SERVICE, namespace, name)]
+
+
+def writes(memory: MemoryCluster) -> list[tuple[str, str, str]]:
+    """Return the writing calls since ``calls.clear()`` as (verb, kind, name)."""
+    return [(c.verb, c.kind.kind, c.name) for c in memory.calls if c.verb in WRITES]
+
+
+def row(user: Any) -> UserPod:
+    return UserPod.objects.get(user_pk=str(user.pk))
+
+
+def users() -> Any:
+    return get_user_model()._default_manager
+
+
+def by_name(username: str) -> Any:
+    return users().get(**{get_user_model().USERNAME_FIELD: username})
+
+
+def build(username: str) -> Any:
+    """Return a user that is not saved."""
+    return get_user_model()(**{get_user_model().USERNAME_FIELD: username})
+
+
+def bulk(count: int, prefix: str = "bulk") -> list[Any]:
+    """Create users that no signal tells of."""
+    users().bulk_create([build(f"{prefix}{number:03}") for number in range(count)])
+    field = get_user_model().USERNAME_FIELD
+    return list(users().filter(**{f"{field}__startswith": prefix}).order_by(field))
+
+
+def insert_by_sql(user: Any) -> None:
+    """Store a user with SQL alone."""
+    fields = [
+        field for field in user._meta.concrete_fields if not (field.primary_key and not user.pk)
+    ]
+    columns = ", ".join(connection.ops.quote_name(field.column) for field in fields)
+    marks = ", ".join("%s" for _ in fields)
+    values = [field.get_db_prep_save(field.pre_save(user, True), connection) for field in fields]
+    table = connection.ops.quote_name(user._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)
+
+
+def delete_by_sql(user: Any) -> None:
+    """Delete a user with SQL alone."""
+    table = connection.ops.quote_name(user._meta.db_table)
+    key = user._meta.pk
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {table} WHERE {key.column} = %s",
+            [key.get_db_prep_value(user.pk, connection)],
+        )
+
+
+def template_with(*extra: Manifest) -> list[Manifest]:
+    """Return a pod template with more than a Deployment and a Service."""
+    return [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "{name}"},
+            "spec": {"template": {"spec": {"containers": [{"name": "app", "image": "a:1"}]}}},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "{name}"},
+            "spec": {"ports": [{"port": 80}]},
+        },
+        *extra,
+    ]
+
+
+VOLUME = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "{name}-data"},
+    "spec": {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}},
+    },
+}
+CONFIG = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "{name}-config"},
+    "data": {"who": "{username}"},
+}

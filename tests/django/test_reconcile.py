@@ -1,0 +1,418 @@
+"""One code path makes the cluster agree with the database: what it does when all is well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from django_userpods import signals
+from django_userpods.core import naming
+from django_userpods.core.objects import DEPLOYMENT, SERVICE
+from django_userpods.exceptions import ClusterUnavailable
+from django_userpods.models import UserPod
+from django_userpods.reconcile import reconcile
+from tests.django.support import (
+    CONFIG,
+    CONFIGMAP,
+    PVC,
+    VOLUME,
+    bulk,
+    deployment,
+    names,
+    pairs,
+    row,
+    service,
+    template_with,
+    users,
+)
+from tests.factories import UserFactory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.dispatch import Signal
+
+    from django_userpods.clusters.memory import MemoryCluster
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def heard() -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """What our own signals said."""
+    said: list[tuple[str, dict[str, Any]]] = []
+    receivers: list[tuple[Signal, Any]] = []
+    for name in ("userpod_applied", "userpod_deleted", "userpod_failed"):
+
+        def receive(*, name: str = name, signal: Any, **arguments: Any) -> None:
+            said.append((name, arguments))
+
+        signal: Signal = getattr(signals, name)
+        signal.connect(receive)
+        receivers.append((signal, receive))
+    yield said
+    for signal, receiver in receivers:
+        signal.disconnect(receiver)
+
+
+def test_the_second_sync_does_nothing(memory: MemoryCluster) -> None:
+    bulk(7)
+    first = reconcile()
+    assert first.ok
+    assert first.counts() == {"created": 14, "updated": 0, "deleted": 0}
+    assert (first.users, first.unchanged) == (7, 0)
+    memory.calls.clear()
+    second = reconcile()
+    assert second.ok
+    assert not second.done
+    assert (second.users, second.unchanged) == (7, 7)
+    # One list for each kind, and nothing for each user.
+    assert [(call.verb, call.kind) for call in memory.calls] == [
+        ("list", DEPLOYMENT),
+        ("list", SERVICE),
+    ]
+
+
+def test_a_sync_with_nothing_to_do_writes_nothing(memory: MemoryCluster) -> None:
+    bulk(5)
+    reconcile()
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        reconcile()
+    changing = [
+        q["sql"] for q in queries if not q["sql"].startswith(("SELECT", "SAVEPOINT", "RELEASE"))
+    ]
+    assert changing == []
+
+
+def test_objects_say_whose_they_are(memory: MemoryCluster, settings: Any) -> None:
+    settings.USERPODS_INSTANCE = "blue"
+    user = UserFactory(username="Zoë")
+    reconcile()
+    (name,) = pairs(memory)
+    for manifest in (deployment(memory, name), service(memory, name)):
+        labels = manifest["metadata"]["labels"]
+        assert labels == naming.labels_for(str(user.pk), instance="blue")
+        assert manifest["metadata"]["annotations"][naming.USERNAME_ANNOTATION] == "Zoë"
+    assert deployment(memory, name)["spec"]["selector"] == {"matchLabels": {"app": name}}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda d, s: d["spec"]["template"]["spec"]["containers"][0].update(image="evil:1"),
+        lambda d, s: d["spec"].update(replicas=5),
+        lambda d, s: d["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"].update(
+            cpu="64"
+        ),
+        lambda d, s: d["spec"]["template"]["spec"].pop("automountServiceAccountToken"),
+        lambda d, s: d["spec"]["template"]["metadata"]["labels"].pop(naming.USER_ID_LABEL),
+        lambda d, s: d["metadata"]["annotations"].clear(),
+        lambda d, s: s["spec"].update(selector={"app": "user-bob"}),
+        lambda d, s: s["spec"]["ports"][0].update(targetPort=22),
+    ],
+)
+def test_hand_edits_are_put_back(memory: MemoryCluster, edit: Any) -> None:
+    UserFactory(username="alice")
+    reconcile()
+    edit(deployment(memory, "user-alice"), service(memory, "user-alice"))
+    memory.calls.clear()
+    report = reconcile()
+    assert report.ok
+    assert report.counts() == {"created": 0, "updated": 1, "deleted": 0}
+    assert report.done[0].reason.startswith(".")
+    assert reconcile().done == []
+
+
+def test_what_others_added_stays(memory: MemoryCluster) -> None:
+    UserFactory(username="alice")
+    reconcile()
+    deployment(memory, "user-alice")["metadata"]["labels"]["team"] = "red"
+    deployment(memory, "user-alice")["spec"]["template"]["spec"]["containers"].append(
+        {"name": "injected", "image": "mesh:1"}
+    )
+    assert reconcile().done == []
+
+
+def test_what_was_deleted_by_hand_comes_back_with_its_address(memory: MemoryCluster) -> None:
+    users_ = bulk(3)
+    reconcile()
+    address = row(users_[1]).address
+    for ref in [ref for ref in memory.objects if ref.name == "user-bulk001"]:
+        del memory.objects[ref]
+    report = reconcile()
+    assert report.counts()["created"] == 2
+    assert row(users_[1]).address == address
+    assert service(memory, "user-bulk001")["spec"]["clusterIP"] == str(address).split(":")[0]
+
+
+def test_an_address_that_is_taken_meanwhile(memory: MemoryCluster) -> None:
+    users_ = bulk(2)
+    reconcile()
+    ref = next(ref for ref in memory.objects if ref.kind == SERVICE and "000" in ref.name)
+    old = memory.objects.pop(ref)["spec"]["clusterIP"]
+    # Somebody else's Service gets it first.
+    other = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "other", "namespace": "default"},
+        "spec": {"ports": [{"port": 80}], "clusterIP": old},
+    }
+    memory.create(other)
+    assert reconcile().ok
+    assert row(users_[0]).address not in (None, f"{old}:8000", row(users_[1]).address)
+
+
+def test_an_address_that_moved_to_another_users_service(memory: MemoryCluster) -> None:
+    first, second = bulk(2)
+    reconcile()
+    one, two = row(first).address, row(second).address
+    for name in ("user-bulk000", "user-bulk001"):
+        spec = service(memory, name)["spec"]
+        other = two if name == "user-bulk000" else one
+        spec["clusterIP"] = str(other).split(":")[0]
+        spec["clusterIPs"] = [spec["clusterIP"]]
+    assert reconcile().ok
+    assert (row(first).address, row(second).address) == (two, one)
+
+
+def test_the_loser_of_an_address_is_looked_at_again(memory: MemoryCluster) -> None:
+    first, second = bulk(2)
+    reconcile()
+    one = str(row(first).address)
+    # The first's Service was deleted and made again elsewhere while its row was not looked at.
+    spec = service(memory, "user-bulk000")["spec"]
+    spec["clusterIP"], spec["clusterIPs"] = "10.96.9.9", ["10.96.9.9"]
+    spec = service(memory, "user-bulk001")["spec"]
+    spec["clusterIP"], spec["clusterIPs"] = one.split(":")[0], [one.split(":")[0]]
+    report = reconcile([str(second.pk)])
+    assert row(second).address == one
+    assert row(first).address == "10.96.9.9:8000"
+    assert report.ok
+
+
+# --- stopped, restarted, recreated
+
+
+def test_stop_and_start(memory: MemoryCluster) -> None:
+    user = UserFactory(username="alice")
+    reconcile()
+    UserPod.objects.update(wanted=UserPod.Wanted.STOPPED)
+    assert reconcile().counts()["updated"] == 1
+    assert deployment(memory, "user-alice")["spec"]["replicas"] == 0
+    assert row(user).state == UserPod.State.STOPPED
+    assert row(user).address is not None
+    assert reconcile().done == []
+    UserPod.objects.update(wanted=UserPod.Wanted.RUNNING)
+    reconcile()
+    assert deployment(memory, "user-alice")["spec"]["replicas"] == 1
+    reconcile()
+    assert row(user).state == UserPod.State.RUNNING
+
+
+def test_restart(memory: MemoryCluster) -> None:
+    user = UserFactory(username="alice")
+    reconcile()
+    when = timezone.now()
+    UserPod.objects.update(restarted_at=when)
+    report = reconcile()
+    assert report.counts() == {"created": 0, "updated": 1, "deleted": 0}
+    annotations = deployment(memory, "user-alice")["spec"]["template"]["metadata"]["annotations"]
+    assert annotations == {"django-userpods/restarted-at": when.isoformat()}
+    assert row(user).state in (UserPod.State.STARTING, UserPod.State.RUNNING)
+    assert reconcile().done == []
+    assert row(user).state == UserPod.State.RUNNING
+
+
+def test_delete_and_recreate(memory: MemoryCluster, settings: Any) -> None:
+    settings.USERPODS_TEMPLATE = template_with(VOLUME)
+    user = UserFactory(username="alice")
+    reconcile()
+    before = {ref: m["metadata"]["uid"] for ref, m in memory.objects.items()}
+    address = row(user).address
+    UserPod.objects.update(recreate=True)
+    report = reconcile()
+    assert report.ok
+    after = {ref: m["metadata"]["uid"] for ref, m in memory.objects.items()}
+    assert after.keys() == before.keys()
+    assert {ref.kind.kind for ref in after if after[ref] == before[ref]} == {
+        "PersistentVolumeClaim"
+    }
+    found = row(user)
+    assert not found.recreate
+    assert found.address == address
+    assert found.state == UserPod.State.RUNNING
+    assert reconcile().done == []
+
+
+# --- templates that change
+
+
+def test_a_kind_that_the_template_no_longer_makes(memory: MemoryCluster, settings: Any) -> None:
+    settings.USERPODS_TEMPLATE = template_with(CONFIG)
+    user = UserFactory(username="alice")
+    reconcile()
+    assert names(memory, CONFIGMAP) == ["user-alice-config"]
+    assert row(user).kinds == "apps/v1/Deployment,v1/ConfigMap,v1/Service"
+    settings.USERPODS_TEMPLATE = template_with()
+    report = reconcile()
+    assert report.counts()["deleted"] == 1
+    assert names(memory, CONFIGMAP) == []
+    assert row(user).kinds == "apps/v1/Deployment,v1/Service"
+    memory.calls.clear()
+    assert reconcile().done == []
+    assert {call.kind.kind for call in memory.calls} == {"Deployment", "Service"}
+
+
+def test_a_kind_whose_creation_was_cut_off_is_still_known(
+    memory: MemoryCluster, settings: Any
+) -> None:
+    settings.USERPODS_TEMPLATE = template_with(CONFIG)
+    user = UserFactory(username="alice")
+    memory.fail_with(ClusterUnavailable("gone"), verb="create", kind="Deployment")
+    assert not reconcile().ok
+    assert "v1/ConfigMap" in row(user).kinds
+    memory.heal()
+    settings.USERPODS_TEMPLATE = template_with()
+    assert reconcile().ok
+    assert names(memory, CONFIGMAP) == []
+
+
+def test_a_new_image_reaches_every_pod(memory: MemoryCluster, settings: Any) -> None:
+    bulk(3)
+    reconcile()
+    settings.USERPODS_IMAGE = "example.org/app:2"
+    assert reconcile().counts()["updated"] >= 3
+    assert set(UserPod.objects.values_list("image", flat=True)) == {"example.org/app:2"}
+    assert reconcile().done == []
+
+
+def test_a_field_that_the_template_no_longer_has(memory: MemoryCluster, settings: Any) -> None:
+    settings.USERPODS_ENV = {"A": "1", "B": "2"}
+    UserFactory(username="alice")
+    reconcile()
+    settings.USERPODS_ENV = {"A": "1"}
+    reconcile()
+    env = deployment(memory, "user-alice")["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert [item["name"] for item in env] == ["PORT", "USERPODS_USER", "A"]
+    assert reconcile().done == []
+
+
+# --- what is retained
+
+
+def test_a_deleted_users_volume_stays_and_is_left_alone(
+    memory: MemoryCluster, settings: Any, heard: list[Any]
+) -> None:
+    settings.USERPODS_TEMPLATE = template_with(VOLUME)
+    UserFactory(username="alice")
+    bob = UserFactory(username="bob")
+    reconcile()
+    bob.delete()
+    assert reconcile().ok
+    assert names(memory) == ["user-alice"]
+    assert names(memory, PVC) == ["user-alice-data", "user-bob-data"]
+    assert UserPod.objects.count() == 1
+    memory.calls.clear()
+    heard.clear()
+    report = reconcile()
+    assert report.ok
+    assert not report.done
+    assert heard == []
+    assert {call.verb for call in memory.calls} == {"list"}
+    assert len(memory.calls) == 3
+
+
+def test_a_deactivated_users_volume_stays_and_the_row_is_at_rest(
+    memory: MemoryCluster, settings: Any
+) -> None:
+    settings.USERPODS_TEMPLATE = template_with(VOLUME)
+    user = UserFactory(username="alice")
+    reconcile()
+    users().update(is_active=False)
+    for _ in range(3):
+        assert reconcile().ok
+        found = row(user)
+        assert (found.state, found.message) == (UserPod.State.STOPPED, "")
+    users().update(is_active=True)
+    assert reconcile().ok
+    assert names(memory, PVC) == ["user-alice-data"]
+    assert reconcile().done == []
+
+
+def test_nothing_is_retained_where_nothing_is_to_be(memory: MemoryCluster, settings: Any) -> None:
+    settings.USERPODS_RETAIN = []
+    settings.USERPODS_TEMPLATE = template_with(VOLUME)
+    UserFactory(username="alice").delete()
+    UserFactory(username="bob")
+    reconcile()
+    users().all().delete()
+    assert reconcile().ok
+    assert not memory.objects
+
+
+def test_the_volume_of_a_former_user_is_not_given_to_another(
+    memory: MemoryCluster, settings: Any
+) -> None:
+    settings.USERPODS_TEMPLATE = template_with(VOLUME)
+    former = UserFactory(username="alice")
+    reconcile()
+    label = str(former.pk)
+    former.delete()
+    reconcile()
+    newcomer = UserFactory(username="alice")
+    report = reconcile()
+    assert not report.ok
+    assert names(memory) == []
+    message = row(newcomer).message
+    assert "user-alice-data belongs to another user" in message
+    assert f"user-id={label}" in message
+    assert row(newcomer).state == UserPod.State.FAILED
+
+
+# --- signals
+
+
+def test_our_signals(memory: MemoryCluster, heard: list[Any]) -> None:
+    user = UserFactory(username="alice")
+    reconcile()
+    ((name, said),) = heard
+    assert name == "userpod_applied"
+    assert said["sender"] is UserPod
+    assert said["userpod"].user == user
+    assert [str(action.verb) for action in said["actions"]] == ["create", "create"]
+    heard.clear()
+
+    reconcile()
+    assert heard == []
+
+    memory.fail_with(ClusterUnavailable("down"), verb="apply")
+    deployment(memory, "user-alice")["spec"]["replicas"] = 3
+    reconcile()
+    ((name, said),) = heard
+    assert (name, said["message"]) == ("userpod_failed", "down")
+    memory.heal()
+    heard.clear()
+
+    user.delete()
+    reconcile()
+    ((name, said),) = heard
+    assert name == "userpod_deleted"
+    assert said["userpod"].name == "user-alice"
+
+
+def test_a_receiver_that_raises_harms_nobody(memory: MemoryCluster) -> None:
+    def receive(**_: Any) -> None:
+        raise RuntimeError
+
+    signals.userpod_applied.connect(receive)
+    try:
+        bulk(2)
+        assert reconcile().ok
+    finally:
+        signals.userpod_applied.disconnect(receive)
