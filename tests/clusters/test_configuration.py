@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -202,6 +203,22 @@ def test_a_host_that_has_no_address(nowhere: Path) -> None:
         KubernetesCluster(kubeconfig=path).get(NOTHING)
 
 
+@pytest.mark.parametrize("server", ["nonsense", "ftp://127.0.0.1", "https://", "127.0.0.1:6443"])
+def test_a_server_that_is_no_url(nowhere: Path, server: str) -> None:
+    path = write(nowhere / "config", {"token": "x"}, server=server)
+
+    with pytest.raises(ClusterConfigurationError, match="no URL"):
+        KubernetesCluster(kubeconfig=path).get(NOTHING)
+
+
+def test_a_proxy_that_is_no_url(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "nonsense://127.0.0.1:1")
+    path = write(nowhere / "config", {"token": "x"}, server="https://127.0.0.1:9")
+
+    with pytest.raises(ClusterConfigurationError, match="the way to"):
+        KubernetesCluster(kubeconfig=path).get(NOTHING)
+
+
 def test_passwords_and_tokens_are_in_no_text(nowhere: Path) -> None:
     path = write(nowhere / "config", {"token": "s3cret"}, server="http://u:s3cret@127.0.0.1:9")
 
@@ -241,12 +258,22 @@ def test_an_exec_plugin_that_hangs(nowhere: Path) -> None:
     client = KubernetesCluster(kubeconfig=path, timeout=0.5)
     with pytest.raises(ClusterConfigurationError, match=r"within 0\.5 s"):
         client.get(NOTHING)
+
+
+def test_many_threads_do_not_queue_for_an_exec_plugin_that_hangs(nowhere: Path) -> None:
+    path = write(nowhere / "config", plugin(nowhere / "plugin", "exec sleep 3"))
+    client = KubernetesCluster(kubeconfig=path, timeout=0.5)
+
+    def call(_: int) -> str:
+        with pytest.raises(ClusterConfigurationError, match="exec plugin") as caught:
+            client.get(NOTHING)
+        return str(caught.value)
+
     begun = time.monotonic()
+    with ThreadPoolExecutor(6) as pool:
+        assert len(list(pool.map(call, range(6)))) == 6
 
-    with pytest.raises(ClusterConfigurationError, match="exec plugin"):
-        client.get(NOTHING)
-
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 2
 
 
 # --- with a real API server

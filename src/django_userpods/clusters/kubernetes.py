@@ -24,6 +24,7 @@ from django_userpods.clusters.transport import Connection, Request, Transport
 from django_userpods.core.objects import Kind, Manifest, Ref
 from django_userpods.exceptions import (
     BadAnswer,
+    ClusterConfigurationError,
     Conflict,
     Invalid,
     NotFound,
@@ -292,8 +293,17 @@ class KubernetesCluster(Cluster):
         configuration.connection_pool_maxsize = self.concurrency
         configuration.retries = False
         host = configuration.host
-        manager = client.ApiClient(configuration).rest_client.pool_manager
         parts = urlsplit(host)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ClusterConfigurationError(
+                f"the kubeconfig names a server that is no URL: {errors.public_url(host)!r}"
+            )
+        try:
+            manager = client.ApiClient(configuration).rest_client.pool_manager
+        except (HTTPError, ValueError) as error:  # of the proxy's URL
+            raise ClusterConfigurationError(
+                f"the way to {errors.public_url(host)} cannot be used: {type(error).__name__}"
+            ) from error
         if getattr(manager, "proxy", None) is not None:
             send, base = manager.urlopen, host.rstrip("/")
         else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -25,7 +26,7 @@ from django_userpods.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from django_userpods.clusters.ratelimit import RateLimiter
 
@@ -78,7 +79,7 @@ class Connection:
         """Return the headers of a request; the same dict as long as the credentials hold."""
         now = time.monotonic()
         if now >= self._header_until:
-            with self._lock:
+            with held(self._lock, deadline, what=request.what):
                 if now >= self._header_until:
                     header = within(deadline, self.authorization, what=request.what)
                     if header != self._header:
@@ -172,7 +173,7 @@ class Transport:
         connection = self._connection
         if connection is not None and connection is not refused:
             return connection
-        with self._lock:
+        with held(self._lock, deadline, what=what):
             if self._connection is None or self._connection is refused:
                 self._connection = within(deadline, self._connect, what=what)
                 if refused is not None:
@@ -254,6 +255,17 @@ def _read(response: Any, deadline: Deadline) -> bytes:  # noqa: ANN401 - urllib3
         pieces.append(piece)
 
 
+@contextmanager
+def held(lock: threading.Lock, deadline: Deadline, *, what: str) -> Iterator[None]:
+    """Hold a lock under which credentials are fetched, but do not wait for it for ever."""
+    if not lock.acquire(timeout=max(0.0, deadline.remaining())):
+        raise _credentials_late(deadline, what)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def within(deadline: Deadline, work: Callable[[], _T], *, what: str) -> _T:
     """Do work that knows no deadline (an exec plugin) in a thread, and wait only so long for it."""
     results: list[_T] = []
@@ -271,8 +283,12 @@ def within(deadline: Deadline, work: Callable[[], _T], *, what: str) -> _T:
     if failures:
         raise failures[0]
     if not results:
-        raise ClusterConfigurationError(
-            f"{what}: the credentials were not there within {deadline.seconds:g} s; "
-            "does the exec plugin of the kubeconfig hang?"
-        )
+        raise _credentials_late(deadline, what)
     return results[0]
+
+
+def _credentials_late(deadline: Deadline, what: str) -> ClusterConfigurationError:
+    return ClusterConfigurationError(
+        f"{what}: the credentials were not there within {deadline.seconds:g} s; "
+        "does the exec plugin of the kubeconfig hang?"
+    )
