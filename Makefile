@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	&& { echo $$p; break; }; done)
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv check test clean
+.PHONY: help venv check test demo clean
 
 help:  ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | column -ts $$'\t'
@@ -31,6 +31,19 @@ check: venv  ## Lint, types, contracts and unit tests: under a minute, no cluste
 
 test: venv  ## All tests but the node's: real API server, real router, browser
 	$(BIN)/pytest -m "not node"
+
+# A virtual environment of its own: what a site needs, without the tools of development.
+DEMO_VENV := .demo/venv
+
+$(DEMO_VENV)/.installed: pyproject.toml example_project/requirements.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later with venv is needed (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@echo "Installing the example project's packages ..."
+	@$(PYTHON) -m venv $(DEMO_VENV)
+	@$(DEMO_VENV)/bin/pip install --quiet --disable-pip-version-check --editable . --requirement example_project/requirements.txt
+	@touch $@
+
+demo: $(DEMO_VENV)/.installed  ## The site, the router and two users' pods on 127.0.0.1:8080 (DEMO_PORT), until Ctrl-C
+	@exec $(DEMO_VENV)/bin/python example_project/demo.py
 
 clean:  ## Remove what the other targets made in this folder
 	rm -rf $(VENV) .demo .tox dist build .mypy_cache .ruff_cache .pytest_cache

@@ -112,13 +112,15 @@ class Demo:
         """Start everything, print what a person needs, and wait until something ends."""
         for folder in (self.data, self.logs, self.data / "site"):
             folder.mkdir(parents=True, exist_ok=True)
+        # Of a closed terminal only the session's leader is told, which may be make.
+        terminal = next((number for number in range(3) if os.isatty(number)), None)
         with only_one(self.data):
             try:
                 passwords = self._prepare()
                 self._start_django()
                 self._start_router()
                 self._welcome(passwords)
-                while True:
+                while terminal is None or os.isatty(terminal):
                     for part in self.parts:
                         part.check()
                     time.sleep(0.5)

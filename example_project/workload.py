@@ -36,8 +36,8 @@ PAGE = """<!doctype html>
              --accent: hsl({hue} 55% 60%); }} }}
   * {{ box-sizing: border-box }}
   body {{ margin: 0; font: 16px/1.5 system-ui, sans-serif; color: var(--ink);
-          background: var(--back) }}
-  header {{ border-top: 6px solid var(--accent); padding: 3rem 1.5rem 1rem }}
+          background: var(--back); border-top: 6px solid var(--accent) }}
+  header {{ padding: 3rem 1.5rem 1rem }}
   header, main {{ max-width: 56rem; margin: 0 auto }}
   main {{ padding: 0 1.5rem 4rem }}
   h1 {{ margin: 0; font-size: 2.1rem; line-height: 1.2; overflow-wrap: anywhere }}
@@ -59,7 +59,7 @@ PAGE = """<!doctype html>
   nav a {{ color: var(--accent); margin-right: 1.25rem }}
 </style>
 <header>
-  <h1>This is <b>{owner}</b>&rsquo;s own pod</h1>
+  <h1>This is <b>{owner}</b>'s own pod</h1>
   <p>{method} {path} was answered by a process that serves nobody else.</p>
   <nav><a href="/accounts/">Your account</a> <a href="/headers">The same as JSON</a></nav>
 </header>
@@ -67,7 +67,7 @@ PAGE = """<!doctype html>
   <dl>
     <div><dt>User</dt><dd id="user">{user}</dd></div>
     <div><dt>Host</dt><dd>{host}</dd></div>
-    <div><dt>Process</dt><dd>{pid} on port {port}</dd></div>
+    <div><dt>Process</dt><dd>{pid}, port {port}</dd></div>
     <div><dt>Up for</dt><dd>{uptime}</dd></div>
   </dl>
   <h2>Request headers</h2>

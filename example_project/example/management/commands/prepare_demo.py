@@ -36,5 +36,5 @@ class Command(BaseCommand):
             user.set_password(passwords[name])
             user.save()
         # Whatever the signals could not do at once, and what an earlier run left undone.
-        from django_userpods.reconcile import reconcile; reconcile()
+        call_command("sync_userpods", stdout=self.stderr)
         self.stdout.write(json.dumps(passwords))

@@ -1,0 +1,277 @@
+"""``make demo`` as a person uses it: the real demo on a free port, in real Chromium."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from selenium.webdriver.chrome.webdriver import WebDriver
+
+pytestmark = [pytest.mark.browser, pytest.mark.router]
+DEMO = Path(__file__).parents[2] / "example_project" / "demo.py"
+CHARLIE_PASSWORD = "long-enough-for-charlie"
+
+
+@dataclass
+class Demo:
+    process: subprocess.Popen[str]
+    folder: Path
+    site: str
+    passwords: dict[str, str]
+    seconds: float
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(folder: Path, *, port: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(DEMO)],
+        env={**os.environ, "DEMO_PORT": str(port), "DEMO_DIR": str(folder)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def started(folder: Path) -> Demo:
+    """Start a demo and read what it prints until it is up."""
+    port = free_port()
+    begun = time.monotonic()
+    process = start(folder, port=port)
+    assert process.stdout is not None
+    told: list[str] = []
+    for line in process.stdout:
+        told.append(line)
+        if "Ctrl-C ends everything" in line:
+            break
+    else:
+        pytest.fail("the demo ended:\n" + "".join(told))
+    found = re.findall(r"^    (alice|bob|admin) +(\S+)$", "".join(told), re.MULTILINE)
+    seconds = time.monotonic() - begun
+    return Demo(process, folder, f"http://127.0.0.1:{port}", dict(found), seconds)
+
+
+def left_running(folder: Path) -> list[str]:
+    """Return the processes that belong to a demo: its folder is in their words or environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            environment = (entry / "environ").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if int(entry.name) != os.getpid() and str(folder) in words + environment:
+            found.append(f"{entry.name}: {words}")
+    return found
+
+
+def end(demo: Demo, number: int = signal.SIGINT) -> str:
+    """Interrupt a demo, check that nothing is left, and return its last words."""
+    if demo.process.poll() is None:
+        demo.process.send_signal(number)
+    told, _ = demo.process.communicate(timeout=60)
+    assert demo.process.returncode == 0, told
+    assert left_running(demo.folder) == []
+    return told
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    demo = started(tmp_path_factory.mktemp("demo"))
+    yield demo
+    end(demo)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[WebDriver]:
+    options = webdriver.ChromeOptions()
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1100,800",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ):
+        options.add_argument(flag)
+    options.binary_location = shutil.which("chromium") or ""
+    driver = shutil.which("chromedriver") or ""
+    if not options.binary_location or not driver:
+        pytest.fail("Chromium is missing (Debian: apt-get install chromium chromium-driver)")
+    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    browser.set_page_load_timeout(60)
+    yield browser
+    browser.quit()
+
+
+def sign_in(browser: WebDriver, name: str, password: str) -> None:
+    """Fill in the login form that is shown."""
+    browser.find_element(By.NAME, "username").send_keys(name)
+    browser.find_element(By.NAME, "password").send_keys(password)
+    browser.find_element(By.CSS_SELECTOR, "main button[type=submit], .submit-row input").click()
+
+
+def wait_for_text(browser: WebDriver, css: str, text: str, *, seconds: float = 30) -> None:
+    """Wait until an element says something, over reloads of the page."""
+
+    def said(_: WebDriver) -> bool:
+        try:
+            return any(text in found.text for found in browser.find_elements(By.CSS_SELECTOR, css))
+        except WebDriverException:  # the page was just replaced
+            return False
+
+    where = f"{browser.current_url}: no {text!r} in {css}"
+    WebDriverWait(browser, seconds, 0.1).until(said, where)
+
+
+def keep_picture(browser: WebDriver, name: str) -> None:
+    """Save what is shown where ``USERPODS_PICTURES`` names a folder, for a person to look at."""
+    if folder := os.environ.get("USERPODS_PICTURES"):
+        browser.save_screenshot(str(Path(folder) / f"{name}.png"))
+
+
+@pytest.mark.parametrize("name", ["alice", "bob"])
+def test_everybody_gets_to_their_own_pod(demo: Demo, browser: WebDriver, name: str) -> None:
+    browser.get(f"{demo.site}/some/page?x=1")
+    assert "/accounts/login/" in browser.current_url
+    keep_picture(browser, "login")
+    sign_in(browser, name, demo.passwords[name])
+    wait_for_text(browser, "h1", f"This is {name}'s own pod")
+    assert browser.find_element(By.ID, "user").text == name
+    assert browser.current_url == f"{demo.site}/some/page?x=1", "back to where they wanted to go"
+    body = browser.find_element(By.TAG_NAME, "body").text
+    assert "sessionid" not in body, "the site's cookies do not reach a pod"
+    keep_picture(browser, name)
+
+
+def test_wrong_password(demo: Demo, browser: WebDriver) -> None:
+    browser.get(f"{demo.site}/")
+    sign_in(browser, "alice", demo.passwords["bob"])
+    wait_for_text(browser, "[role=alert]", "enter a correct username and password")
+    assert browser.get_cookie("sessionid") is None
+    keep_picture(browser, "wrong-password")
+    browser.get(f"{demo.site}/headers")
+    assert "/accounts/login/" in browser.current_url
+
+
+def test_sign_out_and_in_as_somebody_else(demo: Demo, browser: WebDriver) -> None:
+    browser.get(f"{demo.site}/")
+    sign_in(browser, "alice", demo.passwords["alice"])
+    wait_for_text(browser, "h1", "This is alice's own pod")
+    browser.find_element(By.LINK_TEXT, "Your account").click()
+    wait_for_text(browser, "#pod-name", "user-alice")
+    keep_picture(browser, "account")
+    browser.find_element(By.XPATH, "//button[text()='Sign out']").click()
+    wait_for_text(browser, "h1", "Sign in")
+    browser.get(f"{demo.site}/")
+    assert "/accounts/login/" in browser.current_url, "at once, not when a cache expires"
+    sign_in(browser, "bob", demo.passwords["bob"])
+    wait_for_text(browser, "h1", "This is bob's own pod")
+
+
+def test_charlie_is_added_in_the_admin_and_has_a_pod(demo: Demo, browser: WebDriver) -> None:
+    browser.get(f"{demo.site}/admin/auth/user/add/")
+    sign_in(browser, "admin", demo.passwords["admin"])
+    wait_for_text(browser, "h1", "Add user")
+    browser.find_element(By.NAME, "username").send_keys("charlie")
+    browser.find_element(By.NAME, "password1").send_keys(CHARLIE_PASSWORD)
+    browser.find_element(By.NAME, "password2").send_keys(CHARLIE_PASSWORD)
+    browser.find_element(By.NAME, "_save").click()
+    wait_for_text(browser, ".messagelist", "charlie")
+    browser.get(f"{demo.site}/admin/userpods/userpod/")
+    wait_for_text(browser, "#result_list", "user-charlie")
+    keep_picture(browser, "admin")
+
+    browser.delete_all_cookies()
+    browser.get(f"{demo.site}/")
+    sign_in(browser, "charlie", CHARLIE_PASSWORD)
+    wait_for_text(browser, "h1", "This is charlie's own pod")
+    assert browser.find_element(By.ID, "user").text == "charlie"
+
+
+def test_it_starts_soon(demo: Demo) -> None:
+    assert demo.seconds < 60
+
+
+def test_a_second_demo_of_the_same_folder_or_port_says_so(demo: Demo) -> None:
+    port = int(demo.site.rpartition(":")[2])
+    for folder, wanted, words in (
+        (demo.folder, free_port(), "another demo uses"),
+        (demo.folder / "other", port, f"port {port} of 127.0.0.1 cannot be used"),
+    ):
+        process = start(folder, port=wanted)
+        told, _ = process.communicate(timeout=30)
+        assert process.returncode == 1
+        assert words in told
+        assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_started_again_and_ended_by_a_signal(tmp_path: Path, number: int) -> None:
+    first = started(tmp_path)
+    assert len(left_running(tmp_path)) > 5
+    assert "Nothing is left running" in end(first)
+    again = started(tmp_path)
+    assert again.passwords.keys() == {"alice", "bob", "admin"}
+    assert again.passwords != first.passwords
+    end(again, number)
+
+
+def test_killed_without_a_chance(tmp_path: Path) -> None:
+    demo = started(tmp_path)
+    demo.process.kill()
+    demo.process.communicate()
+    deadline = time.monotonic() + 40
+    while left := left_running(tmp_path):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
+
+
+def test_its_terminal_is_closed(tmp_path: Path) -> None:
+    demo = started(tmp_path)
+    assert demo.process.stdout is not None
+    demo.process.stdout.close()
+    demo.process.send_signal(signal.SIGHUP)
+    assert demo.process.wait(60) == 0
+    assert left_running(tmp_path) == []
+
+
+def test_a_port_that_is_none(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(DEMO)],
+        env={**os.environ, "DEMO_PORT": "eighty"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "DEMO_PORT is 'eighty'" in done.stdout
