@@ -131,7 +131,7 @@ def files_layer(files: Mapping[str, Source]) -> Path:
 def debian_layer(packages: Sequence[str]) -> Path:
     """A minimal Debian root file system with *packages*, as a layer."""
     wanted = sorted({"ca-certificates", *packages})
-    target = _images() / f"{_key(SUITE, *wanted)}.debian.tar"
+    target = _images() / f"{_key(SUITE, *_DROP, *wanted)}.debian.tar"
     with build.lock(target.with_suffix(".lock")):
         if target.exists():
             return target
@@ -173,7 +173,8 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UNWANTED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 _DROP = (
     "--aptopt=APT::Install-Recommends false",
-    '--customize-hook=rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/log/*',
+    # Files only: programs expect their folders to be there.
+    '--customize-hook=find "$1"/var/log "$1"/var/cache "$1"/var/lib/apt/lists -type f -delete',
 )
 
 

@@ -3,6 +3,9 @@
 // It is kube-network-policies without its own packet rules: those need the
 // kernel's nft_queue, which small kernels lack. Whoever starts it sends it the
 // packets instead, with an iptables NFQUEUE rule.
+//
+// A limit: a pod is known by the address that the API server has for it, so
+// what a pod sends in its first moments is nobody's, and passes.
 package main
 
 import (
