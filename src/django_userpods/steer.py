@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Wanted, State = UserPod.Wanted, UserPod.State
 
+#: So many are tried at once where there is no task backend: as many as ``tasks.ask`` tries.
+_TRIED = 50
+
 
 class Verb(enum.StrEnum):
     """What can be asked for."""
@@ -190,25 +193,41 @@ def _write(verb: Verb, pods: Sequence[Pod], *, using: str) -> None:
 def _ask(result: Steered) -> None:
     """Ask for a reconcile of what is now recorded, and note what became of it."""
     result.deferred = False
-    if not result.pods:
-        return
-    try:
-        asked = tasks.ask([pod.user_pk for pod in result.pods])
-    except UserpodsError as error:
-        # Settings that make no sense, for everybody: what is recorded stays to be done.
-        result.later, result.reason = len(result.pods), str(error)
-        return
-    result.enqueued, result.reason = asked.enqueued, asked.reason
+    user_pks = [pod.user_pk for pod in result.pods]
+    # Without a task backend no more than the first few are tried: what is recorded for the rest
+    # is the next sync's, and looking at 10,000 users first would only keep people waiting.
+    batches = _batches(user_pks) if tasks.has_task_backend() else iter([user_pks[:_TRIED]])
+    asked_for = 0
+    for batch in batches:
+        if not batch or result.later:
+            # The queue did not take the last one; do not wait for it again.
+            break
+        asked_for += len(batch)
+        try:
+            asked = tasks.ask(batch)
+        except UserpodsError as error:
+            # Settings that make no sense, for everybody: what is recorded stays to be done.
+            result.later, result.reason = len(batch), str(error)
+            break
+        failures = _failures(asked)
+        left = max(0, len(batch) - asked.enqueued - len(failures))
+        later = min(asked.later, left)
+        result.enqueued += asked.enqueued
+        result.failures += failures
+        result.later += later
+        result.reason = asked.reason
+        result.done += left - later
+    result.later += len(user_pks) - asked_for
+
+
+def _failures(asked: tasks.Asked) -> list[str]:
+    """Return what failed, each user once: both ways of asking find unusable settings."""
     failed = list(asked.report.failed) if asked.report else []
-    result.failures = [f"{failure.name}: {failure.message}" for failure in failed]
-    # Settings that could not be used for a user are in both, there without a name.
+    named = [f"{failure.name}: {failure.message}" for failure in failed]
     rest = Counter(asked.failed)
-    rest.subtract(result.failures)
+    rest.subtract(named)
     rest.subtract(failure.message for failure in failed)
-    result.failures += (+rest).elements()
-    left = len(result.pods) - result.enqueued - len(result.failures)
-    result.later = max(0, min(asked.later, left))
-    result.done = max(0, left - result.later)
+    return named + list((+rest).elements())
 
 
 def _batches(items: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -13,6 +13,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_permission_codename
+from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -24,7 +25,7 @@ from django_userpods.models import UserPod
 from django_userpods.steer import Verb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from django.db.models import Model, QuerySet
     from django.utils.functional import _StrOrPromise
@@ -35,8 +36,8 @@ else:
 
 #: The field that says where to go back to.
 BACK = "userpods_back"
-#: Entries in objects' histories are written so many at once.
-_LOG_BATCH = 1000
+#: Up to so many objects each have an entry in their own history.
+_LOGGED = 500
 
 
 def page_context(model_admin: _ModelAdmin, request: HttpRequest) -> dict[str, Any]:
@@ -66,19 +67,25 @@ def back(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(url)
 
 
-def log(request: HttpRequest, objects: Iterable[Model], message: str) -> None:
-    """Write to the history of each object, in few statements."""
-    several, user_pk = list(objects), request.user.pk
-    if user_pk is None:
+def log(request: HttpRequest, objects: Sequence[Model], message: str) -> None:
+    """Write to the history of each object; for very many, one entry that says how many.
+
+    Ten thousand entries would bury everything else in the history and keep people waiting.
+    """
+    user_pk = request.user.pk
+    if not objects or user_pk is None:
         return
-    for first in range(0, len(several), _LOG_BATCH):
-        LogEntry.objects.log_actions(
-            user_pk,
-            # Any iterable will do, and instances that were not read cost no query.
-            several[first : first + _LOG_BATCH],
-            CHANGE,
-            message,
-        )
+    if len(objects) <= _LOGGED:
+        LogEntry.objects.log_actions(user_pk, objects, CHANGE, message)
+        return
+    model = type(objects[0])
+    LogEntry.objects.create(
+        user_id=user_pk,
+        content_type=ContentType.objects.get_for_model(model, for_concrete_model=False),
+        object_repr=f"{len(objects)} {model._meta.verbose_name_plural}",  # noqa: SLF001 - Django's documented name
+        action_flag=CHANGE,
+        change_message=f"{message} ({request.get_full_path()})",
+    )
 
 
 def selects_across(request: HttpRequest) -> bool:

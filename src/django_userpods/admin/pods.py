@@ -75,7 +75,7 @@ class UserPodAdmin(SteerMixin):
         "user_link",
         "short_message",
         "namespace",
-        "image",
+        "short_image",
         "age",
     )
     list_filter = ("state", "wanted", NamespaceFilter)
@@ -161,6 +161,11 @@ class UserPodAdmin(SteerMixin):
     def full_message(self, pod: UserPod) -> str:
         """Show what is wrong."""
         return pod.message
+
+    @admin.display(description=_("image"), ordering="image")
+    def short_image(self, pod: UserPod) -> SafeString:
+        """Show the image without its registry; the whole of it on pointing at it."""
+        return format_html('<span title="{}">{}</span>', pod.image, pod.image.rpartition("/")[2])
 
     @admin.display(description=_("age"), ordering="-created_at")
     def age(self, pod: UserPod) -> SafeString:

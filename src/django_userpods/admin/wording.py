@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.utils.formats import number_format
-from django.utils.text import Truncator, format_lazy
+from django.utils.text import Truncator
 from django.utils.translation import gettext, gettext_lazy, ngettext_lazy, pgettext_lazy
 
 from django_userpods.steer import Steered, Verb
@@ -37,22 +37,17 @@ USER_LABELS: dict[Verb, _StrOrPromise] = {
 #: What somebody has to know before saying yes; what is not here is done without asking.
 WARNINGS: dict[Verb, _StrOrPromise] = {
     Verb.STOP: gettext_lazy(
-        "Whoever works in them now is cut off, and what they hold outside of volumes is lost. "
-        "They can be started again; a visit of their user starts them too."
+        "Whoever works there now is cut off, and what is not in a volume is lost. A stopped pod "
+        "can be started again; a visit of its user starts it too."
     ),
     Verb.RESTART: gettext_lazy(
-        "Each is replaced by a new one. Whoever works in them now may be cut off, and what they "
-        "hold outside of volumes is lost."
+        "Each is replaced by a new one. Whoever works there now may be cut off, and what is not "
+        "in a volume is lost."
     ),
-    Verb.RECREATE: format_lazy(
-        "{} {}",
-        gettext_lazy(
-            "All their objects in the cluster are deleted and made again, but for the kinds in "
-            "USERPODS_RETAIN (volume claims, unless the settings say otherwise)."
-        ),
-        gettext_lazy(
-            "Whoever works in them now is cut off, and everything else that is in them is lost."
-        ),
+    Verb.RECREATE: gettext_lazy(
+        "Everything that each has in the cluster is deleted and made again, but for the kinds in "
+        "USERPODS_RETAIN (volume claims, unless the settings say otherwise). Whoever works there "
+        "now is cut off, and all else that is there is lost."
     ),
 }
 _QUESTIONS = {
