@@ -113,6 +113,7 @@ def _one_pass(run: _Run, user_pks: Collection[str] | None, *, first: bool) -> No
     report = run.report
     desired = Desired()
     cluster = get_cluster()
+    cluster.prepare()
     run.progress("users", 0, 0)
     settled = settle(user_pks, keep_users=desired.per_user, dry_run=report.dry_run)
     subjects = {entry.label: subject_of(entry, desired) for entry in settled.entries}

@@ -28,9 +28,7 @@ def real(settings: SettingsWrapper, cluster: Cluster, namespace: str) -> Iterato
 
 
 @pytest.fixture
-def proxy(
-    settings: SettingsWrapper, cluster: Cluster, namespace: str
-) -> Iterator[FaultProxy]:
+def proxy(settings: SettingsWrapper, cluster: Cluster, namespace: str) -> Iterator[FaultProxy]:
     """The same with a proxy in between that can be made to misbehave."""
     with FaultProxy(cluster.kubeconfig) as faulty:
         use_cluster(settings, faulty.kubeconfig, namespace)

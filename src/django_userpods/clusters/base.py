@@ -30,6 +30,9 @@ class Cluster(ABC):
     #: The DNS suffix of Services, see "DNS for Services and Pods".
     cluster_domain: str = "cluster.local"
 
+    def prepare(self) -> None:  # noqa: B027 - most clusters have nothing to get ready
+        """Load what the first call needs, without connecting, so that its time can be counted."""
+
     @abstractmethod
     def list(
         self,

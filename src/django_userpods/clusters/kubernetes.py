@@ -181,6 +181,10 @@ class KubernetesCluster(Cluster):
             return
         errors.decode(answer, what=what, server=self._transport.server)
 
+    def prepare(self) -> None:
+        """Import the official client."""
+        _official_client()
+
     def close(self) -> None:
         """Close the connections; the next call connects anew."""
         self._transport.close()
