@@ -27,7 +27,7 @@ check: venv  ## Lint, types, contracts and unit tests: under a minute, no cluste
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -m "not cluster and not router and not browser and not node"
+	$(BIN)/pytest -q -m "not cluster and not router and not browser and not node and not processes"
 
 test: venv  ## All tests but the node's: real API server, real router, browser
 	$(BIN)/pytest -m "not node"

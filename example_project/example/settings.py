@@ -22,6 +22,9 @@ DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data")))
 # Debugging is for a developer's machine: where a namespace is given it has to be asked for.
 DEBUG = env.bool("DEBUG", default="K8S_NAMESPACE" not in env.ENVIRON)
 SECRET_KEY = env.str("SECRET_KEY", default="insecure, for development alone" if DEBUG else "")
+if not SECRET_KEY:
+    msg = "SECRET_KEY is not set: give a long random text (a default exists with DEBUG alone)"
+    raise ImproperlyConfigured(msg)
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else []
 )

@@ -64,9 +64,9 @@ def api_login(request: HttpRequest) -> JsonResponse:
     for key in ("user", "pwd"):
         if not isinstance(data.get(key), str) or not data[key]:
             return _error(400, f"{key!r} is missing or not a text")
-    user = None
-    if "\0" not in data["user"]:  # which some databases do not even look for
-        user = authenticate(request, username=data["user"], password=data["pwd"])
+        if not _is_text(data[key]):
+            return _error(401, "invalid credentials")
+    user = authenticate(request, username=data["user"], password=data["pwd"])
     if user is None:
         return _error(401, "invalid credentials")
     login(request, user)
@@ -96,6 +96,11 @@ def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - a view
     except DatabaseError:
         return HttpResponse("database unavailable\n", status=503, content_type="text/plain")
     return HttpResponse("ok\n", content_type="text/plain")
+
+
+def _is_text(value: str) -> bool:
+    """Say whether a database takes the text: JSON may carry NUL and halves of surrogate pairs."""
+    return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _error(status: int, message: str) -> JsonResponse:

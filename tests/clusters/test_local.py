@@ -37,6 +37,8 @@ from django_userpods.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.processes
+
 # Answers with its environment, process id and arguments; forks a child that sleeps; crashes on
 # /crash; on /stray it starts a process in a session of its own.
 APP = r"""

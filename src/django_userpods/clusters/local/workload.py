@@ -32,6 +32,8 @@ MAX_BACKOFF = 30.0
 SETTLED = 30.0
 #: Seconds between looks at the port of a process that is not yet, or is, ready.
 PROBE_STARTING, PROBE_READY = 0.1, 3.0
+#: Seconds after which it is said that a process takes no connections yet.
+SLOW_START = 10.0
 #: A log is cut when it is longer than this, in bytes; the part before is kept beside it.
 MAX_LOG = 5_000_000
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
@@ -234,11 +236,11 @@ class Workload:
             self._next_probe = now + PROBE_READY
             self._limit_log(spec.log)
         else:
-            if self.report.ready or now - self._started > 10:
+            if self.report.ready or now - self._started > SLOW_START:
                 message = f"the process runs but takes no connections on port {spec.port} ($PORT)"
                 self.report = Report(ready=False, reason="NotListening", message=message)
             waited = now - self._started
-            self._next_probe = now + (PROBE_STARTING if waited < 10 else 1.0)
+            self._next_probe = now + (PROBE_STARTING if waited < SLOW_START else 1.0)
         return self._next_probe
 
     def _limit_log(self, log: Path) -> None:

@@ -1,0 +1,47 @@
+"""The local cluster under the suite for all clusters, as far as it promises the same.
+
+Left out is what only an API server does: defaults, ranges of addresses, shares of several editors
+in one object.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from django_userpods.clusters.local import LocalCluster
+from django_userpods.clusters.local.__main__ import main
+from tests.clusters.test_contract import (  # noqa: F401 - collected here, with this file's fixtures
+    test_a_deployment_becomes_ready,
+    test_a_list_has_what_carries_all_labels,
+    test_a_list_is_lazy_and_may_be_left,
+    test_a_name_that_is_taken_is_already_exists,
+    test_create_answers_the_object_as_stored,
+    test_delete_needs_the_uid_of_the_object,
+    test_get_answers_the_object_or_none,
+    test_one_of_many_creators_of_a_name_wins,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from django_userpods.clusters.base import Cluster
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture
+def cluster_(tmp_path: Path) -> Iterator[Cluster]:
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "$(PORT)"]
+    cluster = LocalCluster(state_dir=str(tmp_path), command=command)
+    yield cluster
+    cluster.close()
+    assert main(["stop", str(tmp_path)]) == 0
+
+
+@pytest.fixture
+def namespace_() -> str:
+    return "default"

@@ -1,0 +1,323 @@
+"""The example project, each time in a process of its own: its settings are not the tests'."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.processes
+PROJECT = Path(__file__).parents[2] / "example_project"
+PRODUCTION = {
+    "DEBUG": "off",
+    "SECRET_KEY": "long enough and with enough different characters 0123456789 !",
+    "ALLOWED_HOSTS": "site.example",
+    "CSRF_TRUSTED_ORIGINS": "https://site.example",
+    "K8S_NAMESPACE": "user-pods",
+    "USER_APP_IMAGE": "example.org/app:1",
+}
+
+
+def environment(data: Path, **more: str) -> dict[str, str]:
+    keep = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+    return {
+        **keep,
+        "DATA_DIR": str(data),
+        "STATIC_ROOT": str(data / "static"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONWARNINGS": "error",
+        **more,
+    }
+
+
+def manage(*words: str, data: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *words],
+        cwd=PROJECT,
+        env=environment(data, **more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+class TestSettings:
+    def test_nothing_set_is_a_site_for_development(self, tmp_path: Path) -> None:
+        done = manage("check", data=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "no issues" in done.stdout
+
+    def test_production_passes_the_deployment_check(self, tmp_path: Path) -> None:
+        done = manage("check", "--deploy", "--fail-level", "WARNING", data=tmp_path, **PRODUCTION)
+        assert done.returncode == 0, done.stderr
+
+    def test_the_namespace_chooses_the_cluster(self, tmp_path: Path) -> None:
+        show = (
+            "from django.conf import settings as s; print(s.USERPODS_CLUSTER['BACKEND'], s.DEBUG)"
+        )
+        for more, words in (
+            ({}, "LocalCluster True"),
+            (PRODUCTION, "KubernetesCluster False"),
+            ({**PRODUCTION, "USERPODS_CLUSTER": "local"}, "LocalCluster False"),
+            ({"USERPODS_CLUSTER": "kubernetes"}, "KubernetesCluster True"),
+        ):
+            done = manage("shell", "--no-imports", "-c", show, data=tmp_path, **more)
+            assert words in done.stdout, done.stderr
+
+    def test_a_namespace_does_not_turn_debugging_on(self, tmp_path: Path) -> None:
+        for more in ({}, {"SECRET_KEY": ""}):
+            done = manage("check", data=tmp_path, K8S_NAMESPACE="user-pods", **more)
+            assert done.returncode == 1
+            assert "SECRET_KEY is not set" in done.stderr
+
+    def test_an_unknown_cluster(self, tmp_path: Path) -> None:
+        done = manage("check", data=tmp_path, USERPODS_CLUSTER="docker")
+        assert "it can be 'local' or 'kubernetes'" in done.stderr
+
+    def test_the_demo_s_users_are_not_for_kubernetes(self, tmp_path: Path) -> None:
+        done = manage("prepare_demo", data=tmp_path, **PRODUCTION)
+        assert done.returncode == 1
+        assert "for the local cluster alone" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+class Site:
+    """The site under gunicorn, spoken to byte for byte."""
+
+    def __init__(self, port: int, passwords: dict[str, str]) -> None:
+        self.port = port
+        self.passwords = passwords
+
+    def ask(
+        self, method: str, path: str, body: str | bytes | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], str]:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as link:
+            names = {name.replace("_", "-"): value for name, value in headers.items()}
+            link.request(method, path, body, names)
+            answer = link.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, found, answer.read().decode()
+
+    def login(self, data: Any, **headers: str) -> tuple[int, dict[str, str], Any]:
+        body = data if isinstance(data, bytes) else json.dumps(data)
+        headers.setdefault("Content_Type", "application/json")
+        status, found, text = self.ask("POST", "/api/login", body, **headers)
+        return status, found, json.loads(text)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    data = tmp_path_factory.mktemp("site")
+    more = {"DEBUG": "off", "HTTPS": "off", "ALLOWED_HOSTS": "127.0.0.1", "SECRET_KEY": "x" * 60}
+    done = manage("prepare_demo", data=data, **more)
+    assert done.returncode == 0, done.stderr
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    log = data / "gunicorn.log"
+    command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"]
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [*command, "example.wsgi:application"],
+            cwd=PROJECT,
+            env=environment(data, BIND=f"127.0.0.1:{port}", WEB_CONCURRENCY="1", **more),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        found = Site(port, json.loads(done.stdout.splitlines()[-1]))
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                if found.ask("GET", "/healthz")[0] == 200:
+                    break
+            except OSError:
+                assert time.monotonic() < deadline, log.read_text()
+                assert server.poll() is None, log.read_text()
+                time.sleep(0.1)
+        yield found
+    finally:
+        server.terminate()
+        server.wait(30)
+        stop = ["-m", "django_userpods.clusters.local", "stop", str(data / "pods")]
+        subprocess.run([sys.executable, *stop], check=True, timeout=60)
+
+
+class TestApiLogin:
+    def test_signs_in_and_out(self, site: Site) -> None:
+        status, headers, told = site.login({"user": "alice", "pwd": site.passwords["alice"]})
+        assert (status, told) == (200, {"user": "alice"})
+        assert "no-store" in headers["cache-control"]
+        cookie = headers["set-cookie"].partition(";")[0]
+        assert "httponly" in headers["set-cookie"].lower()
+
+        status, headers, text = site.ask("GET", "/whoami", Cookie=cookie)
+        assert status == 200
+        assert json.loads(text) == {"user": "alice", "service": "user-alice"}
+        assert headers["x-target-address"].startswith("127.0.0.1:")
+        assert headers["x-target-peer"] == headers["x-target-address"]
+
+        status, _, text = site.ask("GET", "/accounts/", Cookie=cookie)
+        assert status == 200
+        assert "user-alice" in text
+
+        status, _, text = site.ask(
+            "POST", "/api/logout", "{}", Cookie=cookie, Content_Type="application/json"
+        )
+        assert (status, text) == (200, "{}")
+        assert site.ask("GET", "/whoami", Cookie=cookie)[0] == 401
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            {"user": "alice", "pwd": "wrong"},
+            {"user": "nobody", "pwd": "wrong"},
+            {"user": "ali\0ce", "pwd": "wrong"},
+            {"user": "\ud800", "pwd": "wrong"},
+            {"user": "alice", "pwd": "\udfff"},
+        ],
+    )
+    def test_wrong_credentials(self, site: Site, data: dict[str, str]) -> None:
+        status, headers, told = site.login(data)
+        assert (status, told) == (401, {"error": "invalid credentials"})
+        assert "set-cookie" not in headers
+
+    @pytest.mark.parametrize(
+        ("body", "words"),
+        [
+            (b"", "not JSON"),
+            (b"{", "not JSON"),
+            (b"\xff\xfe", "not JSON"),
+            (b"[" * 5000, "not JSON"),
+            (b"[]", "has to be a JSON object"),
+            (b"null", "has to be a JSON object"),
+            (b"{}", "'user' is missing"),
+            (b'{"user": "alice"}', "'pwd' is missing"),
+            (b'{"user": "", "pwd": "x"}', "'user' is missing"),
+            (b'{"user": ["alice"], "pwd": "x"}', "'user' is missing or not a text"),
+            (b'{"user": "alice", "pwd": 1}', "'pwd' is missing or not a text"),
+        ],
+    )
+    def test_what_is_no_login(self, site: Site, body: bytes, words: str) -> None:
+        status, _, told = site.login(body)
+        assert status == 400
+        assert words in told["error"]
+
+    def test_too_long(self, site: Site) -> None:
+        status, _, told = site.login({"user": "alice", "pwd": "x" * 20_000})
+        assert status == 413
+        assert "longer than" in told["error"]
+
+    @pytest.mark.parametrize(
+        "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]
+    )
+    def test_what_a_form_of_another_site_can_send_is_refused(self, site: Site, kind: str) -> None:
+        right = {"user": "alice", "pwd": site.passwords["alice"]}
+        status, headers, told = site.login(right, Content_Type=kind)
+        assert status == 415
+        assert "application/json" in told["error"]
+        assert "set-cookie" not in headers
+        assert site.ask("POST", "/api/logout", "", Content_Type=kind)[0] == 415
+
+    def test_a_script_of_another_site_may_not_ask(self, site: Site) -> None:
+        status, headers, _ = site.ask(
+            "OPTIONS",
+            "/api/login",
+            Origin="https://evil.example",
+            Access_Control_Request_Method="POST",
+            Access_Control_Request_Headers="content-type",
+        )
+        assert status == 405
+        assert not any(name.startswith("access-control") for name in headers)
+
+    @pytest.mark.parametrize("path", ["/api/login", "/api/logout"])
+    def test_other_methods(self, site: Site, path: str) -> None:
+        for method in ("GET", "PUT", "DELETE"):
+            status, headers, _ = site.ask(method, path)
+            assert status == 405
+            assert headers["allow"] == "POST"
+
+
+class TestPages:
+    def test_login_page_takes_nothing_from_elsewhere(self, site: Site) -> None:
+        status, _, text = site.ask("GET", "/accounts/login/?next=/x")
+        assert status == 200
+        assert 'name="next" value="/x"' in text
+        assert "//" not in text.replace("<!doctype", "")
+
+    def test_everything_else_asks_to_sign_in(self, site: Site) -> None:
+        for path in ("/", "/accounts/", "/admin/"):
+            status, headers, _ = site.ask("GET", path)
+            assert status == 302
+            assert "login" in headers["location"]
+
+    def test_static_files_are_served(self, site: Site) -> None:
+        _, _, text = site.ask("GET", "/admin/login/")
+        path = next(word for word in text.split('"') if word.endswith(".css"))
+        status, headers, _ = site.ask("GET", path)
+        assert status == 200
+        assert "immutable" in headers["cache-control"]
+
+    def test_health(self, site: Site) -> None:
+        assert site.ask("GET", "/healthz")[::2] == (200, "ok\n")
+
+
+class TestWorkload:
+    @pytest.fixture
+    def port(self) -> Iterator[int]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        process = subprocess.Popen(
+            [sys.executable, str(PROJECT / "workload.py"), "--host", "127.0.0.1"],
+            env={"PORT": str(port), "USERPODS_USER": "älice <b>"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert "serving" in process.stdout.readline()
+        yield port
+        process.terminate()
+        process.communicate(timeout=10)
+        assert process.returncode == 0
+
+    def test_tells_whose_it_is_and_refuses_others(self, port: int) -> None:
+        pod = Site(port, {})
+        name = "%C3%A4lice%20%3Cb%3E"
+        status, headers, text = pod.ask("GET", "/x?<script>", X_Userpods_User=name)
+        assert status == 200
+        assert "älice &lt;b&gt;" in text
+        assert "<script>" not in text
+        assert headers["cache-control"] == "no-store"
+        status, _, text = pod.ask("POST", "/headers", "some body", X_Userpods_User=name)
+        told = json.loads(text)
+        assert told["user"] == told["owner"] == "älice <b>"
+        assert ["X-Userpods-User", name] in told["headers"]
+        status, _, text = pod.ask("GET", "/headers", X_Userpods_User="bob")
+        assert status == 421
+        assert "another user" in text
+        assert pod.ask("GET", "/healthz")[0] == 200
+
+    def test_keeps_connections(self, port: int) -> None:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as link:
+            for method, body in (("GET", None), ("POST", "x" * 100_000), ("HEAD", None)):
+                link.request(method, "/headers", body)
+                answer = link.getresponse()
+                answer.read()
+                assert answer.status == 200
+                assert not answer.will_close
