@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,14 +129,14 @@ def fill(path: Path, text: str, values: Values) -> str:
     if name in ("rbac/role.yaml", "rbac/cluster/clusterrole.yaml"):
         text = _with_rules(text, values.rules)
     elif name == "example/kustomization.yaml" and values.everywhere:
-        text = _replaced(text, r"^- \.\./isolation\n", "", where=name)
-        text = _replaced(text, r"^- \.\./rbac$", "- ../rbac/cluster", where=name)
+        text = _replaced(text, r"^- \.\./isolation\n", lambda _: "", where=name)
+        text = _replaced(text, r"^- \.\./rbac$", lambda _: "- ../rbac/cluster", where=name)
     elif name == "isolation/kustomization.yaml" and values.shared:
         for whole in _WHOLE_NAMESPACE:
-            text = _replaced(text, rf"^- {re.escape(whole)}\n", "", where=name)
+            text = _replaced(text, rf"^- {re.escape(whole)}\n", lambda _: "", where=name)
     for edited, pattern, replacement in _ROUTER:
         if edited == name:
-            text = _replaced(text, pattern, replacement(values), where=name)
+            text = _replaced(text, pattern, partial(replacement, values), where=name)
     return text
 
 
@@ -159,8 +160,10 @@ def _fill_line(line: str, values: Values, *, where: str) -> str:
     return filled
 
 
-def _replaced(text: str, pattern: str, replacement: str, *, where: str) -> str:
-    changed, count = re.subn(pattern, lambda _: replacement, text, flags=re.MULTILINE)
+def _replaced(
+    text: str, pattern: str, replacement: Callable[[re.Match[str]], str], *, where: str
+) -> str:
+    changed, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
     if not count:
         message = f"{where}: {pattern!r} is not found, so the file cannot be filled in"
         raise ManifestError(message)
@@ -239,7 +242,7 @@ def _with_rules(text: str, rules: Mapping[Kind, Collection[str]]) -> str:
 # --- the router's own files
 
 
-def _lua(values: Values) -> str:
+def _lua(values: Values, _: re.Match[str]) -> str:
     settings = {"name_prefix": values.get("name-prefix"), **values.lua}
     lines = [f"    {name} = {_lua_value(value)}," for name, value in settings.items()]
     return "return {\n" + "\n".join(lines) + '\n    internal = "127.0.0.1:8081",\n}'
@@ -253,26 +256,24 @@ def _lua_value(value: str | list[str]) -> str:
     return f'"{escaped}"'
 
 
-def _site_paths(values: Values) -> str:
+def _site_paths(values: Values, found: re.Match[str]) -> str:
+    """Return the locations for the project's paths, each with what the first shipped one does."""
     width = max(len(path) for path in values.site_paths)
-    return "\n".join(
-        f"location {path.ljust(width)} {{ proxy_pass http://django; }}"
-        for path in values.site_paths
-    )
+    return "\n".join(f"location {path.ljust(width)} {found[1]}" for path in values.site_paths)
 
 
-#: (file, pattern, what takes its place). With no lua settings given the defaults stay.
-_ROUTER: tuple[tuple[str, str, Callable[[Values], str]], ...] = (
+#: (file, pattern, what takes its place).
+_ROUTER: tuple[tuple[str, str, Callable[[Values, re.Match[str]], str]], ...] = (
     ("router/settings/settings.lua", r"^return \{\n(?:.*\n)*?\}", _lua),
     (
         "router/settings/public.conf",
-        r"^location /\S+ +\{ proxy_pass http://django; \}(?:\nlocation /\S+ +\{[^\n]*\})*",
+        r"^location /\S+ +(\{[^\n]*\})(?:\nlocation /\S+ +\1)*",
         _site_paths,
     ),
     (
         "router/settings/http.conf",
         r"\bdjango\.userpods\.svc\.cluster\.local\b",
-        lambda v: f"django.{v.get('django-namespace')}.svc.{v.get('cluster-domain')}",
+        lambda v, _: f"django.{v.get('django-namespace')}.svc.{v.get('cluster-domain')}",
     ),
-    ("router/settings/http.conf", r"\buserpods\.example\.org\b", lambda v: v.get("host")),
+    ("router/settings/http.conf", r"\buserpods\.example\.org\b", lambda v, _: v.get("host")),
 )
