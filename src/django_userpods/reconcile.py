@@ -238,11 +238,15 @@ def _carry_out(
     pending: list[tuple[Subject, act.Outcome]] = []
     left = dict.fromkeys(plans)
     flushed, down = time.monotonic(), 0
-    outcomes = _outcomes(run, cluster, subjects, plans, instance=instance)
+    go_on = True
+    outcomes = _outcomes(run, cluster, subjects, plans, instance=instance, go_on=lambda: go_on)
     try:
         for number, (label, outcome) in enumerate(outcomes, start=1):
             if isinstance(outcome.error, OutOfTime):
-                break
+                # Nothing is wrong with this user: it is just not done.
+                run.report.done.extend(outcome.done)
+                go_on = False
+                continue
             del left[label]
             pending.append((subjects[label], outcome))
             if len(pending) >= _FLUSH_COUNT or time.monotonic() - flushed > _FLUSH_SECONDS:
@@ -250,9 +254,9 @@ def _carry_out(
                 pending, flushed = [], time.monotonic()
             run.progress("apply", number, len(plans))
             down = down + 1 if isinstance(outcome.error, ClusterUnavailable) else 0
-            if down >= _GIVE_UP_AFTER:
+            if down >= _GIVE_UP_AFTER and go_on:
                 logger.error("the cluster does not answer: %d users left for later", len(left))
-                break
+                go_on = False
     finally:
         # Also when interrupted: what was done is on the rows.
         outcomes.close()
@@ -267,8 +271,12 @@ def _outcomes(
     plans: dict[str, list[Action]],
     *,
     instance: str,
+    go_on: Callable[[], bool],
 ) -> Generator[tuple[str, act.Outcome]]:
-    """Yield each user's outcome as it comes, with as many at once as the cluster takes."""
+    """Yield each user's outcome as it comes, with as many at once as the cluster takes.
+
+    Once ``go_on`` says no, what has begun is seen to its end and nothing else is begun.
+    """
 
     def perform(label: str) -> act.Outcome:
         return act.perform(
@@ -277,7 +285,8 @@ def _outcomes(
 
     if len(plans) < 2 or cluster.concurrency < 2:
         for label in plans:
-            yield label, perform(label)
+            if go_on():
+                yield label, perform(label)
         return
     with ThreadPoolExecutor(cluster.concurrency, thread_name_prefix="userpods") as pool:
         running: dict[Future[act.Outcome], str] = {}
@@ -285,8 +294,15 @@ def _outcomes(
         try:
             while True:
                 # No more than a few ahead, so that giving up leaves nothing queued.
-                while len(running) < 2 * cluster.concurrency and (label := next(waiting, "")):
+                while (
+                    go_on()
+                    and len(running) < 2 * cluster.concurrency
+                    and (label := next(waiting, ""))
+                ):
                     running[pool.submit(perform, label)] = label
+                if not go_on():
+                    for future in [future for future in running if future.cancel()]:
+                        del running[future]
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:

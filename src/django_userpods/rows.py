@@ -135,7 +135,8 @@ def settle(user_pks: Collection[str] | None, *, keep_users: bool, dry_run: bool 
             entry.state = State.PENDING
             changed.append(entry)
     for entry in known.values():
-        if not entry.exists and not (entry.absent and entry.user_id is None):
+        gone = not entry.exists or entry.user_id is None
+        if gone and not (entry.absent and entry.user_id is None):
             entry.wanted, entry.user_id = Wanted.ABSENT, None
             entry.state = State.DELETING
             changed.append(entry)
@@ -155,7 +156,7 @@ def ensure_row(user: AbstractBaseUser) -> UserPod | None:
     For a user whom no signal told us of (``bulk_create``, SQL) and who already asks for the pod.
     """
     settle([str(user.pk)], keep_users=False)
-    return UserPod.objects.filter(user_pk=str(user.pk)).exclude(wanted=Wanted.ABSENT).first()
+    return UserPod.objects.filter(user=user).exclude(wanted=Wanted.ABSENT).first()
 
 
 def labels_in_use() -> set[str]:
@@ -239,9 +240,9 @@ def _store(*, new: list[Entry], changed: list[Entry], nameless: list[Entry]) -> 
         )
     for batch in _batches(changed):
         for wanted in (Wanted.RUNNING, Wanted.ABSENT):
-            pks = [e.pk for e in batch if e.pk and e.wanted == wanted and e.exists]
+            pks = [e.pk for e in batch if e.pk and e.wanted == wanted and e.user_id is not None]
             UserPod.objects.filter(pk__in=pks).update(wanted=wanted, state=State.PENDING)
-        gone = [e.pk for e in batch if e.pk and not e.exists]
+        gone = [e.pk for e in batch if e.pk and e.user_id is None]
         UserPod.objects.filter(pk__in=gone).update(
             wanted=Wanted.ABSENT, user=None, state=State.DELETING
         )

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
-from django_userpods import tasks
+from django_userpods import signals, tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.dispatch import Signal
 
 
 @pytest.fixture(autouse=True)
 def _no_pause() -> None:
     """Let no test suffer from an earlier one's cluster that was down."""
     tasks.forget_pause()
+
+
+@pytest.fixture
+def heard() -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """What our own signals said."""
+    said: list[tuple[str, dict[str, Any]]] = []
+    receivers: list[tuple[Signal, Any]] = []
+    for name in ("userpod_applied", "userpod_deleted", "userpod_failed"):
+
+        def receive(*, name: str = name, signal: Any, **arguments: Any) -> None:
+            said.append((name, arguments))
+
+        signal: Signal = getattr(signals, name)
+        signal.connect(receive)
+        receivers.append((signal, receive))
+    yield said
+    for signal, receiver in receivers:
+        signal.disconnect(receiver)

@@ -9,7 +9,6 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_userpods import signals
 from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT, SERVICE
 from django_userpods.exceptions import ClusterUnavailable
@@ -18,7 +17,6 @@ from django_userpods.reconcile import reconcile
 from tests.django.support import (
     CONFIG,
     CONFIGMAP,
-    PVC,
     VOLUME,
     bulk,
     deployment,
@@ -27,36 +25,13 @@ from tests.django.support import (
     row,
     service,
     template_with,
-    users,
 )
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.dispatch import Signal
-
     from django_userpods.clusters.memory import MemoryCluster
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def heard() -> Iterator[list[tuple[str, dict[str, Any]]]]:
-    """What our own signals said."""
-    said: list[tuple[str, dict[str, Any]]] = []
-    receivers: list[tuple[Signal, Any]] = []
-    for name in ("userpod_applied", "userpod_deleted", "userpod_failed"):
-
-        def receive(*, name: str = name, signal: Any, **arguments: Any) -> None:
-            said.append((name, arguments))
-
-        signal: Signal = getattr(signals, name)
-        signal.connect(receive)
-        receivers.append((signal, receive))
-    yield said
-    for signal, receiver in receivers:
-        signal.disconnect(receiver)
 
 
 def test_the_second_sync_does_nothing(memory: MemoryCluster) -> None:
@@ -301,118 +276,3 @@ def test_a_field_that_the_template_no_longer_has(memory: MemoryCluster, settings
     env = deployment(memory, "user-alice")["spec"]["template"]["spec"]["containers"][0]["env"]
     assert [item["name"] for item in env] == ["PORT", "USERPODS_USER", "A"]
     assert reconcile().done == []
-
-
-# --- what is retained
-
-
-def test_a_deleted_users_volume_stays_and_is_left_alone(
-    memory: MemoryCluster, settings: Any, heard: list[Any]
-) -> None:
-    settings.USERPODS_TEMPLATE = template_with(VOLUME)
-    UserFactory(username="alice")
-    bob = UserFactory(username="bob")
-    reconcile()
-    bob.delete()
-    assert reconcile().ok
-    assert names(memory) == ["user-alice"]
-    assert names(memory, PVC) == ["user-alice-data", "user-bob-data"]
-    assert UserPod.objects.count() == 1
-    memory.calls.clear()
-    heard.clear()
-    report = reconcile()
-    assert report.ok
-    assert not report.done
-    assert heard == []
-    assert {call.verb for call in memory.calls} == {"list"}
-    assert len(memory.calls) == 3
-
-
-def test_a_deactivated_users_volume_stays_and_the_row_is_at_rest(
-    memory: MemoryCluster, settings: Any
-) -> None:
-    settings.USERPODS_TEMPLATE = template_with(VOLUME)
-    user = UserFactory(username="alice")
-    reconcile()
-    users().update(is_active=False)
-    for _ in range(3):
-        assert reconcile().ok
-        found = row(user)
-        assert (found.state, found.message) == (UserPod.State.STOPPED, "")
-    users().update(is_active=True)
-    assert reconcile().ok
-    assert names(memory, PVC) == ["user-alice-data"]
-    assert reconcile().done == []
-
-
-def test_nothing_is_retained_where_nothing_is_to_be(memory: MemoryCluster, settings: Any) -> None:
-    settings.USERPODS_RETAIN = []
-    settings.USERPODS_TEMPLATE = template_with(VOLUME)
-    UserFactory(username="alice").delete()
-    UserFactory(username="bob")
-    reconcile()
-    users().all().delete()
-    assert reconcile().ok
-    assert not memory.objects
-
-
-def test_the_volume_of_a_former_user_is_not_given_to_another(
-    memory: MemoryCluster, settings: Any
-) -> None:
-    settings.USERPODS_TEMPLATE = template_with(VOLUME)
-    former = UserFactory(username="alice")
-    reconcile()
-    label = str(former.pk)
-    former.delete()
-    reconcile()
-    newcomer = UserFactory(username="alice")
-    report = reconcile()
-    assert not report.ok
-    assert names(memory) == []
-    message = row(newcomer).message
-    assert "user-alice-data belongs to another user" in message
-    assert f"user-id={label}" in message
-    assert row(newcomer).state == UserPod.State.FAILED
-
-
-# --- signals
-
-
-def test_our_signals(memory: MemoryCluster, heard: list[Any]) -> None:
-    user = UserFactory(username="alice")
-    reconcile()
-    ((name, said),) = heard
-    assert name == "userpod_applied"
-    assert said["sender"] is UserPod
-    assert said["userpod"].user == user
-    assert [str(action.verb) for action in said["actions"]] == ["create", "create"]
-    heard.clear()
-
-    reconcile()
-    assert heard == []
-
-    memory.fail_with(ClusterUnavailable("down"), verb="apply")
-    deployment(memory, "user-alice")["spec"]["replicas"] = 3
-    reconcile()
-    ((name, said),) = heard
-    assert (name, said["message"]) == ("userpod_failed", "down")
-    memory.heal()
-    heard.clear()
-
-    user.delete()
-    reconcile()
-    ((name, said),) = heard
-    assert name == "userpod_deleted"
-    assert said["userpod"].name == "user-alice"
-
-
-def test_a_receiver_that_raises_harms_nobody(memory: MemoryCluster) -> None:
-    def receive(**_: Any) -> None:
-        raise RuntimeError
-
-    signals.userpod_applied.connect(receive)
-    try:
-        bulk(2)
-        assert reconcile().ok
-    finally:
-        signals.userpod_applied.disconnect(receive)

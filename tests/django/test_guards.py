@@ -1,0 +1,218 @@
+"""Runs that must not do harm: mass deletions, lists that break off, dry runs."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import DatabaseError, connection
+from django.test.utils import CaptureQueriesContext
+
+from django_userpods.clusters.memory import MemoryCluster
+from django_userpods.exceptions import (
+    ClusterUnavailable,
+    Expired,
+    MassDeletionRefused,
+)
+from django_userpods.models import UserPod
+from django_userpods.reconcile import reconcile
+from tests.django.support import (
+    WRITES,
+    build,
+    bulk,
+    deployment,
+    names,
+    pairs,
+    row,
+    users,
+    writes,
+)
+from tests.factories import UserFactory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+pytestmark = pytest.mark.django_db
+
+
+def delete(some: Iterable[Any]) -> None:
+    users().filter(pk__in=[user.pk for user in some]).delete()
+
+
+# --- mass deletions
+
+
+@pytest.mark.parametrize(
+    ("total", "deleted", "refused"),
+    [(10, 10, False), (11, 11, True), (22, 11, False), (21, 11, True), (30, 10, False)],
+)
+def test_the_border_of_a_mass_deletion(
+    memory: MemoryCluster, total: int, deleted: int, refused: bool
+) -> None:
+    some = bulk(total)
+    reconcile()
+    delete(some[:deleted])
+    report = reconcile()
+    assert (report.refused is not None) is refused
+    assert len(pairs(memory)) == (total if refused else total - deleted)
+    if refused:
+        assert isinstance(report.refused, MassDeletionRefused)
+        assert (report.refused.deletions, report.refused.total) == (deleted, total)
+        assert not report.ok
+        assert report.unchanged == total - deleted
+
+
+def test_an_emptied_user_table(memory: MemoryCluster) -> None:
+    bulk(12)
+    reconcile()
+    users().all().delete()
+    report = reconcile()
+    assert report.refused is not None
+    assert len(pairs(memory)) == 12
+    messages = set(UserPod.objects.values_list("message", flat=True))
+    assert messages == {str(report.refused)}
+    assert "--allow-mass-delete" in messages.pop()
+    # Refusing is lasting, and allowing is enough.
+    assert reconcile().refused
+    assert reconcile(allow_mass_delete=True).ok
+    assert not memory.objects
+    assert not UserPod.objects.exists()
+
+
+def test_a_refusal_holds_up_nothing_else(memory: MemoryCluster) -> None:
+    bulk(12)
+    reconcile()
+    users().all().delete()
+    newcomer = UserFactory(username="new")
+    deployments = names(memory)
+    report = reconcile()
+    assert report.refused
+    assert report.counts() == {"created": 2, "updated": 0, "deleted": 0}
+    assert names(memory) == sorted([*deployments, "user-new"])
+    assert row(newcomer).state == UserPod.State.RUNNING
+
+
+def test_deactivating_everyone_counts(memory: MemoryCluster) -> None:
+    bulk(12)
+    reconcile()
+    users().update(is_active=False)
+    assert reconcile().refused
+    assert len(pairs(memory)) == 12
+
+
+def test_orphans_count(memory: MemoryCluster) -> None:
+    bulk(12)
+    reconcile()
+    users().all().delete()
+    UserPod.objects.all().delete()
+    assert reconcile().refused
+    assert len(pairs(memory)) == 12
+
+
+def test_recreating_is_no_deletion(memory: MemoryCluster) -> None:
+    bulk(12)
+    reconcile()
+    UserPod.objects.update(recreate=True)
+    assert reconcile().ok
+    assert len(pairs(memory)) == 12
+
+
+def test_a_database_that_cannot_be_read_is_not_an_empty_one(
+    memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bulk(3)
+    reconcile()
+    memory.calls.clear()
+
+    def broken(*_: Any) -> Any:
+        raise DatabaseError("disk I/O error")
+
+    monkeypatch.setattr("django_userpods.rows._users", broken)
+    with pytest.raises(DatabaseError):
+        reconcile(allow_mass_delete=True)
+    assert len(pairs(memory)) == 3
+    assert not memory.calls
+
+
+def test_a_list_that_breaks_off_deletes_nothing(
+    memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = bulk(4)
+    reconcile()
+    delete(some[:1])
+    original = MemoryCluster.list
+
+    def half(self: MemoryCluster, *args: Any, **kwargs: Any) -> Any:
+        yield from itertools.islice(original(self, *args, **kwargs), 2)
+        raise ClusterUnavailable("broke off")
+
+    monkeypatch.setattr(MemoryCluster, "list", half)
+    memory.calls.clear()
+    with pytest.raises(ClusterUnavailable):
+        reconcile()
+    assert writes(memory) == []
+
+
+def test_a_list_that_expired_is_read_anew(
+    memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bulk(4)
+    reconcile()
+    original = MemoryCluster.list
+    tries = itertools.count()
+
+    def expiring(self: MemoryCluster, *args: Any, **kwargs: Any) -> Any:
+        found = original(self, *args, **kwargs)
+        if next(tries) % 3 < 2:
+            yield from itertools.islice(found, 2)
+            raise Expired("410")
+        yield from found
+
+    monkeypatch.setattr(MemoryCluster, "list", expiring)
+    assert reconcile().done == []
+
+
+# --- dry runs
+
+
+def test_a_dry_run_writes_nothing_at_all(memory: MemoryCluster, settings: Any) -> None:
+    some = bulk(6)
+    reconcile()
+    delete(some[:1])
+    users().filter(pk=some[1].pk).update(is_active=False)
+    deployment(memory, "user-bulk002")["spec"]["replicas"] = 9
+    UserPod.objects.filter(user=some[3]).update(recreate=True)
+    settings.USERPODS_TEMPLATE = None
+    users().bulk_create([build("newcomer"), build("bulk000")])
+    before = list(UserPod.objects.order_by("pk").values())
+    memory.calls.clear()
+    with CaptureQueriesContext(connection) as queries:
+        report = reconcile(dry_run=True)
+    assert {q["sql"].split()[0] for q in queries} == {"SELECT"}
+    assert not {call.verb for call in memory.calls} & WRITES
+    assert list(UserPod.objects.order_by("pk").values()) == before
+    assert report.dry_run
+    done = sorted((str(action.verb), action.ref.name) for action in report.done)
+    assert ("create", "user-newcomer") in done
+    assert ("delete", "user-bulk000") in done
+    assert ("delete", "user-bulk001") in done
+    assert ("update", "user-bulk002") in done
+    assert ("delete", "user-bulk003") in done
+
+
+def test_a_dry_run_of_a_cluster_that_is_down_writes_nothing(memory: MemoryCluster) -> None:
+    bulk(2)
+    memory.fail_with(ClusterUnavailable("down"))
+    with CaptureQueriesContext(connection) as queries, pytest.raises(ClusterUnavailable):
+        reconcile(dry_run=True)
+    assert {q["sql"].split()[0] for q in queries} == {"SELECT"}
+
+
+def test_a_dry_run_refuses_too(memory: MemoryCluster) -> None:
+    bulk(11)
+    reconcile()
+    users().all().delete()
+    report = reconcile(dry_run=True)
+    assert report.refused
+    assert report.done == []
