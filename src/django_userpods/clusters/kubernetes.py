@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -36,7 +38,10 @@ if TYPE_CHECKING:
 #: ``fieldValidation=Strict``: a misspelt field would otherwise be dropped in silence, and each
 #: sync would find it missing again.
 _WRITE = f"fieldManager={FIELD_MANAGER}&fieldValidation=Strict"
-_OWNERSHIP_ATTEMPTS = 3
+#: A new Deployment's status is written several times in its first second, each time another
+#: resourceVersion; these tries spread over about two.
+_OWNERSHIP_ATTEMPTS = 10
+_OWNERSHIP_PAUSE = 0.2
 _AGENT = f"django-userpods/{__version__}"
 
 
@@ -224,8 +229,9 @@ class KubernetesCluster(Cluster):
             try:
                 self._transport.call(request, deadline)
             except Conflict:
-                if attempt == _OWNERSHIP_ATTEMPTS:
+                if attempt == _OWNERSHIP_ATTEMPTS or deadline.remaining() < _OWNERSHIP_PAUSE:
                     raise
+                time.sleep(random.uniform(0, _OWNERSHIP_PAUSE))  # noqa: S311 - no secret
             except NotFound:
                 return
             else:

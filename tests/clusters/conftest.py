@@ -1,0 +1,87 @@
+"""What several tests of clusters share: a client of the real API server, through a proxy."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from django_userpods.clusters.kubernetes import KubernetesCluster
+from django_userpods.clusters.memory import MemoryCluster
+from django_userpods.core.objects import SERVICE, Ref
+from tests.faultproxy import FaultProxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from django_userpods.clusters.base import Cluster
+    from django_userpods.core.objects import Manifest
+    from tests.testcluster.cluster import Cluster as RealCluster
+
+
+@pytest.fixture(scope="module")
+def shared_proxy(cluster: RealCluster) -> Iterator[FaultProxy]:
+    with FaultProxy(cluster.kubeconfig) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxy(shared_proxy: FaultProxy) -> Iterator[FaultProxy]:
+    shared_proxy.forget()
+    yield shared_proxy
+    shared_proxy.clear()
+    shared_proxy.listen()
+
+
+@pytest.fixture
+def through(proxy: FaultProxy) -> Iterator[KubernetesCluster]:
+    """A client of the proxy, its connection made and credentials read."""
+    client = KubernetesCluster(kubeconfig=proxy.kubeconfig, timeout=5, page_size=2)
+    client.get(Ref(SERVICE, "default", "nothing"))
+    proxy.forget()
+    yield client
+    client.close()
+
+
+@pytest.fixture(params=["memory", pytest.param("kubernetes", marks=pytest.mark.cluster)])
+def place(request: pytest.FixtureRequest) -> Iterator[tuple[Cluster, str, Callable[..., None]]]:
+    """A cluster, a namespace of ours on it, and what edits an object as another person would."""
+    if request.param == "memory":
+        MemoryCluster.reset("contract")
+        memory = MemoryCluster(name="contract")
+
+        def edit(ref: Ref, change: Callable[[Manifest], None]) -> None:
+            change(memory.objects[ref])
+
+        yield memory, "default", edit
+        return
+    real = request.getfixturevalue("cluster")
+    namespace = request.getfixturevalue("namespace")
+
+    def edit_really(ref: Ref, change: Callable[[Manifest], None]) -> None:
+        words = (ref.kind.kind, ref.name, "-n", ref.namespace)
+        found = real.get(*words)
+        # kubectl replace would otherwise race with the controllers' writes to the status.
+        del found["metadata"]["resourceVersion"]
+        change(found)
+        real.kubectl("replace", "--field-manager=kubectl-edit", "-f", "-", input=json.dumps(found))
+
+    with_options = KubernetesCluster(kubeconfig=real.kubeconfig, page_size=3, timeout=30)
+    yield with_options, namespace, edit_really
+    with_options.close()
+
+
+@pytest.fixture
+def cluster_(place: Any) -> Cluster:
+    return place[0]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def namespace_(place: Any) -> str:
+    return place[1]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def edit(place: Any) -> Callable[[Ref, Callable[[Manifest], None]], None]:
+    return place[2]  # type: ignore[no-any-return]
