@@ -201,25 +201,18 @@ class Demo:
         folder = self.data / "router"
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "run").mkdir(parents=True)
-        (folder / "nginx.conf").symlink_to(ROUTER / "nginx.conf")
-        (folder / "lua").symlink_to(ROUTER / "lua")
+        for shipped in ROUTER.iterdir():
+            if shipped.name != "settings":
+                (folder / shipped.name).symlink_to(shipped)
         settings = folder / "settings"
         shutil.copytree(ROUTER / "settings", settings)
-        (settings / "main.conf").write_text(
-            "worker_processes 1;\n"
-            f"load_module {MODULES}/ndk_http_module.so;\n"
-            f"load_module {MODULES}/ngx_http_lua_module.so;\n"
-        )
-        (settings / "http.conf").write_text(
-            "upstream django {\n"
-            f"    server {HOST}:{self.django_port};\n"
-            "    keepalive 16;\n"
-            "    keepalive_timeout 1500ms;\n"
-            "}\n"
-            f"map $server_port $userpods_site_host {{ default {HOST}; }}\n"
-            "map $server_port $userpods_site_proto { default http; }\n"
-            "geo $realip_remote_addr $userpods_gateway { default 0; }\n"
-        )
+        replace(settings / "main.conf", "worker_processes 2;", "worker_processes 1;")
+        # More than a user's limit may be.
+        replace(settings / "main.conf", "worker_rlimit_nofile 65536;", "")
+        django = f"{HOST}:{self.django_port}"
+        replace(settings / "http.conf", "django.userpods.svc.cluster.local:8000", django)
+        replace(settings / "http.conf", "default userpods.example.org;", f"default {HOST};")
+        replace(settings / "http.conf", "default https;", "default http;")
         (settings / "settings.lua").write_text(
             "return {\n"
             '    name_prefix = "user-",\n'

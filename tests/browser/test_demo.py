@@ -69,6 +69,7 @@ def started(folder: Path) -> Demo:
         if "Ctrl-C ends everything" in line:
             break
     else:
+        process.communicate()
         pytest.fail("the demo ended:\n" + "".join(told))
     found = re.findall(r"^    (alice|bob|admin) +(\S+)$", "".join(told), re.MULTILINE)
     seconds = time.monotonic() - begun

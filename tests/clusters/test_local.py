@@ -252,7 +252,7 @@ class TestObjects:
         labels = {"app": "user-alice", "more": "x"}
         changed["spec"]["selector"]["matchLabels"] = labels
         changed["spec"]["template"]["metadata"]["labels"] = labels
-        with pytest.raises(Invalid, match="cannot be changed"):
+        with pytest.raises(Invalid, match="immutable"):
             cluster.apply(changed)
 
 

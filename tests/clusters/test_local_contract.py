@@ -23,6 +23,15 @@ from tests.clusters.test_contract import (  # noqa: F401 - collected here, with 
     test_get_answers_the_object_or_none,
     test_one_of_many_creators_of_a_name_wins,
 )
+from tests.clusters.test_contract_apply import (  # noqa: F401 - as above
+    test_a_selector_cannot_change,
+    test_a_selector_that_does_not_match_is_invalid,
+    test_apply_changes_containers_and_ports_by_their_keys,
+    test_apply_creates_what_is_missing,
+    test_apply_of_the_same_changes_nothing,
+    test_apply_removes_what_an_apply_declared_and_the_next_does_not,
+    test_names_that_are_none_are_invalid,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

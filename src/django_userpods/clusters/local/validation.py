@@ -77,7 +77,7 @@ def _deployment(ref: Ref, manifest: Manifest, before: Manifest | None) -> None:
         msg = f"{where}.selector does not match the labels of spec.template"
         raise Invalid(msg, status=422)
     if before is not None and before["spec"]["selector"] != spec["selector"]:
-        msg = f"{where}.selector cannot be changed; delete the Deployment to make it anew"
+        msg = f"{where}.selector is immutable; delete the Deployment to make it anew"
         raise Invalid(msg, status=422)
     pod = _mapping(template, "spec", f"{where}.template")
     containers = pod.get("containers")
