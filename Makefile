@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	&& { echo $$p; break; }; done)
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv check test demo clean
+.PHONY: help venv check test e2e cluster bench matrix tools demo clean
 
 help:  ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | column -ts $$'\t'
@@ -16,8 +16,9 @@ help:  ## This list
 venv: $(STAMP)  ## The virtual environment with everything that development needs
 
 $(STAMP): pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or later with venv is needed (Debian: apt-get install python3-venv)" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@test -n "$(PYTHON)" || tools/apt-install python3-venv
+	@$(or $(PYTHON),python3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed" >&2; exit 1; }
+	$(or $(PYTHON),python3) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --group dev --editable .
 	@touch $@
@@ -29,8 +30,32 @@ check: venv  ## Lint, types, contracts and unit tests: under a minute, no cluste
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q -m "not cluster and not router and not browser and not node and not processes"
 
-test: venv  ## All tests but the node's: real API server, real router, browser
-	$(BIN)/pytest -m "not node"
+test: tools  ## All tests but the node's: real API server, real router, browser
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "not node"
+
+e2e: tools  ## End to end on a real node, from the shipped manifests (root)
+	@tools/apt-install $(NODE_PACKAGES)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m node
+
+cluster: tools  ## A cluster to try things on, until Ctrl-C (NODE=1: with a node that runs pods; root)
+	@if [ -n "$(NODE)" ]; then tools/apt-install $(NODE_PACKAGES); fi
+	@PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/python -m tests.testcluster $(if $(NODE),--node)
+
+bench: tools  ## The benchmarks, into docs/benchmarks (several minutes; wants a quiet machine)
+	@tools/apt-install wrk
+	@for name in sync save whoami router; do \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+matrix: tools  ## The unit tests on every Python and Django that is at hand
+	$(BIN)/tox
+
+# What the tests need of the machine: Debian packages, and a Go to build the test cluster with.
+TEST_PACKAGES := nginx-light libnginx-mod-http-lua lua-cjson luajit chromium chromium-driver openssl
+NODE_PACKAGES = $(shell $(BIN)/python -c 'from tests.testcluster.apt import NODE_PACKAGES; print(*NODE_PACKAGES)')
+
+tools: venv
+	@tools/apt-install $(TEST_PACKAGES)
+	@tools/go-install $(BIN)
 
 # A virtual environment of its own: what a site needs, without the tools of development.
 DEMO_VENV := .demo/venv
