@@ -20,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,8 @@ from urllib.parse import quote
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.common import publish, set_up_django  # noqa: E402 - the path is set just above
-from tests.testcluster.controlplane import ControlPlane  # noqa: E402
+from benchmarks.common import publish, set_up_django
+from tests.testcluster.controlplane import ControlPlane
 
 CONNECTIONS = 8
 _CONTINUE = re.compile(rb'"continue":"([^"]+)"')
@@ -84,7 +83,9 @@ class Bench:
         ):
             token = ""
             while True:
-                query = f"?labelSelector={selector}&limit=500" + (f"&continue={token}" if token else "")
+                query = f"?labelSelector={selector}&limit=500" + (
+                    f"&continue={token}" if token else ""
+                )
                 connection.request("GET", path + query, headers=headers)
                 response = connection.getresponse()
                 body = response.read()
@@ -196,7 +197,11 @@ def measure(bench: Bench, options: argparse.Namespace) -> None:
                 f"{noop:.2f} times ({statistics.median(syncs):.2f} s, {statistics.median(lists):.2f} s)",
                 "at most 1.5 times",
             ),
-            ("Peak memory of that sync, as a process of its own", f"{peak:.0f} MB", "at most 300 MB"),
+            (
+                "Peak memory of that sync, as a process of its own",
+                f"{peak:.0f} MB",
+                "at most 300 MB",
+            ),
             (
                 f"Creating {options.new:,} users, against the same POSTs from wrk",
                 f"{ours / rate:.2f} of its rate ({ours:.0f}/s, {rate:.0f}/s)",
