@@ -19,6 +19,7 @@ from django.utils.crypto import constant_time_compare
 
 from django_userpods.conf import conf
 from django_userpods.exceptions import UserpodsError
+from django_userpods.identity import VALID_UNTIL
 from django_userpods.models import AccessToken
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ class Authenticator(ABC):
     def authenticate(self, request: HttpRequest) -> AbstractBaseUser | None:
         """Return the user; None for no credentials; raise InvalidCredentials for bad ones."""
 
+    def fingerprint(self, request: HttpRequest) -> str | None:  # noqa: ARG002 - for subclasses
+        """Return a text that stands for the request's credentials, found without a query.
+
+        An empty one says that the request holds none of this authenticator's; None that there is
+        no such text, so ``USERPODS_CACHE`` is not used for the request.
+        """
+        return None
+
 
 class SessionAuthenticator(Authenticator):
     """Django's session cookie. A session that is stale counts as none."""
@@ -60,12 +69,19 @@ class SessionAuthenticator(Authenticator):
             return None
         return user  # type: ignore[no-any-return]
 
+    def fingerprint(self, request: HttpRequest) -> str | None:
+        session: Any = getattr(request, "session", None)
+        if session is None or SESSION_KEY not in session:
+            return ""
+        parts = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)
+        return "\0".join(str(session.get(part, "")) for part in parts)
+
 
 class TokenAuthenticator(Authenticator):
     """``Authorization: Bearer <token>`` (RFC 6750), else a token in the token cookie."""
 
     def authenticate(self, request: HttpRequest) -> AbstractBaseUser | None:
-        text = _bearer(request) or request.COOKIES.get(conf.token_cookie, "")
+        text = self._text(request)
         if not text:
             return None
         token = (
@@ -79,7 +95,15 @@ class TokenAuthenticator(Authenticator):
         now = timezone.now()
         if token.last_used_at is None or now - token.last_used_at > _LAST_USED_EVERY:
             AccessToken.objects.filter(pk=token.pk).update(last_used_at=now)
+        setattr(request, VALID_UNTIL, token.expires_at)
         return token.user
+
+    def fingerprint(self, request: HttpRequest) -> str | None:
+        text = self._text(request)
+        return AccessToken.digest_of(text) if text else ""
+
+    def _text(self, request: HttpRequest) -> str:
+        return _bearer(request) or request.COOKIES.get(conf.token_cookie, "")
 
 
 def authenticate(request: HttpRequest) -> AbstractBaseUser | None:

@@ -218,7 +218,7 @@ class Conf:
         if value is not None and (not isinstance(value, str) or value not in settings.CACHES):
             hint = f"CACHES has {', '.join(sorted(settings.CACHES))}."
             raise _error("CACHE", f"is {value!r}, which is not in CACHES", hint)
-        return cast("str | None", value)
+        return value
 
 
 conf = Conf()

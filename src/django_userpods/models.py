@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -102,6 +103,10 @@ class UserPod(models.Model):
         return self.name or f"user {self.user_pk}"
 
 
+#: Sent by :meth:`AccessTokenQuerySet.revoke` with ``user_pks``: an update sends no ``post_save``.
+tokens_revoked = Signal()
+
+
 class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
     """Queries for tokens."""
 
@@ -121,7 +126,11 @@ class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
 
     def revoke(self) -> int:
         """Revoke the tokens that are not revoked yet, and return how many those were."""
-        return self.filter(revoked_at=None).update(revoked_at=timezone.now())
+        valid = self.filter(revoked_at=None)
+        user_pks = {str(pk) for pk in valid.values_list("user_id", flat=True)}
+        count = valid.update(revoked_at=timezone.now())
+        tokens_revoked.send_robust(sender=AccessToken, user_pks=user_pks)
+        return count
 
 
 class AccessToken(models.Model):

@@ -11,8 +11,8 @@ from django.contrib.auth.signals import user_logged_out
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 
-from django_userpods import routers, tasks
-from django_userpods.models import AccessToken
+from django_userpods import identity, routers, tasks
+from django_userpods.models import AccessToken, tokens_revoked
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -24,7 +24,9 @@ def connect() -> None:
     """Connect the receivers; proxies and subclasses of the user model send under other names."""
     post_save.connect(user_saved, dispatch_uid="django_userpods.user_saved")
     post_delete.connect(user_deleted, dispatch_uid="django_userpods.user_deleted")
-    post_save.connect(token_saved, sender=AccessToken, dispatch_uid="django_userpods.token_saved")
+    for signal, uid in ((post_save, "token_saved"), (post_delete, "token_deleted")):
+        signal.connect(token_changed, sender=AccessToken, dispatch_uid=f"django_userpods.{uid}")
+    tokens_revoked.connect(revoked, dispatch_uid="django_userpods.revoked")
     user_logged_out.connect(logged_out, dispatch_uid="django_userpods.logged_out")
 
 
@@ -57,15 +59,33 @@ def user_deleted(
         _after_commit(str(instance.pk), using=using)
 
 
-def token_saved(sender: type[Model], instance: AccessToken, **_: Any) -> None:  # noqa: ANN401, ARG001
-    """Let the routers forget what they know of a token's user."""
-    transaction.on_commit(partial(routers.purge, str(instance.user_id)), robust=True)
+def token_changed(
+    sender: type[Model],  # noqa: ARG001 - a signal's argument
+    instance: AccessToken,
+    *,
+    using: str | None = None,
+    **_: Any,  # noqa: ANN401
+) -> None:
+    """Let the routers and ``whoami`` forget what they know of a token's user."""
+    transaction.on_commit(partial(_forget, str(instance.user_id)), using=using, robust=True)
+
+
+def revoked(sender: type[Model], user_pks: set[str], **_: Any) -> None:  # noqa: ANN401, ARG001
+    """Let the routers and ``whoami`` forget what they know of the users of revoked tokens."""
+    for user_pk in user_pks:
+        transaction.on_commit(partial(_forget, user_pk), robust=True)
 
 
 def logged_out(sender: type[Model], user: Model | None = None, **_: Any) -> None:  # noqa: ANN401, ARG001
-    """Let the routers forget what they know of a user who logs out."""
+    """Let the routers and ``whoami`` forget what they know of a user who logs out."""
     if user is not None:
-        transaction.on_commit(partial(routers.purge, str(user.pk)), robust=True)
+        transaction.on_commit(partial(_forget, str(user.pk)), robust=True)
+
+
+def _forget(user_pk: str) -> None:
+    # First here: a router that has forgotten asks again at once.
+    identity.forget([user_pk])
+    routers.purge(user_pk)
 
 
 def _after_commit(user_pk: str, *, using: str | None) -> None:
@@ -74,7 +94,7 @@ def _after_commit(user_pk: str, *, using: str | None) -> None:
 
 def _wake(user_pk: str) -> None:
     try:
-        routers.purge(user_pk)
+        _forget(user_pk)
         tasks.ask([user_pk])
     except Exception:
         # The user is saved; whatever this was, the next sync finds the difference.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils import timezone
 
-from django_userpods import signals
+from django_userpods import identity, signals
 from django_userpods.act import Outcome, health_after
 from django_userpods.conf import conf
 from django_userpods.core.health import Health, State
@@ -37,6 +37,8 @@ class Written:
     again: set[str] = field(default_factory=set)
     #: The row is gone, and with it the hold on its name.
     freed: bool = False
+    #: Users whose address is another now.
+    moved: set[str] = field(default_factory=set)
 
 
 def kinds_to_come(subjects: Iterable[Subject]) -> None:
@@ -62,6 +64,8 @@ def outcomes(items: list[tuple[Subject, Outcome]]) -> list[Written]:
     """Write each user's outcome where it changes the row, all in one transaction."""
     with transaction.atomic():
         written = [_write(subject, outcome) for subject, outcome in items]
+    if moved := {user_pk for item in written for user_pk in item.moved}:
+        identity.forget(moved)
     for item in written:
         _tell(item)
     return written
@@ -86,12 +90,15 @@ def _write(subject: Subject, outcome: Outcome) -> Written:
         written.again.add(entry.user_pk)
     if not changes:
         return written
+    if "address" in changes:
+        written.moved.add(entry.user_pk)
     if changes.get("address"):
         # The cluster has given the address to this Service, so nobody else can have it now.
         losers = UserPod.objects.filter(address=changes["address"]).exclude(pk=entry.pk)
         lost = list(losers.values_list("pk", "user_pk"))
         UserPod.objects.filter(pk__in=[pk for pk, _ in lost]).update(address=None)
         written.again.update(user_pk for _, user_pk in lost)
+        written.moved |= written.again
     # Somebody may have asked for something else meanwhile: that stays to be done.
     rows.filter(wanted=entry.wanted).update(updated_at=timezone.now(), **changes)
     return written

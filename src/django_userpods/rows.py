@@ -156,7 +156,8 @@ def ensure_row(user: AbstractBaseUser) -> UserPod | None:
     For a user whom no signal told us of (``bulk_create``, SQL) and who already asks for the pod.
     """
     settle([str(user.pk)], keep_users=False)
-    return UserPod.objects.filter(user=user).exclude(wanted=Wanted.ABSENT).first()
+    rows = UserPod.objects.filter(user_pk=str(user.pk)).exclude(user=None)
+    return rows.exclude(wanted=Wanted.ABSENT).first()
 
 
 def labels_in_use() -> set[str]:

@@ -19,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from django_userpods import tasks
+from django_userpods import identity, tasks
 from django_userpods.auth import InvalidCredentials, authenticate
 from django_userpods.conf import conf, get_cluster
 from django_userpods.models import UserPod
@@ -50,24 +50,36 @@ def whoami(request: HttpRequest) -> JsonResponse:
     ``X-Userpods-User-Id``; 401 without credentials; 403 for credentials that are not valid;
     503 while the user's name is still held by somebody whose pod is going.
     """
-    return _for_user(request, _whoami)
+    known = identity.recall(request)
+    return _for_user(request, _whoami) if known is None else _answer(known)
 
 
-def _whoami(_request: HttpRequest, user: AbstractBaseUser, pod: UserPod) -> JsonResponse:
+def _whoami(request: HttpRequest, user: AbstractBaseUser, pod: UserPod) -> JsonResponse:
     if not pod.name:
         return _json({"error": "not ready", "message": pod.message}, status=503)
-    peer = pod.address
+    found = identity.Identity(
+        user_pk=str(user.pk),
+        username=user.get_username(),
+        name=pod.name,
+        namespace=pod.namespace,
+        address=pod.address,
+    )
+    identity.remember(request, found)
+    return _answer(found)
+
+
+def _answer(found: identity.Identity) -> JsonResponse:
+    peer = found.address
     port = int(peer.rpartition(":")[2]) if peer else conf.port
-    username = user.get_username()
-    response = JsonResponse({"user": username, "service": pod.name})
-    response["X-Target-Service"] = pod.name
+    response = JsonResponse({"user": found.username, "service": found.name})
+    response["X-Target-Service"] = found.name
     response["X-Target-Address"] = get_cluster().address(
-        namespace=pod.namespace, name=pod.name, port=port, peer=peer
+        namespace=found.namespace, name=found.name, port=port, peer=peer
     )
     if peer:
         response["X-Target-Peer"] = peer
-    response["X-Userpods-User"] = quote(username, safe="@+")
-    response["X-Userpods-User-Id"] = quote(str(user.pk), safe="@+")
+    response["X-Userpods-User"] = quote(found.username, safe="@+")
+    response["X-Userpods-User-Id"] = quote(found.user_pk, safe="@+")
     return response
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -22,9 +22,6 @@ from tests.django.support import (
     writes,
 )
 from tests.factories import UserFactory
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db
 
@@ -238,7 +235,7 @@ def test_a_name_that_was_taken_between_looking_and_storing(
 
 
 @pytest.fixture
-def two(settings: Any, memory: MemoryCluster) -> Iterator[Any]:
+def two(settings: Any, memory: MemoryCluster) -> MemoryCluster:
     """Let one cluster hold objects of another project."""
     settings.USERPODS_INSTANCE = "blue"
     settings.USERPODS_NAME_PREFIX = "blue-"

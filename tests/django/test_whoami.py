@@ -1,0 +1,365 @@
+"""Who is asking, and where their pod is: every answer of the contract."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from django_userpods.models import AccessToken, UserPod
+from django_userpods.reconcile import reconcile
+from tests.django.support import bulk, delete_by_sql, row, users
+from tests.factories import UserFactory
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from django_userpods.clusters.memory import MemoryCluster
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def alice(memory: MemoryCluster) -> Any:
+    user = UserFactory(username="alice")
+    reconcile()
+    return user
+
+
+@pytest.fixture
+def signed_in(client: Client, alice: Any) -> Client:
+    client.force_login(alice)
+    return client
+
+
+def token_for(user: Any, **fields: Any) -> str:
+    return AccessToken.objects.issue(user, **fields)[1]
+
+
+def ask(client: Client, token: str = "", **extra: Any) -> HttpResponse:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return client.get("/whoami", headers=headers, **extra)  # type: ignore[return-value]
+
+
+def answer(response: Any) -> tuple[int, Any]:
+    assert response["Content-Type"] == "application/json"
+    assert "no-store" in response["Cache-Control"]
+    assert "private" in response["Cache-Control"]
+    identified = any(name.startswith(("X-Target", "X-Userpods")) for name in response.headers)
+    # An identity if and only if it is a 200: nginx lets nothing else pass.
+    assert identified is (response.status_code == 200)
+    return response.status_code, response.json()
+
+
+NO_TOKEN = (401, {"error": "no token"})
+INVALID = (403, {"error": "invalid token"})
+ALICE = (200, {"user": "alice", "service": "user-alice"})
+
+
+def test_a_session(signed_in: Client, alice: Any) -> None:
+    response = ask(signed_in)
+    assert answer(response) == ALICE
+    assert response["X-Target-Service"] == "user-alice"
+    assert response["X-Target-Address"] == "user-alice.default.svc.cluster.local:8000"
+    assert response["X-Target-Peer"] == row(alice).address == "10.96.0.2:8000"
+    assert response["X-Userpods-User"] == "alice"
+    assert response["X-Userpods-User-Id"] == str(alice.pk)
+
+
+def test_no_address_yet(signed_in: Client) -> None:
+    UserPod.objects.update(address=None)
+    response = ask(signed_in)
+    assert answer(response) == ALICE
+    assert "X-Target-Peer" not in response
+    assert response["X-Target-Address"] == "user-alice.default.svc.cluster.local:8000"
+
+
+def test_the_port_is_the_services(signed_in: Client, settings: Any) -> None:
+    settings.USERPODS_PORT = 9000
+    assert ask(signed_in)["X-Target-Address"].endswith(":8000")
+    reconcile()
+    response = ask(signed_in)
+    assert response["X-Target-Address"].endswith(":9000")
+    assert response["X-Target-Peer"].endswith(":9000")
+
+
+def test_nobody(client: Client, memory: MemoryCluster) -> None:
+    assert answer(ask(client)) == NO_TOKEN
+    assert not memory.calls
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete", "options"])
+def test_any_method_without_csrf(alice: Any, method: str) -> None:
+    client = Client(enforce_csrf_checks=True)
+    assert answer(getattr(client, method)("/whoami")) == NO_TOKEN
+    client.force_login(alice)
+    assert answer(getattr(client, method)("/whoami")) == ALICE
+
+
+def test_head(signed_in: Client) -> None:
+    response = signed_in.head("/whoami")
+    assert response.status_code == 200
+    assert response["X-Target-Service"] == "user-alice"
+
+
+def test_login_required_middleware_does_not_redirect(client: Client) -> None:
+    assert any("LoginRequired" in name for name in django_settings.MIDDLEWARE)
+    for path in ("/whoami", "/userpods/waiting/", "/userpods/status/"):
+        assert client.get(path).status_code == 401
+    assert client.post("/userpods/wake/").status_code == 401
+    # The middleware is at work elsewhere.
+    assert client.get("/nowhere/").status_code == 404
+
+
+# --- sessions that count as none
+
+
+def test_a_password_that_changed(signed_in: Client, alice: Any) -> None:
+    alice.set_password("another")
+    alice.save()
+    assert answer(ask(signed_in)) == NO_TOKEN
+
+
+def test_a_secret_key_that_was_rotated(signed_in: Client, settings: Any) -> None:
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another"
+    assert answer(ask(signed_in)) == ALICE
+    settings.SECRET_KEY_FALLBACKS = []
+    assert answer(ask(signed_in)) == NO_TOKEN
+
+
+def test_a_user_who_is_gone(signed_in: Client, alice: Any) -> None:
+    delete_by_sql(alice)
+    assert answer(ask(signed_in)) == NO_TOKEN
+
+
+def test_a_session_that_was_deleted(signed_in: Client) -> None:
+    SessionStore(session_key=signed_in.cookies["sessionid"].value).delete()
+    assert answer(ask(signed_in)) == NO_TOKEN
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"_auth_user_backend": "gone.Backend"},
+        {"_auth_user_hash": ""},
+        {"_auth_user_hash": "0" * 64},
+        {"_auth_user_id": "not a key"},
+        {"_auth_user_id": ""},
+        {"_auth_user_id": None},
+    ],
+)
+def test_a_session_that_makes_no_sense(signed_in: Client, change: dict[str, Any]) -> None:
+    session = signed_in.session
+    session.update(change)
+    session.save()
+    assert answer(ask(signed_in)) == NO_TOKEN
+
+
+def test_a_logout(signed_in: Client) -> None:
+    signed_in.logout()
+    assert answer(ask(signed_in)) == NO_TOKEN
+
+
+@pytest.mark.parametrize("cookie", ["", "garbage", "a" * 5000, "../../x", "\u00e9"])
+def test_a_session_cookie_of_somebodys_own(client: Client, cookie: str) -> None:
+    client.cookies["sessionid"] = cookie
+    assert answer(ask(client)) == NO_TOKEN
+
+
+# --- users who may not come in
+
+
+def test_an_inactive_user(signed_in: Client, alice: Any) -> None:
+    token = token_for(alice)
+    users().update(is_active=False)
+    assert answer(ask(signed_in)) == INVALID
+    assert answer(ask(Client(), token)) == INVALID
+
+
+def test_a_user_who_is_not_selected(signed_in: Client, alice: Any, settings: Any) -> None:
+    settings.USERPODS_SELECT = lambda user: False
+    assert answer(ask(signed_in)) == INVALID
+    assert answer(ask(Client(), token_for(alice))) == INVALID
+
+
+# --- tokens
+
+
+def test_a_bearer_token(alice: Any, client: Client) -> None:
+    response = ask(client, token_for(alice))
+    assert answer(response) == ALICE
+    assert response["X-Target-Peer"] == row(alice).address
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer  "])
+def test_the_scheme_is_case_insensitive(alice: Any, client: Client, scheme: str) -> None:
+    headers = {"Authorization": f"{scheme} {token_for(alice)}"}
+    assert answer(client.get("/whoami", headers=headers)) == ALICE
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "Token x"])
+def test_no_bearer_token_at_all(alice: Any, client: Client, header: str) -> None:
+    assert answer(client.get("/whoami", headers={"Authorization": header})) == NO_TOKEN
+
+
+def test_a_token_in_the_cookie(alice: Any, client: Client, settings: Any) -> None:
+    token = token_for(alice)
+    client.cookies["session"] = token
+    assert answer(ask(client)) == ALICE
+    settings.USERPODS_TOKEN_COOKIE = "my_token"
+    assert answer(ask(client)) == NO_TOKEN
+    client.cookies["my_token"] = token
+    assert answer(ask(client)) == ALICE
+
+
+@pytest.mark.parametrize("token", ["x", "upt_unknown", "é", "a" * 8000, "' OR 1=1 --", "\x00"])
+def test_an_unknown_token(client: Client, memory: MemoryCluster, token: str) -> None:
+    assert answer(ask(client, token)) == INVALID
+    client.cookies["session"] = token
+    assert answer(ask(client)) == INVALID
+
+
+def test_a_token_that_has_expired(alice: Any, client: Client) -> None:
+    past = timezone.now() - datetime.timedelta(seconds=1)
+    assert answer(ask(client, token_for(alice, expires_at=past))) == INVALID
+    future = timezone.now() + datetime.timedelta(hours=1)
+    assert answer(ask(client, token_for(alice, expires_at=future))) == ALICE
+
+
+def test_a_token_that_was_revoked(alice: Any, client: Client) -> None:
+    token = token_for(alice)
+    assert answer(ask(client, token)) == ALICE
+    assert AccessToken.objects.revoke() == 1
+    assert answer(ask(client, token)) == INVALID
+
+
+def test_a_token_whose_user_is_gone(alice: Any, client: Client) -> None:
+    token = token_for(alice)
+    delete_by_sql(alice)
+    assert answer(ask(client, token)) == INVALID
+
+
+def test_a_session_goes_before_a_token(signed_in: Client) -> None:
+    bob = UserFactory(username="bob")
+    assert answer(ask(signed_in, token_for(bob))) == ALICE
+    signed_in.logout()
+    assert answer(ask(signed_in, token_for(bob)))[1]["user"] == "bob"
+
+
+def test_other_authenticators(alice: Any, client: Client, settings: Any) -> None:
+    settings.USERPODS_AUTHENTICATORS = ["django_userpods.auth.SessionAuthenticator"]
+    assert answer(ask(client, token_for(alice))) == NO_TOKEN
+
+
+# --- usernames and names
+
+
+@pytest.mark.parametrize(
+    ("username", "encoded"),
+    [
+        ("alice@example.org", "alice@example.org"),
+        ("a+b", "a+b"),
+        ("Zoë", "Zo%C3%AB"),
+        ("🐙", "%F0%9F%90%99"),
+        ("x\r\nX-Target-Service: user-bob", "x%0D%0AX-Target-Service%3A%20user-bob"),
+        ("a b", "a%20b"),
+        ("100%", "100%25"),
+        ("a/b;c,d", "a%2Fb%3Bc%2Cd"),
+    ],
+)
+def test_the_username_in_a_header(
+    memory: MemoryCluster, client: Client, username: str, encoded: str
+) -> None:
+    user = UserFactory(username=username)
+    client.force_login(user)
+    response = ask(client)
+    assert answer(response)[1]["user"] == username
+    assert response["X-Userpods-User"] == encoded
+    assert response["X-Target-Service"].startswith("user-")
+
+
+def test_a_user_whom_no_signal_told_of(memory: MemoryCluster, client: Client) -> None:
+    (user,) = bulk(1)
+    client.force_login(user)
+    assert answer(ask(client)) == (200, {"user": "bulk000", "service": "user-bulk000"})
+    assert row(user).name == "user-bulk000"
+    assert not memory.calls
+
+
+def test_a_user_who_was_activated_by_sql(signed_in: Client, alice: Any) -> None:
+    users().update(is_active=False)
+    reconcile()
+    users().update(is_active=True)
+    assert answer(ask(signed_in)) == ALICE
+    assert row(alice).wanted == UserPod.Wanted.RUNNING
+
+
+def test_a_name_that_is_not_settled_yet(memory: MemoryCluster, client: Client) -> None:
+    former = UserFactory(username="alice")
+    reconcile()
+    former.delete()
+    newcomer = UserFactory(username="alice")
+    client.force_login(newcomer)
+    response = ask(client)
+    assert answer(response)[0] == 503
+    assert response["Retry-After"] == "3"
+    reconcile()
+    assert answer(ask(client)) == ALICE
+
+
+def test_a_new_user_of_a_former_users_key_is_not_led_to_the_old_pod(
+    memory: MemoryCluster, client: Client
+) -> None:
+    former = UserFactory(username="alice")
+    pk = former.pk
+    reconcile()
+    former.delete()
+    client.force_login(UserFactory(pk=pk, username="bob"))
+    assert answer(ask(client))[0] == 503
+    reconcile()
+    assert answer(ask(client)) == (200, {"user": "bob", "service": "user-bob"})
+
+
+# --- cost
+
+
+def test_one_query_with_sessions_that_need_none(alice: Any, client: Client, settings: Any) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    client.force_login(alice)
+    with CaptureQueriesContext(connection) as queries:
+        assert answer(ask(client)) == ALICE
+    assert len(queries) == 1
+
+
+def test_one_query_for_a_token(alice: Any, client: Client) -> None:
+    token = token_for(alice)
+    ask(client, token)
+    with CaptureQueriesContext(connection) as queries:
+        assert answer(ask(client, token)) == ALICE
+    assert len(queries) == 1
+    with CaptureQueriesContext(connection) as queries:
+        ask(client, "unknown")
+        ask(Client())
+    assert len(queries) == 1
+
+
+def test_sessions_in_the_database_cost_their_own_query(signed_in: Client) -> None:
+    assert SESSION_KEY in signed_in.session
+    with CaptureQueriesContext(connection) as queries:
+        ask(signed_in)
+    assert len(queries) == 2
+
+
+def test_the_cluster_is_never_asked(signed_in: Client, memory: MemoryCluster) -> None:
+    memory.calls.clear()
+    ask(signed_in)
+    assert not memory.calls
