@@ -178,7 +178,7 @@ class Router:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "run").mkdir(exist_ok=True)
         (self.folder / "settings").mkdir(exist_ok=True)
-        for name in ("nginx.conf", "lua"):
+        for name in ("nginx.conf", "site.conf", "lua"):
             link = self.folder / name
             if not link.exists():
                 link.symlink_to(ROUTER / name)
@@ -191,7 +191,7 @@ class Router:
             **self.options,
         }
         paths = "\n".join(
-            f"location {path} {{ proxy_pass http://django; }}" for path in self.site_paths
+            f"location {path} {{ include site.conf; }}" for path in self.site_paths
         )
         settings = {
             "main.conf": "\n".join([f"worker_processes {self.workers};", *modules]),
@@ -199,7 +199,7 @@ class Router:
                 upstream django {{ server 127.0.0.1:{self.django}; keepalive 64; }}
                 map $server_port $userpods_site_host {{ default site.test; }}
                 map $server_port $userpods_site_proto {{ default https; }}
-                geo $realip_remote_addr $userpods_gateway {{
+                geo $userpods_gateway {{
                     default 0; 127.0.0.0/8 {int(self.gateway)};
                 }}
             """,

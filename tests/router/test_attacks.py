@@ -433,11 +433,9 @@ def test_what_a_stranger_says_of_the_client_is_not_believed(router: Router) -> N
         ("X-Forwarded-For", "1.2.3.4"),
         ("X-Forwarded-Proto", "https"),
         ("X-Forwarded-Host", "evil.example"),
-        ("X-Request-ID", "chosen-by-the-client"),
     )
     assert answer.sent("x-forwarded-for") == ["127.0.0.1"]
     assert answer.sent("x-forwarded-proto") == ["http"]
     assert answer.sent("x-forwarded-host") == ["site.test"]
-    assert answer.sent("x-request-id") != ["chosen-by-the-client"]
     spoofed = router.get("/", ALICE, ("X-Forwarded-Proto", "1https"))
     assert spoofed.sent("x-forwarded-proto") == ["http"]

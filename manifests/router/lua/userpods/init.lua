@@ -44,7 +44,7 @@ local function refuse_anonymous()
 end
 
 -- Asks whoami. Returns an entry, or ends the request.
-local function ask(cookie, authorization)
+local function ask_django(cookie, authorization)
     -- Without credentials there is nothing to ask.
     if not cookie and not authorization then
         return refuse_anonymous()
@@ -64,22 +64,43 @@ local function ask(cookie, authorization)
     return pages.say(503, "Unavailable", "Please try again in a moment.", settings.retry_after)
 end
 
--- To a user's pod, or nowhere.
-function _M.to_pod()
-    local cookie, authorization, upgrade = read_headers()
-    local entry = (cookie or authorization) and find_answer(cookie, authorization)
-        or ask(cookie, authorization)
+-- Lets the request at hand go to the entry's pod, with what the pod may know. False if it has
+-- to wait.
+local function admit(entry, upgrade)
     if not entry.ip or not take(entry) then
-        return ngx.exec("@waiting")
+        return false
     end
     begin(entry, upgrade and var.userpods_upgrade ~= "")
-    var.userpods_user = entry.user
     if entry.cookie ~= "" then
         var.userpods_cookie = entry.cookie
     end
     if entry.authorization ~= "" then
         var.userpods_authorization = entry.authorization
     end
+    return true
+end
+
+-- The user of the request at hand, if that is known; "" if Django has to be asked.
+function _M.known()
+    local cookie, authorization, upgrade = read_headers()
+    if cookie or authorization then
+        local entry = find_answer(cookie, authorization)
+        if entry and admit(entry, upgrade) then
+            return entry.user
+        end
+    end
+    return ""
+end
+
+-- To a user's pod after asking Django, or nowhere.
+function _M.ask()
+    local cookie, authorization, upgrade = read_headers()
+    local entry = (cookie or authorization) and find_answer(cookie, authorization)
+        or ask_django(cookie, authorization)
+    if not admit(entry, upgrade) then
+        return ngx.exec("@waiting")
+    end
+    var.userpods_user = entry.user
 end
 
 function _M.choose_peer()
@@ -99,8 +120,9 @@ end
 
 function _M.from_pod()
     -- nginx takes an answer without a status line that it can read for HTTP/0.9 and passes it on
-    -- as it is, so that the pod would write the headers that the browser sees.
-    if http_version() < 1 then
+    -- as it is, so that the pod would write the headers that the browser sees. Such an answer has
+    -- no headers for nginx; most others have this one, and asking for it is cheaper.
+    if not header["Content-Type"] and http_version() < 1 then
         ngx.log(ngx.ERR, "the pod did not answer in HTTP")
         return ngx.exit(ngx.ERROR)
     end
@@ -167,6 +189,10 @@ end
 
 function _M.waiting_plain()
     return pages.say(503, "Starting", "Your application is not up yet.", settings.retry_after)
+end
+
+function _M.site_down()
+    return pages.say(503, "Unavailable", "Please try again in a moment.", settings.retry_after)
 end
 
 function _M.to_whoami()
