@@ -70,12 +70,14 @@ def synced(user_pks: list[str] | None = None) -> None:
     assert not report.failed, "; ".join(failure.message for failure in report.failed)
 
 
-def until(check: Callable[[], object], *user_pks: str) -> None:
+def until(site: Site, check: Callable[[], object], *user_pks: str) -> None:
     """Reconcile these users (none: all) until the check holds."""
     deadline = time.monotonic() + 150
     while not check():
         rows = UserPod.objects.values("name", "wanted", "state", "message", "recreate")
-        assert time.monotonic() < deadline, f"not in time: {list(rows)}"
+        if time.monotonic() > deadline:
+            seen = site.cluster.kubectl("get", "rs,pods,events", "-n", site.users).stdout
+            pytest.fail(f"not in time: {list(rows)}\n{seen}")
         time.sleep(0.3)
         synced(list(user_pks) or None)
 
@@ -89,7 +91,7 @@ def whole_job(site: Site) -> None:
     alice, bob = UserFactory(username="alice"), UserFactory(username="bob")
     synced()
     for user in alice, bob:
-        until(lambda user=user: pod_of(user).state == UserPod.State.RUNNING, str(user.pk))  # type: ignore[misc]
+        until(site, lambda user=user: pod_of(user).state == UserPod.State.RUNNING, str(user.pk))  # type: ignore[misc]
     names = ("get", "deployments,services", "-n", site.users, "-o=name")
     assert sorted(site.cluster.kubectl(*names).stdout.split()) == [
         "deployment.apps/user-alice",
@@ -117,11 +119,11 @@ def whole_job(site: Site) -> None:
     before = deployment()["metadata"]["uid"]
     rows.update(recreate=True)
     reconcile([key])
-    until(lambda: not pod_of(alice).recreate and pod_of(alice).state == "running", key)
+    until(site, lambda: not pod_of(alice).recreate and pod_of(alice).state == "running", key)
     assert deployment()["metadata"]["uid"] != before
 
     get_user_model().objects.filter(pk=bob.pk).delete()
-    until(lambda: not UserPod.objects.filter(user_pk=str(bob.pk)).exists())
+    until(site, lambda: not UserPod.objects.filter(user_pk=str(bob.pk)).exists())
     assert sorted(site.cluster.kubectl(*names).stdout.split()) == [
         "deployment.apps/user-alice",
         "service/user-alice",
@@ -181,7 +183,7 @@ def test_rights_made_for_more_kinds_are_enough(
     user = UserFactory(username="alice")
     synced()
     get_user_model().objects.filter(pk=user.pk).delete()
-    until(lambda: not UserPod.objects.exists())
+    until(site, lambda: not UserPod.objects.exists())
     left = site.cluster.kubectl("get", "configmaps,pvc", "-n", site.users, "-o=name").stdout
     assert ("user-alice-more" in left) == (kind == PVC)
 
@@ -205,7 +207,7 @@ def test_a_namespace_for_each_user_takes_the_cluster_wide_variant(
 
 @pytest.fixture
 def cluster_wide(site: Site) -> Iterator[str]:
-    """The namespace of a ServiceAccount with the rights of ``rbac/cluster``, by names of its own."""
+    """The namespace of a ServiceAccount with the rights of ``rbac/cluster``, under other names."""
     site.cluster.kubectl("create", "namespace", site.django)
     folder = site.write("rbac", everywhere=True) / "rbac" / "cluster"
     for file in ("clusterrole.yaml", "clusterrolebinding.yaml"):
