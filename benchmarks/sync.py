@@ -185,16 +185,15 @@ def measure(bench: Bench, options: argparse.Namespace) -> None:
             sys.exit(f"there was something to do: {report.done[:3]} {report.failed[:3]}")
         syncs.append(seconds)
         print(f"lists {raw:.2f} s, sync {seconds:.2f} s")
-    noop = statistics.median(syncs) / statistics.median(lists)
+    sync, raw = statistics.median(syncs), statistics.median(lists)
     peak = peak_of_a_sync()
     publish(
         "sync",
         "What a sync costs",
         [
             (
-                f"Nothing to do for {options.users:,} users, against its two LISTs"
-                f" ({size / 1e6:.0f} MB)",
-                f"{noop:.2f} times ({statistics.median(syncs):.2f} s, {statistics.median(lists):.2f} s)",
+                f"Nothing to do for {options.users:,} users, against its LISTs ({size >> 20} MiB)",
+                f"{sync / raw:.2f} times ({sync:.2f} s, {raw:.2f} s)",
                 "at most 1.5 times",
             ),
             (
