@@ -17,7 +17,7 @@ from django_userpods import tasks
 from django_userpods.core import builtin
 from django_userpods.core.objects import DEPLOYMENT, Ref
 from django_userpods.exceptions import ClusterUnavailable, Invalid
-from django_userpods.models import UserPod
+from django_userpods.models import AccessToken, UserPod
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -338,6 +338,19 @@ def test_a_row_whose_user_is_gone_has_a_page(boss: Client) -> None:
     UserPod.objects.create(user_pk="77", name="user-x", namespace="n", wanted="absent")
     assert boss.get(f"{PODS}{pod_of('x').pk}/change/").status_code == 200
     assert boss.get(PODS).status_code == 200
+
+
+def test_a_user_deleted_by_sql_breaks_no_page(boss: Client) -> None:
+    alice = UserFactory(username="alice")
+    token, _ = AccessToken.objects.issue(alice)
+    meta: Any = get_user_model()._meta
+    with connection.constraint_checks_disabled(), connection.cursor() as cursor:
+        column = meta.get_field(get_user_model().USERNAME_FIELD).column
+        cursor.execute(f"DELETE FROM {meta.db_table} WHERE {column} = 'alice'")
+    assert not get_user_model()._default_manager.filter(pk=alice.pk).exists()
+    tokens = "/admin/userpods/accesstoken/"
+    for url in (PODS, f"{PODS}{pod_of('alice').pk}/change/", f"{tokens}{token.pk}/change/", tokens):
+        assert boss.get(url).status_code == 200, url
 
 
 def test_buttons_lead_back_to_their_page_and_nowhere_else(boss: Client) -> None:

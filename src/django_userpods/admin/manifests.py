@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from django_userpods.admin.people import user_of
 from django_userpods.desired import Desired, values_of
 from django_userpods.models import UserPod
 
@@ -23,15 +24,16 @@ def rendered(pod: UserPod) -> str:
     """
     if pod.name is None or pod.wanted == UserPod.Wanted.ABSENT:
         return ""
+    user = user_of(pod)
     values = values_of(
         name=pod.name,
         namespace=pod.namespace,
         user_pk=pod.user_pk,
-        username=pod.user.get_username() if pod.user else "",
+        username=user.get_username() if user else "",
         stopped=pod.wanted == UserPod.Wanted.STOPPED,
         restarted_at=pod.restarted_at,
     )
-    manifests = Desired().template_for(pod.user, values).fill(values)
+    manifests = Desired().template_for(user, values).fill(values)
     return yaml.safe_dump_all(
         [masked(manifest) for manifest in manifests],
         sort_keys=False,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.utils import quote
 from django.contrib.auth import get_user_model
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -18,11 +17,11 @@ from django.utils.translation import gettext_lazy as _
 
 from django_userpods.admin.actions import BACK, SteerMixin, buttons
 from django_userpods.admin.manifests import rendered
+from django_userpods.admin.people import user_link, user_of
 from django_userpods.exceptions import UserpodsError
 from django_userpods.models import UserPod
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
     from django.utils.safestring import SafeString
@@ -47,22 +46,6 @@ class NamespaceFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[UserPod]) -> QuerySet[UserPod]:
         """Return the rows of the namespace chosen, which need not be one of those shown."""
         return queryset.filter(namespace=self.value()) if self.value() else queryset
-
-
-def user_link(site: admin.AdminSite, user: AbstractBaseUser | None) -> str | SafeString:
-    """Return the user's name, linked to the user's page where the site has one."""
-    if user is None:
-        return "–"  # noqa: RUF001 - a dash
-    model = get_user_model()
-    if not site.is_registered(model):
-        return user.get_username()
-    meta = model._meta  # noqa: SLF001 - Django's documented name
-    url = reverse(
-        f"admin:{meta.app_label}_{meta.model_name}_change",
-        args=(quote(user.pk),),
-        current_app=site.name,
-    )
-    return format_html('<a href="{}">{}</a>', url, user.get_username())
 
 
 @admin.register(UserPod)
@@ -150,7 +133,7 @@ class UserPodAdmin(SteerMixin):
     @admin.display(description=_("user"))
     def user_link(self, pod: UserPod) -> str | SafeString:
         """Show whose it is."""
-        return user_link(self.admin_site, pod.user)
+        return user_link(self.admin_site, user_of(pod))
 
     @admin.display(description=_("message"), ordering="message", empty_value="")
     def short_message(self, pod: UserPod) -> str:

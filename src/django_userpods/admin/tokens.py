@@ -3,7 +3,6 @@
 # ruff: noqa: ARG002 - the signatures are Django's
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
@@ -11,7 +10,6 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -21,15 +19,13 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
-from django_userpods import routers
 from django_userpods.admin.actions import BACK, back, log, page_context
-from django_userpods.admin.pods import user_link
+from django_userpods.admin.people import user_link, user_of
 from django_userpods.admin.wording import number
 from django_userpods.models import AccessToken, AccessTokenQuerySet
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable
 
     from django.http import HttpRequest, HttpResponse
     from django.utils.safestring import SafeString
@@ -206,18 +202,6 @@ class AccessTokenAdmin(_ModelAdmin):
         }
         return super().change_view(request, object_id, form_url, context)
 
-    def delete_model(self, request: HttpRequest, obj: AccessToken) -> None:
-        """Delete a token, and let the routers forget what they know by it."""
-        user_pk = str(obj.user_id)
-        super().delete_model(request, obj)
-        _forget([user_pk])
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[AccessToken]) -> None:
-        """Delete some tokens, and let the routers forget what they know by them."""
-        user_pks = {str(pk) for pk in queryset.values_list("user_id", flat=True)}
-        super().delete_queryset(request, queryset)
-        _forget(user_pks)
-
     @admin.action(permissions=["change"], description=_("Revoke"))
     def revoke(self, request: HttpRequest, queryset: AccessTokenQuerySet) -> HttpResponse:
         """Revoke the selected tokens. There is no way back, and none is needed: make another."""
@@ -226,7 +210,6 @@ class AccessTokenAdmin(_ModelAdmin):
         for first in range(0, len(tokens), _BATCH):
             pks = [token.pk for token in tokens[first : first + _BATCH]]
             AccessToken.objects.filter(pk__in=pks).revoke()
-        _forget({str(token.user_id) for token in tokens})
         log(request, tokens, "Revoked.")
         count = len(tokens)
         said = ngettext("Revoked %(count)s token.", "Revoked %(count)s tokens.", count)
@@ -242,7 +225,7 @@ class AccessTokenAdmin(_ModelAdmin):
     @admin.display(description=_("user"))
     def user_link(self, token: AccessToken) -> str | SafeString:
         """Show whom it stands for."""
-        return user_link(self.admin_site, token.user)
+        return user_link(self.admin_site, user_of(token))
 
     @admin.display(description=_("status"))
     def status(self, token: AccessToken) -> SafeString:
@@ -250,9 +233,3 @@ class AccessTokenAdmin(_ModelAdmin):
         name = "revoked" if token.revoked_at else "valid" if token.is_valid else "expired"
         label = _STATUS[name]
         return format_html('<span class="userpods-state userpods-{}">{}</span>', name, label)
-
-
-def _forget(user_pks: Iterable[str]) -> None:
-    """Let the routers forget what they know of some users, after the commit."""
-    for user_pk in user_pks:
-        transaction.on_commit(partial(routers.purge, user_pk), robust=True)
