@@ -64,7 +64,7 @@ $(DEMO_VENV)/.installed: pyproject.toml example_project/requirements.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later with venv is needed (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@echo "Installing the example project's packages ..."
 	@$(PYTHON) -m venv $(DEMO_VENV)
-	@$(DEMO_VENV)/bin/pip install --quiet --disable-pip-version-check --editable . --requirement example_project/requirements.txt
+	@$(DEMO_VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --editable . --requirement example_project/requirements.txt
 	@touch $@
 
 demo: $(DEMO_VENV)/.installed  ## The site, the router and two users' pods on 127.0.0.1:8080 (DEMO_PORT), until Ctrl-C

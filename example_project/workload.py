@@ -14,7 +14,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from http import HTTPStatus
@@ -157,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
             method=html.escape(self.command),
             path=html.escape(self.path),
             pid=os.getpid(),
-            port=self.server.server_address[1],
+            port=self.connection.getsockname()[1],
             uptime=uptime(time.monotonic() - STARTED),
             rows=rows,
         )
@@ -198,4 +197,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

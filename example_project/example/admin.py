@@ -13,5 +13,5 @@ admin.site.unregister(User)
 
 
 @admin.register(User)
-class ExampleUserAdmin(UserPodsUserAdminMixin, UserAdmin):
+class ExampleUserAdmin(UserPodsUserAdminMixin, UserAdmin):  # type: ignore[type-arg]  # not generic at run time
     """Django's user admin with *Sync*, *Start*, *Stop*, *Restart* and *Delete and recreate*."""

@@ -6,9 +6,11 @@ import json
 import secrets
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, call_command
+
+from django_userpods.clusters.local import LocalCluster
+from django_userpods.conf import get_cluster
 
 PEOPLE = ("alice", "bob", "admin")
 
@@ -20,7 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401, ARG002 - the base's signature
         """Do everything in one process, for the sake of a quick start."""
-        if settings.CLUSTER_KIND != "local":
+        if not isinstance(get_cluster(), LocalCluster):
             msg = "the demo gives people passwords: it is for the local cluster alone"
             raise CommandError(msg)
         call_command("migrate", verbosity=0)
