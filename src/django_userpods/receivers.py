@@ -15,6 +15,8 @@ from django_userpods import identity, routers, tasks
 from django_userpods.models import AccessToken, tokens_revoked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.db.models import Model
 
 logger = logging.getLogger("django_userpods")
@@ -35,6 +37,7 @@ def user_saved(
     instance: Model,
     *,
     raw: bool = False,
+    created: bool = False,
     update_fields: frozenset[str] | None = None,
     using: str | None = None,
     **_: Any,  # noqa: ANN401
@@ -44,7 +47,7 @@ def user_saved(
         return
     if update_fields is not None and set(update_fields) <= {"last_login"}:
         return
-    _after_commit(str(instance.pk), using=using)
+    _after_commit(str(instance.pk), partial(tasks.ask_for, instance, created=created), using=using)
 
 
 def user_deleted(
@@ -56,7 +59,8 @@ def user_deleted(
 ) -> None:
     """Ask for the end of the user's pod. The key is noted now: the instance loses it."""
     if isinstance(instance, get_user_model()):
-        _after_commit(str(instance.pk), using=using)
+        user_pk = str(instance.pk)
+        _after_commit(user_pk, partial(tasks.ask, [user_pk]), using=using)
 
 
 def token_changed(
@@ -88,14 +92,14 @@ def _forget(user_pk: str) -> None:
     routers.purge(user_pk)
 
 
-def _after_commit(user_pk: str, *, using: str | None) -> None:
-    transaction.on_commit(partial(_wake, user_pk), using=using, robust=True)
+def _after_commit(user_pk: str, ask: Callable[[], object], *, using: str | None) -> None:
+    transaction.on_commit(partial(_wake, user_pk, ask), using=using, robust=True)
 
 
-def _wake(user_pk: str) -> None:
+def _wake(user_pk: str, ask: Callable[[], object]) -> None:
     try:
         _forget(user_pk)
-        tasks.ask([user_pk])
+        ask()
     except Exception:
         # The user is saved; whatever this was, the next sync finds the difference.
         logger.exception("user %s: could not be looked after now; the next sync does it", user_pk)

@@ -150,6 +150,25 @@ def settle(user_pks: Collection[str] | None, *, keep_users: bool, dry_run: bool 
     return settled
 
 
+def note(user: AbstractBaseUser, *, created: bool) -> None:
+    """Write down, with one statement in most cases, that a user was saved.
+
+    Runs at every save of a user, so it looks no further than it must: a name that is taken, say,
+    is left to ``settle``, which the work that was asked for begins with.
+    """
+    user_pk = str(user.pk)
+    if not created:
+        wanted = UserPod.objects.filter(user_pk=user_pk).values_list("wanted", flat=True)[:1]
+        for value in wanted:
+            if bool(conf.select(user)) == (value == Wanted.ABSENT):
+                settle([user_pk], keep_users=False)
+            return
+    if conf.select(user):
+        entry = _new(user, user_pk, user.get_username(), keep_users=False)
+        entry.name = naming.name_for(entry.username, prefix=conf.name_prefix)
+        _insert([entry])
+
+
 def ensure_row(user: AbstractBaseUser) -> UserPod | None:
     """Return the user's row, made if need be; None where the user is not selected.
 
@@ -225,20 +244,7 @@ def _name(entries: list[Entry], *, prefix: str) -> None:
 
 def _store(*, new: list[Entry], changed: list[Entry], nameless: list[Entry]) -> None:
     for batch in _batches(new):
-        UserPod.objects.bulk_create(
-            [
-                UserPod(
-                    user_id=entry.user_id,
-                    user_pk=entry.user_pk,
-                    name=entry.name,
-                    namespace=entry.namespace,
-                    message=entry.message,
-                )
-                for entry in batch
-            ],
-            # Another sync may be doing the same; what counts is read back.
-            ignore_conflicts=True,
-        )
+        _insert(batch)
     for batch in _batches(changed):
         for wanted in (Wanted.RUNNING, Wanted.ABSENT):
             pks = [e.pk for e in batch if e.pk and e.wanted == wanted and e.user_id is not None]
@@ -256,6 +262,23 @@ def _store(*, new: list[Entry], changed: list[Entry], nameless: list[Entry]) -> 
         except IntegrityError:
             # Somebody was quicker; the next run looks again.
             entry.name = None
+
+
+def _insert(entries: list[Entry]) -> None:
+    UserPod.objects.bulk_create(
+        [
+            UserPod(
+                user_id=entry.user_id,
+                user_pk=entry.user_pk,
+                name=entry.name,
+                namespace=entry.namespace,
+                message=entry.message,
+            )
+            for entry in entries
+        ],
+        # Another sync may be doing the same; what counts is read back.
+        ignore_conflicts=True,
+    )
 
 
 def _read_back(entries: list[Entry]) -> list[Entry]:

@@ -25,10 +25,12 @@ from django_userpods.exceptions import (
     TemplateError,
 )
 from django_userpods.models import UserPod
-from django_userpods.rows import settle
+from django_userpods.rows import note, settle
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    from django.contrib.auth.models import AbstractBaseUser
 
     from django_userpods.report import Report
 
@@ -89,11 +91,21 @@ def ask(user_pks: Collection[str]) -> Asked:
     pks = [str(pk) for pk in user_pks]
     settled = settle(pks, keep_users=False)
     asked = Asked(failed=[message for _, _, message in settled.failed])
+    _hand_over(pks, asked)
+    return asked
+
+
+def ask_for(user: AbstractBaseUser, *, created: bool) -> None:
+    """Ask for a reconcile of a user who was just saved, as ``ask`` does but cheaper."""
+    note(user, created=created)
+    _hand_over([str(user.pk)], Asked())
+
+
+def _hand_over(pks: Sequence[str], asked: Asked) -> None:
     if has_task_backend():
         _enqueue(pks, asked)
     else:
         _inline(pks, asked)
-    return asked
 
 
 def has_task_backend() -> bool:
