@@ -210,6 +210,15 @@ def test_a_user_who_is_not_well_written_is_refused(
     assert_closed(router)
 
 
+@pytest.mark.parametrize("name", ["a@b.example", "a+b", "%C3%BC%20%2F", "a_b-c.d~e", "%22%0A"])
+def test_a_username_of_any_kind_arrives(router: Router, django: FakeDjango, name: str) -> None:
+    django.answer = {"X-Userpods-User": name, "X-Userpods-User-Id": name}
+    assert router.get("/", ALICE).sent("x-userpods-user") == [name]
+    assert router.purge(urllib.parse.unquote(name).replace('"', '\\"').replace("\n", "\\n"))
+    django.inactive.add("alice")
+    assert router.get("/", ALICE).status == 403
+
+
 def test_an_evil_host_changes_neither_target_nor_whoami(router: Router, django: FakeDjango) -> None:
     for host in ("evil.example", "user-bob", "127.0.0.1:8001", "bob.evil.example:99"):
         answer = router.get("/", ALICE, host=host)

@@ -229,10 +229,10 @@ function _M.purge()
     if type(user_id) == "number" and user_id == math.floor(user_id) then
         user_id = string.format("%d", user_id)
     end
-    if not target.is_user_id(user_id) then
+    if type(user_id) ~= "string" or user_id == "" or #user_id > 1000 then
         return reply(400, { error = 'the body must be {"user_id": "..."}' })
     end
-    local ok, problem = generations.bump(user_id)
+    local ok, problem = generations.bump(target.quoted(user_id))
     if not ok then
         ngx.log(ngx.ERR, "cannot forget a user: ", problem)
         return reply(500, { error = "cannot forget" })
@@ -240,11 +240,20 @@ function _M.purge()
     return reply(200, { status = "ok" })
 end
 
--- GET /drain?seconds=N: not ready from now on; answers when the seconds are over.
+-- GET /drain?seconds=8&most=70: not ready from now on. Answers when `seconds` are over and
+-- nothing runs any more, but after `most` seconds at the latest.
 function _M.drain()
     generations.set_draining()
-    local seconds = tonumber(ngx.req.get_uri_args(2).seconds) or 0
-    ngx.sleep(math.max(0, math.min(seconds, 300)))
+    local arguments = ngx.req.get_uri_args(4)
+    local least = math.min(tonumber(arguments.seconds) or 0, 300)
+    local most = math.min(tonumber(arguments.most) or least, 300)
+    local begun = ngx.now()
+    repeat
+        ngx.sleep(0.5)
+        local passed = ngx.now() - begun
+        -- This request is one of those that are being answered.
+        local is_idle = tonumber(var.connections_writing) <= 1
+    until passed >= most or (passed >= least and is_idle)
     return reply(200, { status = "draining" })
 end
 

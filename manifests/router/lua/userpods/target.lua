@@ -72,13 +72,21 @@ function _M.peer(text)
     return nil
 end
 
--- A username as whoami writes it: percent-encoded, so that it is safe in a header and a log.
+-- Usernames and user ids as whoami writes them: percent-encoded, so that they are safe in a
+-- header and a log.
 function _M.is_username(text)
-    return type(text) == "string" and find(text, [[\A[A-Za-z0-9_.~/%-]{1,4096}\z]], "jo") ~= nil
+    return type(text) == "string" and find(text, [[\A[A-Za-z0-9_.~/%@+-]{1,4096}\z]], "jo") ~= nil
 end
 
 function _M.is_user_id(text)
-    return type(text) == "string" and find(text, [[\A[A-Za-z0-9_.:-]{1,128}\z]], "jo") ~= nil
+    return type(text) == "string" and find(text, [[\A[A-Za-z0-9_.~%@+-]{1,3000}\z]], "jo") ~= nil
+end
+
+-- A user id in that spelling.
+function _M.quoted(text)
+    return (text:gsub("[^%w_.~@+-]", function(byte)
+        return string.format("%%%02X", byte:byte())
+    end))
 end
 
 return _M
