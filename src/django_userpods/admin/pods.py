@@ -57,9 +57,9 @@ class UserPodAdmin(SteerMixin):
         "state_label",
         "user_link",
         "short_message",
+        "age",
         "namespace",
         "short_image",
-        "age",
     )
     list_filter = ("state", "wanted", NamespaceFilter)
     list_select_related = ("user",)
