@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from django_userpods import manifests
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind
+from django_userpods.desired import base_manifests
 from django_userpods.exceptions import UserpodsError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
@@ -23,7 +24,7 @@ from tests.factories import UserFactory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django.fixtures import Settings
 
     from tests.manifests.conftest import Site
 
@@ -44,7 +45,7 @@ VERBS = [(rule["resources"][0], verb) for rule in RULES for verb in rule["verbs"
 
 
 @pytest.fixture
-def only_rbac(site: Site, settings: SettingsWrapper) -> Callable[..., None]:
+def only_rbac(site: Site, settings: Settings) -> Callable[..., None]:
     """Let Django be the ServiceAccount, and nothing more."""
 
     def be(**values: Any) -> None:
@@ -155,9 +156,9 @@ def test_none_of_the_verbs_can_be_left_out(
 
 @pytest.mark.parametrize("kind", [CONFIG, PVC], ids=lambda kind: kind.kind)
 def test_rights_made_for_more_kinds_are_enough(
-    site: Site, only_rbac: Callable[..., None], settings: SettingsWrapper, kind: Kind
+    site: Site, only_rbac: Callable[..., None], settings: Settings, kind: Kind
 ) -> None:
-    spec = {
+    spec: dict[str, Any] = {
         CONFIG: {"data": {"who": "{username}"}},
         PVC: {
             "spec": {
@@ -166,8 +167,6 @@ def test_rights_made_for_more_kinds_are_enough(
             }
         },
     }[kind]
-    from django_userpods.desired import base_manifests
-
     settings.USERPODS_TEMPLATE = [
         *base_manifests(),
         {
@@ -189,7 +188,7 @@ def test_rights_made_for_more_kinds_are_enough(
 
 
 def test_a_namespace_for_each_user_takes_the_cluster_wide_variant(
-    site: Site, settings: SettingsWrapper, cluster_wide: str
+    site: Site, settings: Settings, cluster_wide: str
 ) -> None:
     site.apply("isolation")
     site.wait_for_quota()

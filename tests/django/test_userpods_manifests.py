@@ -1,0 +1,400 @@
+"""``userpods_manifests``: this project's settings in the shipped manifests."""
+
+from __future__ import annotations
+
+import re
+import stat
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from django.core.management import CommandError, call_command
+
+from django_userpods import kustomize, manifests
+from django_userpods.management.commands.userpods_manifests import Command
+from django_userpods.models import UserPod
+from tests.factories import UserFactory
+
+if TYPE_CHECKING:
+    from pytest_django.fixtures import Settings
+
+pytestmark = pytest.mark.django_db
+
+EXAMPLE = ("isolation", "rbac", "example")
+
+
+def run(*args: str) -> tuple[str, str]:
+    """Run the command; return (stdout, stderr)."""
+    out, err = StringIO(), StringIO()
+    call_command("userpods_manifests", *args, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def objects(text: str) -> dict[str, dict[str, Any]]:
+    """Return the objects of a stream by kind and name."""
+    found = [item for item in yaml.safe_load_all(text) if item]
+    named = {f"{item['kind']} {item['metadata']['name']}": item for item in found}
+    assert (
+        len(named)
+        == len(
+            {
+                (item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"])
+                for item in found
+            }
+        )
+        or "NetworkPolicy default-deny" in named
+    )
+    return named
+
+
+@pytest.fixture
+def project(settings: Settings) -> Settings:
+    """A project with a name, a namespace and an image of its own."""
+    settings.USERPODS_NAMESPACE = "acme-pods"
+    settings.USERPODS_INSTANCE = "acme"
+    settings.USERPODS_IMAGE = "registry.acme.test:5000/app@sha256:" + "0" * 64
+    settings.USERPODS_PORT = 9000
+    settings.USERPODS_NAME_PREFIX = "u-"
+    settings.ALLOWED_HOSTS = ["localhost", "10.0.0.1", ".acme.test", "pods.acme.test"]
+    settings.USERPODS_CLUSTER = {
+        "BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster",
+        "OPTIONS": {"cluster_domain": "acme.internal"},
+    }
+    settings.SESSION_COOKIE_NAME = "acme_session"
+    settings.CSRF_COOKIE_NAME = "acme_csrf"
+    settings.LOGIN_URL = "/welcome/in/"
+    return settings
+
+
+# --- what is written
+
+
+@pytest.mark.usefixtures("project")
+def test_settings_and_options_are_filled_in() -> None:
+    out, err = run(
+        *("--only", "example,ingress,gateway", "--django-namespace", "acme"),
+        *("--site-image", "registry.acme.test/site:3", "--gateway-class", "envoy"),
+    )
+    found = objects(out)
+    assert found["Role userpods-django"]["metadata"]["namespace"] == "acme-pods"
+    assert found["RoleBinding userpods-django"]["subjects"][0]["namespace"] == "acme"
+    assert found["ServiceAccount userpods-django"]["metadata"]["namespace"] == "acme"
+    assert set(found) >= {"Namespace acme", "Namespace acme-pods"}
+    peer = found["NetworkPolicy user-pods-from-router"]["spec"]["ingress"][0]["from"][0]
+    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "acme"}
+    assert found["Ingress userpods"]["spec"]["rules"][0]["host"] == "pods.acme.test"
+    assert found["Gateway userpods"]["spec"]["gatewayClassName"] == "envoy"
+    config = found["ConfigMap django"]["data"]
+    assert config["K8S_NAMESPACE"] == "acme-pods"
+    assert config["USERPODS_INSTANCE"] == "acme"
+    assert config["USER_APP_IMAGE"].startswith("registry.acme.test:5000/app@sha256:000")
+    assert config["USER_APP_PORT"] == "9000"
+    assert config["ALLOWED_HOSTS"] == "pods.acme.test,localhost"
+    pod = found["Deployment django"]["spec"]["template"]["spec"]
+    images = {c["image"] for c in [*pod["containers"], *pod["initContainers"]]}
+    assert images == {"registry.acme.test/site:3"}
+    # Nothing of the shipped values is left, but in names that are the same everywhere.
+    values = re.sub(r"#.*", "", out)
+    assert "example.org" not in values
+    assert "userpods-users" not in values
+    assert not re.search(r"namespace: userpods$", values, flags=re.MULTILINE)
+    assert "# userpods:" not in out
+    # Secrets cannot be made up anew at each run.
+    assert found["Secret django"]["data"] == {"SECRET_KEY": ""}
+    assert "SECRET_KEY and POSTGRES_PASSWORD are left empty" in err
+
+
+@pytest.mark.usefixtures("project")
+def test_the_routers_files_are_filled_in() -> None:
+    values = manifests.Values(
+        text={
+            "django-namespace": "acme",
+            "host": "pods.acme.test",
+            "cluster-domain": "acme.internal",
+            "name-prefix": "u-",
+        },
+        lua={"login_url": '/in"\\\n/', "cookies": ["acme_session", "acme_csrf"]},
+        site_paths=["/admin/", "= /in"],
+    )
+    tree = {path.as_posix(): text for path, text in manifests.tree(["router"], values).items()}
+    assert "server django.acme.svc.acme.internal:8000;" in tree["router/settings/http.conf"]
+    assert "default pods.acme.test;" in tree["router/settings/http.conf"]
+    lua = tree["router/settings/settings.lua"]
+    assert 'name_prefix = "u-",' in lua
+    assert 'login_url = "/in\\034\\092\\010/",' in lua
+    assert 'cookies = { "acme_session", "acme_csrf" },' in lua
+    public = tree["router/settings/public.conf"]
+    assert re.findall(r"^location (.*?) +\{", public, flags=re.MULTILINE) == ["/admin/", "= /in"]
+
+
+def test_the_routers_settings_come_from_the_project(project: Settings) -> None:
+    from django_userpods import project as of_project
+
+    project.USERPODS_TOKEN_COOKIE = "acme_token"
+    project.STATIC_URL = "/assets/"
+    values = of_project.values(
+        django_namespace="acme",
+        host=None,
+        site_image=None,
+        site_paths=None,
+        gateway_class="traefik",
+        private=[],
+        extra_kinds=[],
+        secrets={},
+        warn=pytest.fail,
+    )
+    assert values.lua == {
+        "login_url": "/welcome/in/",
+        "cookies": ["acme_session", "acme_csrf", "messages", "acme_token"],
+        "session_cookie": "acme_session",
+        "whoami_path": "/whoami",
+        "waiting_path": "/userpods/waiting/",
+    }
+    assert values.text["cluster-domain"] == "acme.internal"
+    assert values.text["name-prefix"] == "u-"
+    assert list(values.site_paths) == [*manifests.SITE_PATHS, "/welcome/", "/assets/"]
+
+
+@pytest.mark.usefixtures("project")
+def test_more_private_addresses_are_closed() -> None:
+    out, _ = run(
+        *("--only", "isolation", "--private", "203.0.113.7/32", "--private", "2001:db8::/32")
+    )
+    four, six = objects(out)["NetworkPolicy user-pods-to-internet"]["spec"]["egress"][0]["to"]
+    assert {"203.0.113.7/32", "10.0.0.0/8"} <= set(four["ipBlock"]["except"])
+    assert {"2001:db8::/32", "fc00::/7"} <= set(six["ipBlock"]["except"])
+    assert "2001:db8::/32" not in four["ipBlock"]["except"]
+
+
+def rules_of(text: str, kind: str = "Role") -> dict[str, list[str]]:
+    return {
+        rule["resources"][0]: rule["verbs"]
+        for rule in objects(text)[f"{kind} userpods-django"]["rules"]
+    }
+
+
+def more(settings: Settings, *kinds: tuple[str, str]) -> None:
+    from django_userpods.desired import base_manifests
+
+    settings.USERPODS_TEMPLATE = [
+        *base_manifests(),
+        *(
+            {"apiVersion": version, "kind": kind, "metadata": {"name": "{name}"}}
+            for version, kind in kinds
+        ),
+    ]
+
+
+def test_rights_follow_the_template(project: Settings) -> None:
+    more(
+        project,
+        ("v1", "PersistentVolumeClaim"),
+        ("networking.k8s.io/v1", "NetworkPolicy"),
+        ("example.org/v1", "Gadgetry"),
+        ("v1", "Secret"),
+    )
+    out, err = run("--only", "rbac")
+    everything = ["create", "delete", "get", "list", "patch"]
+    assert rules_of(out) == {
+        "deployments": everything,
+        "services": everything,
+        "networkpolicies": everything,
+        "gadgetries": everything,
+        "secrets": everything,
+        # Kept when a user goes, so never deleted.
+        "persistentvolumeclaims": ["create", "get", "list", "patch"],
+        "pods": ["list"],
+    }
+    assert "Guessed from the kind Gadgetry" in out
+    assert "reads every Secret" in out
+    assert "Django gets to read every Secret" in err
+
+
+def test_what_an_earlier_template_made_can_still_be_deleted(project: Settings) -> None:
+    user = UserFactory()
+    UserPod.objects.create(user=user, user_pk=user.pk, name="u-x", kinds="v1/ConfigMap,v1/Service")
+    out, _ = run("--only", "rbac")
+    assert rules_of(out)["configmaps"] == ["delete", "get", "list"]
+
+
+def with_config_map(found: list[dict[str, Any]], user: Any) -> list[dict[str, Any]]:
+    name = found[0]["metadata"]["name"]
+    return [*found, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}]
+
+
+def test_kinds_of_a_template_that_depends_on_the_user_are_learnt_from_users(
+    project: Settings,
+) -> None:
+    project.USERPODS_CUSTOMIZE = with_config_map
+    out, err = run("--only", "rbac", "--kind", "batch/v1/CronJob")
+    assert "configmaps" not in rules_of(out)
+    assert "cronjobs" in rules_of(out)
+    assert "learnt from 0 users" in err
+    UserFactory()
+    out, err = run("--only", "rbac")
+    assert "configmaps" in rules_of(out)
+    assert "learnt from 1 users" in err
+
+
+def test_a_namespace_for_each_user_needs_rights_in_all(project: Settings) -> None:
+    project.USERPODS_NAMESPACE = lambda user: "anywhere"
+    out, err = run("--only", "rbac,isolation,example")
+    assert "deployments" in rules_of(out, "ClusterRole")
+    assert not any(name.startswith(("Role ", "ResourceQuota ")) for name in objects(out))
+    assert "chosen per user" in err
+
+
+@pytest.mark.parametrize("namespace", ["default", "acme", "kube-system"])
+def test_nothing_is_said_of_a_namespace_that_others_use(project: Settings, namespace: str) -> None:
+    project.USERPODS_NAMESPACE = namespace
+    out, err = run("--only", "isolation", "--django-namespace", "acme")
+    assert set(objects(out)) == {
+        "NetworkPolicy user-pods-from-router",
+        "NetworkPolicy user-pods-to-internet",
+        "NetworkPolicy user-pods-to-dns",
+    }
+    for policy in objects(out).values():
+        assert policy["spec"]["podSelector"]["matchLabels"]
+    assert "not for users' pods alone" in err
+
+
+def test_the_database_need_not_be_there(project: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from django.db import OperationalError
+
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError("no such host")
+
+    monkeypatch.setattr("django.db.models.query.QuerySet.__iter__", fail)
+    out, err = run("--only", "rbac")
+    assert "deployments" in rules_of(out)
+    assert "the database cannot be read" in err
+
+
+# --- folders
+
+
+@pytest.mark.usefixtures("project")
+def test_folders_are_bases_with_secrets_of_their_own(tmp_path: Path) -> None:
+    out, _ = run("--output", str(tmp_path), "--only", "example")
+    assert "0 overwritten" in out
+    kustomization = tmp_path / "example" / "kustomization.yaml"
+    assert stat.S_IMODE(kustomization.stat().st_mode) == 0o600
+    made = objects(kustomize.build([tmp_path / "example"]))
+    secret, password = (
+        made["Secret django"]["data"]["SECRET_KEY"],
+        made["Secret postgres"]["data"]["POSTGRES_PASSWORD"],
+    )
+    assert len(secret) > 60 < len(password)
+    assert secret != password
+    assert "Role userpods-django" in made
+    assert "Namespace acme-pods" in made
+    # Again: nothing to do, and the same secrets.
+    before = kustomization.read_text()
+    out, _ = run("--output", str(tmp_path), "--only", "example")
+    assert "0 files written, 0 overwritten" in out
+    assert kustomization.read_text() == before
+
+
+def test_what_a_person_changed_is_not_overwritten(project: Settings, tmp_path: Path) -> None:
+    run("--output", str(tmp_path), "--only", "rbac,example")
+    role = tmp_path / "rbac" / "role.yaml"
+    role.write_text("changed")
+    (tmp_path / "rbac" / "rolebinding.yaml").unlink()
+    with pytest.raises(CommandError, match=r"(?s)differ, so nothing was written:.*role\.yaml"):
+        run("--output", str(tmp_path), "--only", "rbac")
+    assert role.read_text() == "changed"
+    assert not (tmp_path / "rbac" / "rolebinding.yaml").exists()
+    secrets = (tmp_path / "example" / "kustomization.yaml").read_text()
+    project.USERPODS_INSTANCE = "other"
+    out, _ = run("--output", str(tmp_path), "--only", "rbac,example", "--force")
+    assert "1 files written, 2 overwritten" in out
+    assert "rules:" in role.read_text()
+    now = (tmp_path / "example" / "kustomization.yaml").read_text()
+    assert now == secrets.replace("USERPODS_INSTANCE=acme", "USERPODS_INSTANCE=other")
+
+
+def test_a_folder_that_cannot_be_written_is_named(project: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CommandError, match="file"):
+        run("--output", str(tmp_path / "file"), "--only", "rbac")
+
+
+# --- what makes no sense
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("USERPODS_IMAGE", None),
+        ("USERPODS_IMAGE", 7),
+        ("USERPODS_PORT", "http"),
+        ("USERPODS_NAMESPACE", "No Namespace"),
+        ("USERPODS_NAME_PREFIX", "--"),
+        ("USERPODS_INSTANCE", "a b"),
+        ("USERPODS_TEMPLATE", "/nowhere/template.yaml"),
+        ("USERPODS_CUSTOMIZE", "no.such.module"),
+        ("USERPODS_CLUSTER", {"BACKEND": "no.such.Cluster"}),
+        (
+            "USERPODS_CLUSTER",
+            {
+                "BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster",
+                "OPTIONS": {"qsp": 3},
+            },
+        ),
+        ("USERPODS_LOGIN_URL", "no-such-name"),
+        ("USERPODS_TOKEN_COOKIE", ""),
+    ],
+)
+def test_broken_settings_are_named_with_a_remedy(project: Settings, name: str, value: Any) -> None:
+    setattr(project, name, value)
+    with pytest.raises(CommandError) as caught:
+        run("--only", "rbac")
+    message = str(caught.value)
+    assert message.startswith(name)
+    # More than one sentence: the second says what to do.
+    assert re.search(r"\. \w.*\.$", message, flags=re.DOTALL), message
+
+
+def test_a_broken_template_is_named(project: Settings) -> None:
+    project.USERPODS_TEMPLATE = [{"apiVersion": "v1", "kind": "Service", "metadata": {}}]
+    with pytest.raises(CommandError, match=r"Service\.metadata\.name"):
+        run("--only", "rbac")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--only", "rbac,roter"),
+        ("--only", ""),
+        ("--django-namespace", "Acme"),
+        ("--host", "a_b"),
+        ("--host", "https://a.test"),
+        ("--site-image", "a b"),
+        ("--site-path", "admin"),
+        ("--site-path", "/a{}/"),
+        ("--private", "10.0.0.1/8"),
+        ("--kind", "ConfigMap"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(option: str, value: str) -> None:
+    with pytest.raises(CommandError, match=option):
+        run(f"{option}={value}")
+
+
+def test_a_host_that_nobody_named_is_said(settings: Settings) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.CSRF_TRUSTED_ORIGINS = []
+    _, err = run("--only", "ingress")
+    assert "userpods.example.org is written" in err
+    settings.CSRF_TRUSTED_ORIGINS = ["https://acme.test:8443"]
+    out, err = run("--only", "ingress")
+    assert objects(out)["Ingress userpods"]["spec"]["rules"][0]["host"] == "acme.test"
+
+
+def test_help_names_all_there_is() -> None:
+    text = Command().create_parser("manage.py", "x").format_help()
+    for group in manifests.GROUPS:
+        assert f"  {group} " in text
+    assert "kubectl apply -k" in text
