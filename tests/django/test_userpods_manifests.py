@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import stat
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +17,8 @@ from django_userpods.models import UserPod
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_django.fixtures import Settings
 
 pytestmark = pytest.mark.django_db

@@ -158,7 +158,7 @@ def test_none_of_the_verbs_can_be_left_out(
 def test_rights_made_for_more_kinds_are_enough(
     site: Site, only_rbac: Callable[..., None], settings: Settings, kind: Kind
 ) -> None:
-    spec: dict[str, Any] = {
+    specs: dict[Kind, dict[str, Any]] = {
         CONFIG: {"data": {"who": "{username}"}},
         PVC: {
             "spec": {
@@ -166,14 +166,14 @@ def test_rights_made_for_more_kinds_are_enough(
                 "resources": {"requests": {"storage": "1Gi"}},
             }
         },
-    }[kind]
+    }
     settings.USERPODS_TEMPLATE = [
         *base_manifests(),
         {
             "apiVersion": kind.api_version,
             "kind": kind.kind,
             "metadata": {"name": "{name}-more"},
-            **spec,
+            **specs[kind],
         },
     ]
     only_rbac(
