@@ -157,6 +157,7 @@ class Demo:
             "SECRET_KEY": kept_secret(self.data / "secret_key"),
             "ALLOWED_HOSTS": f"{HOST},localhost",
             "USERPODS_CLUSTER": "local",
+            "USER_APP_IMAGE": "workload:demo",  # a name to be shown: no image is run
             "USERPODS_ROUTERS": f"http://{HOST}:{self.internal_port}",
             "BIND": f"{HOST}:{self.django_port}",
             "PYTHONUNBUFFERED": "1",

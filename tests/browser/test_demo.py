@@ -18,7 +18,7 @@ import pytest
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +120,7 @@ def browser(tmp_path: Path) -> Iterator[WebDriver]:
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
-        "--window-size=1100,800",
+        "--window-size=1500,900",
         f"--user-data-dir={tmp_path / 'profile'}",
     ):
         options.add_argument(flag)
@@ -217,6 +217,23 @@ def test_charlie_is_added_in_the_admin_and_has_a_pod(demo: Demo, browser: WebDri
     sign_in(browser, "charlie", CHARLIE_PASSWORD)
     wait_for_text(browser, "h1", "This is charlie's own pod")
     assert browser.find_element(By.ID, "user").text == "charlie"
+
+
+def test_a_stopped_pod_starts_when_its_user_comes(demo: Demo, browser: WebDriver) -> None:
+    browser.get(f"{demo.site}/admin/auth/user/?q=bob")
+    sign_in(browser, "admin", demo.passwords["admin"])
+    browser.find_element(By.CSS_SELECTOR, "input.action-select").click()
+    Select(browser.find_element(By.NAME, "action")).select_by_visible_text("Stop pods")
+    browser.find_element(By.CSS_SELECTOR, ".actions button[name=index]").click()
+    wait_for_text(browser, ".messagelist", "Stopped 1 pod")
+    browser.get(f"{demo.site}/admin/userpods/userpod/?q=user-bob")
+    wait_for_text(browser, "#result_list", "stopped")
+    browser.delete_all_cookies()
+    browser.get(f"{demo.site}/deep/link")
+    sign_in(browser, "bob", demo.passwords["bob"])
+    keep_picture(browser, "waiting")
+    wait_for_text(browser, "h1", "This is bob's own pod")
+    assert browser.current_url == f"{demo.site}/deep/link"
 
 
 def test_it_starts_soon(demo: Demo) -> None:
