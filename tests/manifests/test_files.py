@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from django_userpods import kustomize, manifests
+from django_userpods import kustomize, manifests, project
 from django_userpods.core.objects import Kind
+from tests.router.harness import nginx_binary
+from tests.testcluster.processes import wait_for
+
+if TYPE_CHECKING:
+    from pytest_django.fixtures import Settings
+
+pytestmark = pytest.mark.django_db
 
 
 def yaml_files() -> list[Path]:
@@ -71,3 +81,48 @@ def test_kustomizations_that_need_more_are_refused(tmp_path: Path) -> None:
             kustomize.build([tmp_path])
     with pytest.raises(manifests.ManifestError, match="No such file"):
         kustomize.build([tmp_path / "nowhere"])
+
+
+@pytest.mark.router
+def test_the_router_starts_with_its_files_with_a_projects_values(
+    tmp_path: Path, settings: Settings
+) -> None:
+    settings.LOGIN_URL = "/sign-in"
+    settings.SESSION_COOKIE_NAME = "acme_session"
+    settings.USERPODS_NAME_PREFIX = "u-"
+    values = project.values(
+        django_namespace="acme",
+        host="pods.acme.test",
+        site_image=None,
+        site_paths=None,
+        gateway_class="traefik",
+        private=[],
+        extra_kinds=[],
+        secrets={},
+        warn=lambda _: None,
+    )
+    for path, text in manifests.tree(["router"], values).items():
+        target = tmp_path / path.relative_to("router")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # The name is looked up at the start; ports may be in use.
+        text = text.replace("django.acme.svc.cluster.local", "127.0.0.1")
+        text = re.sub(r"^listen (\d+);", rf"listen unix:{tmp_path}/\1;", text, flags=re.MULTILINE)
+        target.write_text(text)
+    (tmp_path / "run").mkdir()
+    assert "location = /sign-in " in (tmp_path / "settings" / "public.conf").read_text()
+    command = [nginx_binary(), "-p", f"{tmp_path}/", "-c", str(tmp_path / "nginx.conf")]
+    if os.geteuid() == 0:
+        command += ["-g", "user root;"]
+    router = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: (tmp_path / "8081").exists() or router.poll() is not None, "the router")
+        assert router.poll() is None
+    finally:
+        router.terminate()
+        router.wait(10)
+    # The Lua has read its settings: one that makes no sense is refused.
+    lua = tmp_path / "settings" / "settings.lua"
+    lua.write_text(lua.read_text().replace('"u-"', '"U-"'))
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode != 0
+    assert "name_prefix must begin a DNS label" in done.stderr

@@ -79,7 +79,8 @@ class Command(BaseCommand):
             type=_namespace,
             default=manifests.DEFAULTS["django-namespace"],
             metavar="NAME",
-            help="the namespace of Django and the router [%(default)s]",
+            help="the namespace of Django and the router, which `example` makes and otherwise has "
+            "to be there [%(default)s]",
         )
         parser.add_argument(
             "--host",
