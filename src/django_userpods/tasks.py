@@ -97,6 +97,9 @@ def ask(user_pks: Collection[str]) -> Asked:
 
 def ask_for(user: AbstractBaseUser, *, created: bool) -> None:
     """Ask for a reconcile of a user who was just saved, as ``ask`` does but cheaper."""
+    if user.pk is None:
+        # Deleted again before the commit; whatever is left to do was asked for by that.
+        return
     note(user, created=created)
     _hand_over([str(user.pk)], Asked())
 

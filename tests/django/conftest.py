@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import django
 import pytest
 
 from django_userpods import signals, tasks
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 def _no_pause() -> None:
     """Let no test suffer from an earlier one's cluster that was down."""
     tasks.forget_pause()
+
+
+@pytest.fixture
+def untouched_session(settings: Any) -> None:
+    """Let no middleware look at the session's user before the view does.
+
+    Before Django 6.0 LoginRequiredMiddleware does so even for views that need no login.
+    """
+    if django.VERSION < (6, 0):
+        settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "LoginReq" not in name]
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from django_userpods.clusters.memory import MemoryCluster
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("untouched_session")]
 
 
 @pytest.fixture(autouse=True)

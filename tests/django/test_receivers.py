@@ -116,6 +116,38 @@ def test_created_and_deleted_in_one_transaction(memory: MemoryCluster, commit: A
     assert writes(memory) == []
 
 
+def test_created_and_deleted_by_a_queryset_in_one_transaction(
+    memory: MemoryCluster, commit: Any
+) -> None:
+    with commit():
+        UserFactory()
+        users().all().delete()
+    assert not memory.objects
+    assert not UserPod.objects.exists()
+
+
+def test_nothing_is_left_for_a_worker_of_a_user_who_never_was(
+    memory: MemoryCluster, settings: Any, commit: Any
+) -> None:
+    settings.USERPODS_INLINE_TIMEOUT = 0
+    with commit():
+        UserFactory().delete()
+    assert not UserPod.objects.exists()
+
+
+def test_a_newcomer_with_a_renamed_users_name(
+    alice: Any, memory: MemoryCluster, commit: Any
+) -> None:
+    with commit():
+        setattr(alice, alice.USERNAME_FIELD, "alicia")
+        alice.save()
+    with commit():
+        newcomer = UserFactory(username="alice")
+    assert str(row(newcomer).name).startswith("user-alice--")
+    assert row(newcomer).state == UserPod.State.RUNNING
+    assert len(pairs(memory)) == 2
+
+
 def test_a_new_name_keeps_the_pod(alice: Any, memory: MemoryCluster, commit: Any) -> None:
     uid = deployment(memory, "user-alice")["metadata"]["uid"]
     with commit():

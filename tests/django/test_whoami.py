@@ -128,6 +128,7 @@ def test_a_password_that_changed(signed_in: Client, alice: Any) -> None:
     assert answer(ask(signed_in)) == NO_TOKEN
 
 
+@pytest.mark.usefixtures("untouched_session")
 def test_a_secret_key_that_was_rotated(signed_in: Client, settings: Any) -> None:
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "another"
@@ -146,6 +147,7 @@ def test_a_session_that_was_deleted(signed_in: Client) -> None:
     assert answer(ask(signed_in)) == NO_TOKEN
 
 
+@pytest.mark.usefixtures("untouched_session")
 @pytest.mark.parametrize(
     "change",
     [
@@ -332,6 +334,7 @@ def test_a_new_user_of_a_former_users_key_is_not_led_to_the_old_pod(
 # --- cost
 
 
+@pytest.mark.usefixtures("untouched_session")
 def test_one_query_with_sessions_that_need_none(alice: Any, client: Client, settings: Any) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
     client.force_login(alice)
@@ -352,6 +355,7 @@ def test_one_query_for_a_token(alice: Any, client: Client) -> None:
     assert len(queries) == 1
 
 
+@pytest.mark.usefixtures("untouched_session")
 def test_sessions_in_the_database_cost_their_own_query(signed_in: Client) -> None:
     assert SESSION_KEY in signed_in.session
     with CaptureQueriesContext(connection) as queries:

@@ -154,7 +154,8 @@ class Command(BaseCommand):
         for name in report.not_done:
             self.stderr.write(self.style.WARNING(f"Left for the next sync: {name}"))
         if report.refused:
-            self.stderr.write(self.style.ERROR(str(report.refused).capitalize() + "."))
+            text = str(report.refused)
+            self.stderr.write(self.style.ERROR(text[0].upper() + text[1:]))
         counts = report.counts()
         if report.ok and not report.done:
             text = f"Nothing to do: {report.users} users, all as they should be."

@@ -1,0 +1,259 @@
+"""Settings that make no sense: an id, the place, the remedy, and never a traceback."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core import checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+
+from django_userpods.checks import SETTING_IDS
+from django_userpods.conf import Conf
+from tests.django.support import template_with
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def found() -> list[checks.CheckMessage]:
+    return checks.run_checks(tags=["userpods"])
+
+
+def test_the_test_project_is_clean() -> None:
+    assert found() == []
+
+
+def test_the_checks_are_bound(settings: Any) -> None:
+    settings.USERPODS_PORT = 0
+    with pytest.raises(SystemCheckError, match=r"userpods\.E002"):
+        call_command("check")
+
+
+def test_every_setting_has_an_id_and_no_id_has_two() -> None:
+    names = {
+        name.removesuffix("_setting")
+        for name, value in vars(Conf).items()
+        if isinstance(value, property)
+    }
+    assert {f"USERPODS_{name.upper()}" for name in names} == set(SETTING_IDS)
+    assert len(set(SETTING_IDS.values())) == len(SETTING_IDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "id_"),
+    [
+        ("IMAGE", None, "E001"),
+        ("IMAGE", "", "E001"),
+        ("IMAGE", " app:1", "E001"),
+        ("IMAGE", 7, "E001"),
+        ("PORT", "8000", "E002"),
+        ("PORT", 0, "E002"),
+        ("PORT", 65536, "E002"),
+        ("PORT", True, "E002"),
+        ("ENV", [], "E003"),
+        ("ENV", {"A": 1}, "E003"),
+        ("ENV", {1: "a"}, "E003"),
+        ("RESOURCES", "small", "E004"),
+        ("RESOURCES", {"limit": {}}, "E004"),
+        ("TEMPLATE", "no.such.callable", "E005"),
+        ("TEMPLATE", "/no/such/file.yaml", "E005"),
+        ("TEMPLATE", 7, "E005"),
+        ("CUSTOMIZE", "no.such.callable", "E006"),
+        ("CUSTOMIZE", "django.VERSION", "E006"),
+        ("CUSTOMIZE", 7, "E006"),
+        ("SELECT", "no.such.callable", "E007"),
+        ("NAMESPACE", "Not Valid", "E008"),
+        ("NAMESPACE", "", "E008"),
+        ("NAMESPACE", None, "E008"),
+        ("NAMESPACE", "no.such.callable", "E008"),
+        ("NAME_PREFIX", "User-", "E009"),
+        ("NAME_PREFIX", "", "E009"),
+        ("NAME_PREFIX", "a--", "E009"),
+        ("NAME_PREFIX", "x" * 25, "E009"),
+        ("NAME_PREFIX", None, "E009"),
+        ("INSTANCE", "", "E010"),
+        ("INSTANCE", "a b", "E010"),
+        ("INSTANCE", None, "E010"),
+        ("CLUSTER", None, "E011"),
+        ("CLUSTER", "kubernetes", "E011"),
+        ("CLUSTER", {"BACKEND": "no.such.Cluster"}, "E011"),
+        ("CLUSTER", {"BACKEND": "django.VERSION"}, "E011"),
+        ("CLUSTER", {"BACKEND": "x.Y", "OPTION": {}}, "E011"),
+        ("CLUSTER", {"BACKEND": "x.Y", "OPTIONS": []}, "E011"),
+        ("AUTHENTICATORS", [], "E012"),
+        ("AUTHENTICATORS", "x", "E012"),
+        ("AUTHENTICATORS", 7, "E012"),
+        ("AUTHENTICATORS", ["no.such.Class"], "E012"),
+        ("AUTHENTICATORS", ["os.getcwd"], "E012"),
+        ("TOKEN_COOKIE", "", "E013"),
+        ("TOKEN_COOKIE", 7, "E013"),
+        ("INLINE_TIMEOUT", -1, "E015"),
+        ("INLINE_TIMEOUT", "soon", "E015"),
+        ("INLINE_TIMEOUT", float("nan"), "E015"),
+        ("IDLE_TIMEOUT", -1, "E016"),
+        ("IDLE_TIMEOUT", "never", "E016"),
+        ("RETAIN", "PersistentVolumeClaim", "E017"),
+        ("RETAIN", [7], "E017"),
+        ("RETAIN", 7, "E017"),
+        ("ROUTERS", "http://router:8081", "E018"),
+        ("ROUTERS", ["router:8081"], "E018"),
+        ("ROUTERS", [7], "E018"),
+        ("ROUTERS", 7, "E018"),
+        ("CACHE", "nowhere", "E019"),
+        ("CACHE", ["default"], "E019"),
+    ],
+)
+def test_a_setting_that_makes_no_sense(settings: Any, name: str, value: Any, id_: str) -> None:
+    setattr(settings, f"USERPODS_{name}", value)
+    messages = found()
+    assert {message.id for message in messages} == {f"userpods.{id_}"}
+    assert messages[0].is_serious()
+    assert f"USERPODS_{name}" in messages[0].msg
+    assert messages[0].hint
+
+
+@pytest.mark.parametrize(
+    "options", [{"nonsense": 1}, {"timeout": "soon"}, {"concurrency": 0}, {"qps": -1}]
+)
+@pytest.mark.parametrize("backend", ["kubernetes.KubernetesCluster", "memory.MemoryCluster"])
+def test_options_that_make_no_sense(settings: Any, backend: str, options: dict[str, Any]) -> None:
+    settings.USERPODS_CLUSTER = {
+        "BACKEND": f"django_userpods.clusters.{backend}",
+        "OPTIONS": options,
+    }
+    (message,) = found()
+    assert message.id == "userpods.E011"
+    assert next(iter(options)) in message.msg
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ([], "no manifests"),
+        (template_with()[:1], "no Service"),
+        (template_with({"kind": "Secret"}), "Secret.apiVersion: is missing"),
+        (
+            template_with(
+                {
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "metadata": {"name": "{name}"},
+                    "data": {"a": "{user}"},
+                }
+            ),
+            "ConfigMap.data.a: unknown placeholder {user}",
+        ),
+        (
+            template_with(
+                {
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "metadata": {"name": "{name}"},
+                    "data": {"a": datetime.date(2026, 1, 1)},
+                }
+            ),
+            "ConfigMap.data.a: a value of type date",
+        ),
+        (
+            template_with(
+                {
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "metadata": {
+                        "name": "{name}",
+                        "labels": {"django-userpods/instance": "x"},
+                    },
+                }
+            ),
+            "django-userpods/instance: is reserved",
+        ),
+    ],
+)
+def test_a_template_that_makes_no_sense(settings: Any, template: Any, words: str) -> None:
+    settings.USERPODS_TEMPLATE = template
+    (message,) = found()
+    assert message.id == "userpods.E020"
+    assert words in message.msg
+    assert message.hint
+
+
+def test_yaml_that_does_not_parse(settings: Any, tmp_path: Path) -> None:
+    path = tmp_path / "pod.yaml"
+    path.write_text("kind: Deployment\nmetadata: {name\n")
+    settings.USERPODS_TEMPLATE = str(path)
+    (message,) = found()
+    assert message.id == "userpods.E020"
+    assert f"{path}, line 3, column 1: is not YAML" in message.msg
+    # Corrected in place, it is read anew.
+    import os
+
+    import yaml
+
+    path.write_text(yaml.safe_dump_all(template_with()))
+    os.utime(path, (1, 1))
+    assert found() == []
+
+
+def test_an_unknown_placeholder_in_a_setting(settings: Any) -> None:
+    settings.USERPODS_ENV = {"HOME_URL": "https://{domain}/"}
+    (message,) = found()
+    assert message.id == "userpods.E020"
+    assert "env[2].value: unknown placeholder {domain}" in message.msg
+
+
+def test_an_image_is_not_needed_with_a_template_of_ones_own(settings: Any) -> None:
+    settings.USERPODS_IMAGE = None
+    settings.USERPODS_TEMPLATE = template_with()
+    assert found() == []
+
+
+def test_a_callable_template_is_not_called(settings: Any) -> None:
+    settings.USERPODS_TEMPLATE = lambda user: 1 / 0
+    assert found() == []
+
+
+def test_a_setting_that_is_none_of_ours(settings: Any) -> None:
+    settings.USERPODS_NAMESPACES = "x"
+    (message,) = found()
+    assert message.id == "userpods.W001"
+    assert "USERPODS_NAMESPACES" in message.msg
+    assert "USERPODS_NAMESPACE" in str(message.hint)
+
+
+def test_all_that_is_wrong_is_said_at_once(settings: Any) -> None:
+    settings.USERPODS_PORT = 0
+    settings.USERPODS_INSTANCE = ""
+    settings.USERPODS_NAMESPACE = "A"
+    assert [message.id for message in found()] == [
+        "userpods.E002",
+        "userpods.E008",
+        "userpods.E010",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NAMESPACE", "apps"),
+        ("NAMESPACE", "tests.django.test_owners.by_letter"),
+        ("NAMESPACE", lambda user: "x"),
+        ("SELECT", "django_userpods.conf.is_active"),
+        ("SELECT", lambda user: True),
+        ("CUSTOMIZE", lambda manifests, user: manifests),
+        ("RETAIN", []),
+        ("RETAIN", ("Secret",)),
+        ("ROUTERS", ["http://router:8081"]),
+        ("IDLE_TIMEOUT", None),
+        ("IDLE_TIMEOUT", 60),
+        ("INLINE_TIMEOUT", 0),
+        ("CACHE", "default"),
+        ("RESOURCES", {}),
+        ("LOGIN_URL", "login"),
+    ],
+)
+def test_settings_that_make_sense(settings: Any, name: str, value: Any) -> None:
+    setattr(settings, f"USERPODS_{name}", value)
+    assert found() == []

@@ -1,0 +1,184 @@
+"""Routers are told to forget a user: in the background, and never in anyone's way."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from django_userpods import routers
+from django_userpods.models import AccessToken
+from django_userpods.reconcile import reconcile
+from tests.factories import UserFactory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.test import Client
+
+    from django_userpods.clusters.memory import MemoryCluster
+
+
+@dataclass
+class Router:
+    """An HTTP server that notes what it is told."""
+
+    url: str = ""
+    told: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
+    status: int = 204
+    delay: float = 0.0
+
+    @property
+    def user_ids(self) -> list[str]:
+        return [body["user_id"] for _, _, _, body in self.told]
+
+
+@pytest.fixture
+def router() -> Iterator[Router]:
+    found = Router()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            time.sleep(found.delay)
+            found.told.append((self.command, self.path, dict(self.headers), body))
+            self.send_response(found.status)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield found
+    routers.wait_idle()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def commit(django_capture_on_commit_callbacks: Any) -> Any:
+    return lambda: django_capture_on_commit_callbacks(execute=True)
+
+
+def test_a_purge(router: Router, settings: Any) -> None:
+    settings.USERPODS_ROUTERS = [router.url]
+    routers.purge("7")
+    routers.wait_idle()
+    ((method, path, headers, body),) = router.told
+    assert (method, path, body) == ("POST", "/purge", {"user_id": "7"})
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Host"] == "127.0.0.1"
+
+
+def test_a_path_before_it(router: Router, settings: Any) -> None:
+    settings.USERPODS_ROUTERS = [f"{router.url}/internal/"]
+    routers.purge("7")
+    routers.wait_idle()
+    assert router.told[0][1] == "/internal/purge"
+
+
+def test_every_router_and_every_address_of_a_name(
+    router: Router, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = socket.getaddrinfo
+
+    def resolve(host: str, port: int, *args: Any, **kwargs: Any) -> Any:
+        if host == "routers.example":
+            return [
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+                for address in ("127.0.0.1", "127.0.0.2", "127.0.0.1")
+            ]
+        return original(host, port, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    port = router.url.rpartition(":")[2]
+    settings.USERPODS_ROUTERS = [f"http://routers.example:{port}", router.url]
+    routers.purge("7")
+    routers.wait_idle()
+    # 127.0.0.2 does not answer, which keeps nobody else from being told.
+    assert router.user_ids == ["7", "7"]
+    assert router.told[0][2]["Host"] == "routers.example"
+
+
+def test_without_routers_nothing_is_started(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routers, "_start", lambda: pytest.fail("started"))
+    routers.purge("7")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://no-such-host.invalid:80"])
+def test_a_router_that_is_not_there(
+    router: Router, settings: Any, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.USERPODS_ROUTERS = [url, router.url]
+    routers.purge("7")
+    routers.wait_idle()
+    assert router.user_ids == ["7"]
+    assert "router" in caplog.text
+
+
+def test_a_router_that_is_slow_or_broken_slows_nobody(router: Router, settings: Any) -> None:
+    settings.USERPODS_ROUTERS = [router.url]
+    router.delay, router.status = 0.2, 500
+    started = time.monotonic()
+    for number in range(3):
+        routers.purge(str(number))
+    assert time.monotonic() - started < 0.1
+    routers.wait_idle()
+    assert router.user_ids == ["0", "1", "2"]
+
+
+def test_a_queue_that_is_full(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import queue
+
+    full: queue.Queue[Any] = queue.Queue(maxsize=1)
+    full.put(None)
+    monkeypatch.setattr(routers, "_jobs", full)
+    monkeypatch.setattr(routers, "_start", lambda: None)
+    settings.USERPODS_ROUTERS = ["http://127.0.0.1:1"]
+    routers.purge("7")
+    assert "user 7 is left to expire" in caplog.text
+
+
+@pytest.mark.django_db
+def test_when_routers_are_told(
+    router: Router, settings: Any, memory: MemoryCluster, client: Client, commit: Any
+) -> None:
+    user = UserFactory(username="alice")
+    pk = str(user.pk)
+    reconcile()
+    client.force_login(user)
+    settings.USERPODS_ROUTERS = [router.url]
+
+    def told_after(change: Any) -> list[str]:
+        router.told.clear()
+        with commit():
+            change()
+            routers.wait_idle()
+            # Not before the commit: a router that asks anew must get the new answer.
+            assert router.told == []
+        routers.wait_idle()
+        return router.user_ids
+
+    def deactivate() -> None:
+        user.is_active = False
+        user.save()
+
+    assert told_after(lambda: client.get("/whoami")) == []
+    token, _ = AccessToken.objects.issue(user)
+    assert told_after(client.logout) == [pk]
+    assert told_after(lambda: AccessToken.objects.all().revoke()) == [pk]
+    assert told_after(token.delete) == [pk]
+    assert told_after(deactivate) == [pk]
+    assert told_after(user.delete) == [pk]

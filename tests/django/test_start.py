@@ -1,0 +1,72 @@
+"""What starting a project costs, and the project with a user model of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+ROOT = Path(__file__).parents[2]
+#: The test modules that hold whatever the user model is.
+FOR_ANY_USER_MODEL = (
+    "test_receivers.py",
+    "test_reconcile.py",
+    "test_owners.py",
+    "test_whoami.py",
+    "test_identity.py",
+    "test_models.py",
+    "test_views.py",
+)
+
+
+def run(*words: str, settings: str = "tests.settings") -> subprocess.CompletedProcess[str]:
+    # Whatever the outer run wants to hear of pytest or coverage is its own business.
+    env = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT,
+        env={**env, "DJANGO_SETTINGS_MODULE": settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+def test_kubernetes_is_not_imported_before_a_cluster_is_spoken_to() -> None:
+    code = """
+import sys
+import django
+import tests.settings as s
+s.USERPODS_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
+s.USERPODS_INLINE_TIMEOUT = 0
+django.setup()
+from django.core.management import call_command
+from django.test import Client
+call_command("check")
+call_command("migrate", verbosity=0)
+from tests.factories import UserFactory
+client = Client()
+client.force_login(UserFactory(username="alice"))
+response = client.get("/whoami")
+assert response.status_code == 200, response
+assert response["X-Target-Service"] == "user-alice"
+print(sorted(name for name in sys.modules if name.partition(".")[0] in ("kubernetes", "pydantic")))
+"""
+    done = run("-c", code)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["[]"]), done.stderr
+
+
+def test_everything_holds_with_a_user_model_of_ones_own(pytestconfig: pytest.Config) -> None:
+    modules = [f"tests/django/{name}" for name in FOR_ANY_USER_MODEL]
+    options = ["--ds=tests.settings_custom_user", "-q", "-p", "no:cacheprovider"]
+    # Against a built wheel if the outer run is.
+    options += ["-o", "pythonpath=" + " ".join(map(str, pytestconfig.getini("pythonpath")))]
+    done = run("-m", "pytest", *options, *modules, settings="tests.settings_custom_user")
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    assert "passed" in done.stdout

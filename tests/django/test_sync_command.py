@@ -1,0 +1,293 @@
+"""``manage.py sync_userpods``: what it says, and how it exits."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
+
+from django_userpods.exceptions import ClusterUnavailable, QuotaExceeded
+from django_userpods.management.commands import sync_userpods
+from django_userpods.models import UserPod
+from tests.django.support import bulk, deployment, names, pairs, users, writes
+from tests.factories import UserFactory
+
+if TYPE_CHECKING:
+    from django_userpods.clusters.memory import MemoryCluster
+
+pytestmark = pytest.mark.django_db
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def sync(*args: str, stderr: StringIO | None = None) -> tuple[int, str, str]:
+    """Run the command; return exit status, stdout and stderr as a shell would see them."""
+    out, err = StringIO(), stderr or StringIO()
+    status = 0
+    try:
+        call_command("sync_userpods", *args, stdout=out, stderr=err)
+    except SystemExit as error:
+        status = int(str(error.code))
+    except CommandError as error:
+        status = error.returncode
+        err.write(f"CommandError: {error}\n")
+    return status, out.getvalue(), err.getvalue()
+
+
+def test_created_then_nothing_to_do(memory: MemoryCluster) -> None:
+    bulk(2)
+    status, out, err = sync()
+    assert (status, err) == (0, "")
+    assert out.splitlines()[:4].count("Created Deployment default/user-bulk000") == 1
+    assert "Created Service default/user-bulk001" in out
+    assert len(pairs(memory)) == 2
+    status, out, err = sync()
+    assert (status, err) == (0, "")
+    assert len(out.splitlines()) == 1
+    assert "othing" in out
+
+
+def test_updates_say_why(memory: MemoryCluster) -> None:
+    bulk(1)
+    sync()
+    deployment(memory, "user-bulk000")["spec"]["replicas"] = 4
+    status, out, _ = sync()
+    assert status == 0
+    assert "Updated Deployment default/user-bulk000 (.spec.replicas)" in out
+
+
+def test_a_dry_run_says_what_would_be(memory: MemoryCluster) -> None:
+    first, *_ = bulk(3)
+    sync()
+    users().filter(pk=first.pk).delete()
+    UserFactory(username="new")
+    deployment(memory, "user-bulk001")["spec"]["replicas"] = 4
+    memory.calls.clear()
+    status, out, err = sync("--dry-run")
+    assert (status, err) == (0, "")
+    assert "Would create Deployment default/user-new" in out
+    assert "Would update Deployment default/user-bulk001" in out
+    assert "Would delete Service default/user-bulk000" in out
+    assert "Created" not in out
+    assert writes(memory) == []
+
+
+def test_failures_are_named_and_exit_1(memory: MemoryCluster) -> None:
+    UserFactory(username="alice")
+    UserFactory(username="bob")
+    memory.fail_with(QuotaExceeded("exceeded quota: small"), verb="create", times=1)
+    status, out, err = sync()
+    assert status == 1
+    assert "exceeded quota: small" in err
+    assert "user-alice" in err or "user-bob" in err
+    assert "exceeded quota" not in out
+    memory.heal()
+    assert sync()[0] == 0
+
+
+def test_a_cluster_that_is_down(memory: MemoryCluster) -> None:
+    UserFactory(username="alice")
+    memory.fail_with(ClusterUnavailable("cannot reach 10.0.0.1:6443"))
+    status, out, err = sync()
+    assert (status, out) == (1, "")
+    assert "CommandError: cannot reach 10.0.0.1:6443" in err
+    assert "Traceback" not in err
+
+
+def test_a_mass_deletion_is_refused_with_exit_3(memory: MemoryCluster) -> None:
+    bulk(11)
+    sync()
+    users().all().delete()
+    for args in ((), ("--dry-run",), ("--wait", "0.1")):
+        status, _, err = sync(*args)
+        assert status == 3
+        assert "Refused to delete the objects of 11 of 11 users: more than half" in err
+        assert "If this is meant, run sync_userpods --allow-mass-delete\n" in err
+    assert len(pairs(memory)) == 11
+    status, out, _ = sync("--allow-mass-delete")
+    assert status == 0
+    assert "Deleted Deployment default/user-bulk000" in out
+    assert not memory.objects
+
+
+def test_a_database_that_cannot_be_read(
+    memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bulk(2)
+    sync()
+    memory.calls.clear()
+
+    def broken(*_: Any) -> Any:
+        raise OperationalError("could not connect to server")
+
+    monkeypatch.setattr("django_userpods.rows._users", broken)
+    status, out, err = sync("--allow-mass-delete")
+    assert (status, out) == (1, "")
+    assert "nothing was deleted" in err
+    assert "could not connect to server" in err
+    assert not memory.calls
+
+
+def test_settings_that_make_no_sense(memory: MemoryCluster, settings: Any) -> None:
+    settings.USERPODS_IMAGE = None
+    status, _, err = sync()
+    assert status == 1
+    assert "USERPODS_IMAGE: is not set" in err
+
+
+def test_one_user(memory: MemoryCluster) -> None:
+    for name in ("alice", "bob", "carol"):
+        UserFactory(username=name)
+    assert sync("--user", "alice", "--user", "bob")[0] == 0
+    assert pairs(memory) == ["user-alice", "user-bob"]
+
+
+def test_a_user_who_is_gone_by_the_name_of_the_row(memory: MemoryCluster) -> None:
+    UserFactory(username="bob")
+    user = UserFactory(username="alice")
+    sync()
+    user.delete()
+    assert sync("--user", "user-alice")[0] == 0
+    assert pairs(memory) == ["user-bob"]
+
+
+def test_an_unknown_user(memory: MemoryCluster) -> None:
+    UserFactory(username="alice")
+    status, out, err = sync("--user", "alice", "--user", "nobody")
+    assert (status, out) == (1, "")
+    assert "There is no user 'nobody'." in err
+    assert not memory.calls
+
+
+def test_no_prune(memory: MemoryCluster) -> None:
+    bulk(1)
+    sync()
+    users().all().delete()
+    UserPod.objects.all().delete()
+    assert sync("--no-prune")[0] == 0
+    assert len(pairs(memory)) == 1
+    assert sync()[0] == 0
+    assert not memory.objects
+
+
+def test_json(memory: MemoryCluster) -> None:
+    UserFactory(username="alice")
+    status, out, err = sync("--format", "json")
+    report = json.loads(out)
+    assert (status, err) == (0, "")
+    assert report["ok"] is True
+    assert (report["users"], report["created"], report["updated"], report["deleted"]) == (
+        1,
+        2,
+        0,
+        0,
+    )
+    assert report["actions"][0] == {
+        "verb": "create",
+        "kind": "Deployment",
+        "namespace": "default",
+        "name": "user-alice",
+        "reason": "",
+    }
+    UserFactory(username="bob")
+    memory.fail_with(QuotaExceeded("exceeded quota"), verb="create")
+    status, out, _ = sync("--format", "json")
+    report = json.loads(out)
+    assert (status, report["ok"]) == (1, False)
+    assert report["failed"][0]["message"] == "exceeded quota"
+    assert report["failed"][0]["name"] == "user-bob"
+
+
+@pytest.mark.parametrize("fault", ["cluster", "refused"])
+def test_json_when_all_is_lost(memory: MemoryCluster, fault: str) -> None:
+    bulk(11)
+    sync()
+    if fault == "cluster":
+        memory.fail_with(ClusterUnavailable("down"))
+    else:
+        users().all().delete()
+    status, out, _ = sync("--format", "json")
+    report = json.loads(out)
+    assert report["ok"] is False
+    if fault == "cluster":
+        assert (status, report["error"]) == (1, "down")
+    else:
+        assert status == 3
+        assert "11 of 11" in report["refused"]
+
+
+def test_waiting_until_all_is_up(memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    UserFactory(username="alice")
+    sync()
+    live = deployment(memory, "user-alice")
+    live["status"]["readyReplicas"] = 0
+
+    def sleep(_: float) -> None:
+        live["status"]["readyReplicas"] = 1
+
+    monkeypatch.setattr(sync_userpods.time, "sleep", sleep)
+    assert sync("--wait", "60")[0] == 0
+    assert UserPod.objects.get().state == UserPod.State.RUNNING
+
+
+def test_waiting_in_vain(memory: MemoryCluster) -> None:
+    UserFactory(username="alice")
+    sync()
+    deployment(memory, "user-alice")["status"]["readyReplicas"] = 0
+    assert sync()[0] == 0
+    status, _, err = sync("--wait", "0.05")
+    assert status == 1
+    assert "user-alice" in err
+    assert "not up within the time to wait" in err
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "inf", "nan"])
+def test_a_time_that_is_none(memory: MemoryCluster, value: str) -> None:
+    with pytest.raises(CommandError, match="is not a number of seconds"):
+        call_command("sync_userpods", f"--wait={value}")
+
+
+def test_the_bar_is_for_terminals(memory: MemoryCluster) -> None:
+    bulk(3)
+    _, _, err = sync(stderr=Terminal())
+    assert "Reading users" in err
+    assert "Applying [" in err
+    assert err.endswith("\r\033[K")
+    bulk(3, "more")
+    assert sync()[2] == ""
+    for quiet in (("--verbosity", "0"), ("--format", "json")):
+        bulk(1, f"q{quiet[1]}")
+        assert sync(*quiet, stderr=Terminal())[2] == ""
+
+
+def test_quiet(memory: MemoryCluster) -> None:
+    bulk(2)
+    status, out, err = sync("--verbosity", "0")
+    assert (status, err) == (0, "")
+    assert "Created Deployment" not in out
+    assert len(names(memory)) == 2
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        call_command("sync_userpods", "--help")
+    assert caught.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for option in (
+        "--user NAME",
+        "--dry-run",
+        "--no-prune",
+        "--wait SECONDS",
+        "--allow-mass-delete",
+        "--format {text,json}",
+    ):
+        assert option in text
+    assert "Exit status: 0 all agree; 1 some could not be done" in text
+    assert "3 refused" in text

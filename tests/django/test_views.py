@@ -1,0 +1,170 @@
+"""The waiting page, the status, the wake: what a person sees whose pod is not up."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db.models import F
+from django.test import Client
+from django.urls import reverse
+
+from django_userpods.exceptions import ClusterUnavailable
+from django_userpods.models import UserPod
+from django_userpods.reconcile import reconcile
+from tests.django.support import deployment, row
+from tests.factories import UserFactory
+
+if TYPE_CHECKING:
+    from django_userpods.clusters.memory import MemoryCluster
+
+pytestmark = pytest.mark.django_db
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Mode": "navigate"}
+
+
+@pytest.fixture
+def alice(memory: MemoryCluster) -> Any:
+    user = UserFactory(username="alice")
+    reconcile()
+    memory.calls.clear()
+    return user
+
+
+@pytest.fixture
+def signed_in(client: Client, alice: Any) -> Client:
+    client.force_login(alice)
+    return client
+
+
+def stop() -> None:
+    UserPod.objects.update(wanted=UserPod.Wanted.STOPPED)
+    reconcile()
+
+
+def a_moment_ago() -> None:
+    UserPod.objects.update(updated_at=F("updated_at") - datetime.timedelta(seconds=5))
+
+
+def test_urls() -> None:
+    assert reverse("userpods:whoami") == "/whoami"
+    assert reverse("userpods:waiting") == "/userpods/waiting/"
+    assert reverse("userpods:status") == "/userpods/status/"
+    assert reverse("userpods:wake") == "/userpods/wake/"
+
+
+def test_a_person_who_comes_by_wakes_a_stopped_pod(
+    signed_in: Client, alice: Any, memory: MemoryCluster
+) -> None:
+    stop()
+    response = signed_in.get("/userpods/waiting/", headers=BROWSER)
+    assert response.status_code == 503
+    assert response["Retry-After"] == "3"
+    assert response["Content-Type"].startswith("text/html")
+    assert "no-store" in response["Cache-Control"]
+    assert row(alice).wanted == UserPod.Wanted.RUNNING
+    assert deployment(memory, "user-alice")["spec"]["replicas"] == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Accept": "application/json"},
+        {"Accept": "*/*"},
+        {},
+        {"Accept": "text/html", "Sec-Fetch-Mode": "cors"},
+        {"Accept": "text/html", "Sec-Fetch-Mode": "no-cors"},
+    ],
+)
+def test_a_script_gets_json_and_wakes_nothing(
+    signed_in: Client, alice: Any, headers: dict[str, str]
+) -> None:
+    stop()
+    response = signed_in.get("/userpods/waiting/", headers=headers)
+    assert response.status_code == 503
+    assert response["Retry-After"] == "3"
+    assert response.json() == {"state": "stopped", "message": "", "service": "user-alice"}
+    assert row(alice).wanted == UserPod.Wanted.STOPPED
+
+
+def test_what_is_wrong_is_said_and_escaped(signed_in: Client) -> None:
+    UserPod.objects.update(state="failed", message="ImagePullBackOff: <script>alert(1)</script>")
+    text = signed_in.get("/userpods/waiting/", headers=BROWSER).content.decode()
+    assert "ImagePullBackOff" in text
+    assert "<script>alert" not in text
+
+
+def test_status(signed_in: Client, memory: MemoryCluster) -> None:
+    response = signed_in.get("/userpods/status/")
+    assert response.status_code == 200
+    assert response.json() == {"state": "running", "message": "", "service": "user-alice"}
+    assert not memory.calls
+
+
+def test_the_status_of_a_pod_that_starts_is_looked_at_now_and_then(
+    signed_in: Client, memory: MemoryCluster
+) -> None:
+    UserPod.objects.update(state="starting")
+    a_moment_ago()
+    assert signed_in.get("/userpods/status/").json()["state"] == "running"
+    UserPod.objects.update(state="starting")
+    calls = len(memory.calls)
+    assert calls > 0
+    # A page that polls does not ask the cluster each time.
+    for _ in range(5):
+        signed_in.get("/userpods/status/")
+    assert len(memory.calls) == calls
+
+
+def test_wake(signed_in: Client, alice: Any, memory: MemoryCluster) -> None:
+    stop()
+    response = signed_in.post("/userpods/wake/")
+    assert response.status_code == 202
+    assert response.json()["service"] == "user-alice"
+    assert row(alice).wanted == UserPod.Wanted.RUNNING
+    assert deployment(memory, "user-alice")["spec"]["replicas"] == 1
+
+
+def test_wake_needs_no_csrf_token_and_only_post(alice: Any) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(alice)
+    assert client.post("/userpods/wake/").status_code == 202
+    assert client.get("/userpods/wake/").status_code == 405
+
+
+def test_wake_while_the_cluster_is_down(
+    signed_in: Client, alice: Any, memory: MemoryCluster
+) -> None:
+    stop()
+    memory.fail_with(ClusterUnavailable("no route to host"))
+    response = signed_in.post("/userpods/wake/")
+    assert response.status_code == 202
+    assert "no route to host" in response.json()["message"]
+    memory.heal()
+    assert reconcile().counts()["updated"] == 1
+    # The new pod is looked at by the next.
+    assert reconcile().ok
+    assert row(alice).state == UserPod.State.RUNNING
+
+
+def test_wake_starts_no_other_users_pod(signed_in: Client, memory: MemoryCluster) -> None:
+    bob = UserFactory(username="bob")
+    reconcile()
+    stop()
+    signed_in.post("/userpods/wake/", {"user": "bob", "service": "user-bob"})
+    assert row(bob).wanted == UserPod.Wanted.STOPPED
+
+
+@pytest.mark.parametrize("path", ["/userpods/waiting/", "/userpods/status/"])
+def test_who_may_not_come_in(client: Client, memory: MemoryCluster, path: str) -> None:
+    assert client.get(path, headers=BROWSER).status_code == 401
+    assert client.get(path, headers={"Authorization": "Bearer x"}).status_code == 403
+
+
+def test_a_user_without_a_row_gets_one(client: Client, memory: MemoryCluster) -> None:
+    client.force_login(UserFactory(username="new"))
+    response = client.get("/userpods/waiting/", headers={"Accept": "application/json"})
+    assert response.json()["state"] == "pending"
+    a_moment_ago()
+    assert client.get("/userpods/status/").json()["state"] == "running"
