@@ -225,6 +225,8 @@ def test_a_stopped_pod_starts_when_its_user_comes(demo: Demo, browser: WebDriver
     browser.find_element(By.CSS_SELECTOR, "input.action-select").click()
     Select(browser.find_element(By.NAME, "action")).select_by_visible_text("Stop pods")
     browser.find_element(By.CSS_SELECTOR, ".actions button[name=index]").click()
+    wait_for_text(browser, "h1", "Stop 1 pod?")
+    browser.find_element(By.CSS_SELECTOR, "#content form [type=submit]").click()
     wait_for_text(browser, ".messagelist", "Stopped 1 pod")
     browser.get(f"{demo.site}/admin/userpods/userpod/?q=user-bob")
     wait_for_text(browser, "#result_list", "stopped")
