@@ -236,11 +236,6 @@ class Router:
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
 
-    def test(self) -> subprocess.CompletedProcess[str]:
-        """Run ``nginx -t`` on it."""
-        self.write()
-        return subprocess.run([*self.command, "-t"], capture_output=True, text=True, check=False)
-
     def get(
         self,
         path: str = "/",
@@ -259,5 +254,5 @@ class Router:
         return raw(port or self.port, head + body, method)
 
     def purge(self, user_id: str) -> Response:
-        body = f'{{"user_id": "{user_id}"}}'.encode()
+        body = json.dumps({"user_id": user_id}).encode()
         return self.get("/purge", method="POST", body=body, port=self.internal)

@@ -29,8 +29,17 @@ local set_current_peer, set_timeouts = balancer.set_current_peer, balancer.set_t
 local http_version = ngx.req.http_version
 local var, header = ngx.var, ngx.header
 
--- Set once in a worker when the pod is about to stop; clients are asked to connect anew.
+-- Set once in a worker when the router is about to stop.
 local draining = false
+
+-- Once for each request while draining: to the location that closes the client's connection.
+local function is_last()
+    if draining and var.userpods_last == "" then
+        var.userpods_last = "1"
+        return true
+    end
+    return false
+end
 
 local _M = {}
 
@@ -83,7 +92,7 @@ end
 -- The user of the request at hand, if that is known; "" if Django has to be asked.
 function _M.known()
     local cookie, authorization, upgrade = read_headers()
-    if cookie or authorization then
+    if (cookie or authorization) and not draining then
         local entry = find_answer(cookie, authorization)
         if entry and admit(entry, upgrade) then
             return entry.user
@@ -94,6 +103,9 @@ end
 
 -- To a user's pod after asking Django, or nowhere.
 function _M.ask()
+    if is_last() then
+        return ngx.exec("@ask_last")
+    end
     local cookie, authorization, upgrade = read_headers()
     local entry = (cookie or authorization) and find_answer(cookie, authorization)
         or ask_django(cookie, authorization)
@@ -133,9 +145,6 @@ function _M.from_pod()
             header["Set-Cookie"] = kept
         end
     end
-    if draining then
-        header["Connection"] = "close"
-    end
 end
 
 -- Every request ends here, however it ended.
@@ -147,6 +156,9 @@ function _M.done()
 end
 
 function _M.to_site()
+    if is_last() then
+        return ngx.exec("@site_last")
+    end
     read_headers()
 end
 
@@ -159,9 +171,6 @@ function _M.from_site()
         if entry then
             generations.bump(entry.user_id)
         end
-    end
-    if draining then
-        header["Connection"] = "close"
     end
 end
 

@@ -1,5 +1,6 @@
 -- What may differ from place to place, read once from settings/settings.lua beside nginx.conf.
--- A wrong setting stops nginx (and `nginx -t`) with a sentence that names it.
+-- A wrong setting keeps nginx from starting, and a reload from happening, with a sentence that
+-- names it (`nginx -t` does not run Lua).
 
 local _M = {}
 

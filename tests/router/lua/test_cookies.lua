@@ -1,0 +1,104 @@
+local cookies = require "userpods.cookies"
+
+local tests = {}
+
+local function configured()
+    cookies.configure { "sessionid", "csrftoken" }
+end
+
+local function strips(cookie, expected)
+    configured()
+    local found = cookies.strip(cookie)
+    assert(found == expected, ("%q gave %q, not %q"):format(tostring(cookie), found, expected))
+end
+
+function tests.nothing_stays_nothing()
+    strips(nil, "")
+    strips("", "")
+    strips(" ; ; ", "")
+end
+
+function tests.others_stay_in_order()
+    strips("a=1; b=2", "a=1; b=2")
+    strips("a=1;b=2", "a=1; b=2")
+end
+
+function tests.the_sites_go()
+    strips("sessionid=x", "")
+    strips("a=1; sessionid=x; b=2", "a=1; b=2")
+    strips("csrftoken=1; sessionid=2; csrftoken=3", "")
+end
+
+function tests.names_that_only_begin_or_end_alike_stay()
+    strips("sessionid2=x; my-sessionid=y", "sessionid2=x; my-sessionid=y")
+end
+
+function tests.case_and_prefixes_make_no_difference()
+    strips("SessionID=x; __Host-sessionid=y; __SECURE-CSRFTOKEN=z; a=1", "a=1")
+end
+
+function tests.blanks_around_a_name_make_no_difference()
+    strips("\tsessionid =x; \11sessionid=y; \160sessionid=z; a=1", "a=1")
+end
+
+function tests.a_value_may_look_like_a_cookie()
+    strips("a=sessionid=1", "a=sessionid=1")
+end
+
+function tests.a_name_without_a_value_counts_too()
+    strips("sessionid; a", "a")
+end
+
+local function may(set_cookie, expected)
+    configured()
+    assert(cookies.may_set(set_cookie) == expected, set_cookie)
+end
+
+function tests.a_pod_may_set_its_own()
+    may("theme=dark", true)
+    may("theme=dark; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=1", true)
+    may("theme=", true)
+    may("theme=sessionid=1; Path=/domain", true)
+end
+
+function tests.a_pod_may_not_set_the_sites()
+    may("sessionid=x", false)
+    may("CsrfToken=x", false)
+    may("__Host-sessionid=x", false)
+    may("  sessionid  =x", false)
+end
+
+function tests.a_pod_may_not_set_for_a_domain()
+    may("a=1; Domain=example.org", false)
+    may("a=1;domain=example.org", false)
+    may("a=1; \tDOMAIN\t= example.org", false)
+    may("a=1; Domain", false)
+end
+
+function tests.a_cookie_without_a_proper_name_is_refused()
+    may("=sessionid=x", false)
+    may("sessionid", false)
+    may("", false)
+    may("\160sessionid=x", false)
+    may("a b=x", false)
+    may('"sessionid"=x', false)
+end
+
+function tests.allowed_says_whether_any_was_dropped()
+    configured()
+    local kept, dropped = cookies.allowed(nil)
+    assert(kept == nil and not dropped)
+    kept, dropped = cookies.allowed "a=1"
+    assert(#kept == 1 and not dropped)
+    kept, dropped = cookies.allowed { "a=1", "sessionid=x", "b=2" }
+    assert(#kept == 2 and kept[2] == "b=2" and dropped)
+end
+
+function tests.sets_finds_a_name()
+    assert(cookies.sets("sessionid=x; Path=/", "sessionid"))
+    assert(cookies.sets({ "a=1", 'sessionid=""' }, "sessionid"))
+    assert(not cookies.sets({ "a=1", "sessionid2=x" }, "sessionid"))
+    assert(not cookies.sets(nil, "sessionid"))
+end
+
+return tests

@@ -1,0 +1,38 @@
+local settings = require "userpods.settings"
+
+local tests = {}
+
+local function refuses(given, words)
+    local complete, problem = settings.complete(given)
+    assert(complete == nil)
+    assert(problem:find(words, 1, true), problem)
+end
+
+function tests.defaults_fill_in()
+    local complete = assert(settings.complete {})
+    assert(complete.name_prefix == "user-" and complete.cache_seconds == 5)
+    assert(complete.internal_host == "127.0.0.1" and complete.internal_port == 8081)
+end
+
+function tests.what_is_given_stays()
+    local complete = assert(settings.complete { cache_seconds = 0, cookies = { "sid" } })
+    assert(complete.cache_seconds == 0 and complete.cookies[1] == "sid")
+end
+
+function tests.mistakes_are_named()
+    refuses(nil, "table")
+    refuses({ nmae_prefix = "x" }, "unknown setting: nmae_prefix")
+    refuses({ cache_seconds = "5" }, "cache_seconds must be a number")
+    refuses({ cache_seconds = -1 }, "cache_seconds")
+    refuses({ cache_seconds = 0 / 0 }, "cache_seconds")
+    refuses({ recheck_seconds = 0 }, "recheck_seconds")
+    refuses({ name_prefix = "User_" }, "name_prefix")
+    refuses({ name_prefix = "user-.*" }, "name_prefix")
+    refuses({ cookies = { "a b" } }, "cookies")
+    refuses({ cookies = { 1 } }, "cookies")
+    refuses({ login_url = "/a b" }, "login_url")
+    refuses({ whoami_path = "" }, "whoami_path")
+    refuses({ internal = "8081" }, "internal")
+end
+
+return tests
