@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ import yaml
 
 from django_userpods import kustomize, manifests, project
 from django_userpods.core.objects import Kind
-from tests.router.harness import nginx_binary
+from tests.router.harness import ROOT, nginx_binary
 from tests.testcluster.processes import wait_for
 
 if TYPE_CHECKING:
@@ -126,3 +128,33 @@ def test_the_router_starts_with_its_files_with_a_projects_values(
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode != 0
     assert "name_prefix must begin a DNS label" in done.stderr
+
+
+def test_the_example_projects_pods_migrate_and_start(tmp_path: Path) -> None:
+    documents = yaml.safe_load_all((manifests.source() / "example" / "django.yaml").read_text())
+    pod = next(d for d in documents if d["kind"] == "Deployment")["spec"]["template"]["spec"]
+    kustomization = (manifests.source() / "example" / "kustomization.yaml").read_text()
+    generators = yaml.safe_load(kustomization)["configMapGenerator"]
+    settings = dict(text.split("=", 1) for text in generators[0]["literals"])
+    env = {
+        **{key: value for key, value in os.environ.items() if key in ("PATH", "LANG", "HOME")},
+        **settings,
+        "DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3",
+        "SECRET_KEY": secrets.token_hex(32),
+    }
+    python = ROOT / "example_project" / "manage.py"
+
+    def manage(*args: str, **more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(python), *args]
+        return subprocess.run(command, env=env | more, capture_output=True, text=True, check=False)
+
+    for _ in range(2):
+        done = manage(*pod["initContainers"][0]["args"])
+        assert done.returncode == 0, done.stderr
+    assert "No migrations to apply" in done.stdout
+    done = manage("check", "--deploy", "--fail-level=WARNING")
+    assert done.returncode == 0, done.stderr
+    # As shipped, without a key, it does not start.
+    done = manage("check", SECRET_KEY="")
+    assert "SECRET_KEY" in done.stderr
+    assert done.returncode != 0
