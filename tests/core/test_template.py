@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -20,6 +19,9 @@ from django_userpods.core.template import (
 )
 from django_userpods.core.yamlfile import read_yaml
 from django_userpods.exceptions import TemplateError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VALUES = values_for(name="user-alice", namespace="apps", user_pk="7", username="alice")
 

@@ -16,11 +16,8 @@ ROOT = Path(__file__).parents[2]
 FOR_ANY_USER_MODEL = (
     "test_receivers.py",
     "test_reconcile.py",
-    "test_owners.py",
     "test_whoami.py",
     "test_identity.py",
-    "test_models.py",
-    "test_views.py",
 )
 
 

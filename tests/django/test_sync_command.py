@@ -11,7 +11,6 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
 from django_userpods.exceptions import ClusterUnavailable, QuotaExceeded
-from django_userpods.management.commands import sync_userpods
 from django_userpods.models import UserPod
 from tests.django.support import bulk, deployment, names, pairs, users, writes
 from tests.factories import UserFactory
@@ -232,7 +231,7 @@ def test_waiting_until_all_is_up(memory: MemoryCluster, monkeypatch: pytest.Monk
     def sleep(_: float) -> None:
         live["status"]["readyReplicas"] = 1
 
-    monkeypatch.setattr(sync_userpods.time, "sleep", sleep)
+    monkeypatch.setattr("time.sleep", sleep)
     assert sync("--wait", "60")[0] == 0
     assert UserPod.objects.get().state == UserPod.State.RUNNING
 

@@ -22,8 +22,6 @@ from tests.django.support import build, bulk, pairs, row, users
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
-    from pytest_django.fixtures import SettingsWrapper
-
     from django_userpods.clusters.memory import MemoryCluster
 
 pytestmark = pytest.mark.django_db
@@ -50,7 +48,7 @@ def test_inline(memory: MemoryCluster) -> None:
     assert len(pairs(memory)) == 2
 
 
-def test_never_inline(memory: MemoryCluster, settings: SettingsWrapper) -> None:
+def test_never_inline(memory: MemoryCluster, settings: Any) -> None:
     settings.USERPODS_INLINE_TIMEOUT = 0
     (user,) = bulk(1)
     asked = tasks.ask([str(user.pk)])
@@ -127,7 +125,7 @@ def test_a_try_that_used_its_time_up_is_paused_for_too(
 
 
 def test_what_is_not_the_clusters_fault_does_not_pause(
-    memory: MemoryCluster, settings: SettingsWrapper
+    memory: MemoryCluster, settings: Any
 ) -> None:
     some = bulk(1)
     memory.fail_with(Forbidden("403"), times=1)
@@ -140,9 +138,7 @@ def test_what_is_not_the_clusters_fault_does_not_pause(
     assert tasks.ask(keys(some)).report is not None
 
 
-def test_a_user_for_whom_the_settings_fail_is_named(
-    memory: MemoryCluster, settings: SettingsWrapper
-) -> None:
+def test_a_user_for_whom_the_settings_fail_is_named(memory: MemoryCluster, settings: Any) -> None:
     settings.USERPODS_NAMESPACE = lambda user: "NOT VALID"
     asked = tasks.ask(keys(bulk(1)))
     assert "USERPODS_NAMESPACE" in asked.failed[0]
@@ -160,7 +156,7 @@ def test_keys_of_nobody(memory: MemoryCluster) -> None:
 
 @needs_tasks
 def test_a_task_backend_takes_the_work(
-    memory: MemoryCluster, settings: SettingsWrapper, django_capture_on_commit_callbacks: Any
+    memory: MemoryCluster, settings: Any, django_capture_on_commit_callbacks: Any
 ) -> None:
     from django.tasks import default_task_backend
 
@@ -178,7 +174,7 @@ def test_a_task_backend_takes_the_work(
 
 
 @needs_tasks
-def test_many_users_become_few_tasks(memory: MemoryCluster, settings: SettingsWrapper) -> None:
+def test_many_users_become_few_tasks(memory: MemoryCluster, settings: Any) -> None:
     from django.tasks import default_task_backend
 
     settings.TASKS = DUMMY
@@ -193,7 +189,7 @@ def test_many_users_become_few_tasks(memory: MemoryCluster, settings: SettingsWr
 @needs_tasks
 @pytest.mark.parametrize("setting", [IMMEDIATE, {"other": DUMMY["default"]}, {}])
 def test_what_is_no_backend_for_us_means_inline(
-    memory: MemoryCluster, settings: SettingsWrapper, setting: Any
+    memory: MemoryCluster, settings: Any, setting: Any
 ) -> None:
     settings.TASKS = setting
     assert not tasks.has_task_backend()
@@ -205,7 +201,7 @@ def test_what_is_no_backend_for_us_means_inline(
 @needs_tasks
 def test_a_queue_that_is_down(
     memory: MemoryCluster,
-    settings: SettingsWrapper,
+    settings: Any,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -224,9 +220,7 @@ def test_a_queue_that_is_down(
 
 
 @needs_tasks
-def test_a_task_that_fails_says_so_on_the_row(
-    memory: MemoryCluster, settings: SettingsWrapper
-) -> None:
+def test_a_task_that_fails_says_so_on_the_row(memory: MemoryCluster, settings: Any) -> None:
     settings.TASKS = DUMMY
     (user,) = bulk(1)
     tasks.ask([str(user.pk)])
