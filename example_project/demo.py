@@ -35,6 +35,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 ROUTER = ROOT / "manifests" / "router"
 MODULES = Path("/usr/lib/nginx/modules")
+SYSTEMD = Path("/run/systemd/system")  # there where systemd runs the machine
 PACKAGES = ("nginx-light", "libnginx-mod-http-lua")
 HOST = "127.0.0.1"
 
@@ -354,7 +355,7 @@ def install_nginx() -> None:
         if subprocess.run(install, env=env, check=False).returncode:
             msg = f"the installation failed; try it by hand: {' '.join(prefix)} {manual}"
             raise DemoError(msg)
-    if not had_nginx and Path("/run/systemd/system").is_dir():
+    if not had_nginx and SYSTEMD.is_dir():
         # The package starts a server on port 80, which nobody asked for.
         subprocess.run([*prefix, "systemctl", "disable", "--now", "nginx"], check=False)
 

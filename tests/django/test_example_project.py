@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import demo
 import pytest
 
 if TYPE_CHECKING:
@@ -275,6 +277,64 @@ class TestPages:
 
     def test_health(self, site: Site) -> None:
         assert site.ask("GET", "/healthz")[::2] == (200, "ok\n")
+
+
+class TestNginxForTheDemo:
+    @pytest.fixture
+    def calls(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
+        """A machine with apt-get and without nginx; what is called is noted, nothing is run."""
+        calls: list[list[str]] = []
+
+        def run(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+            calls.append(words)
+            return subprocess.CompletedProcess(words, 0)
+
+        monkeypatch.setattr(demo, "nginx", lambda: "")
+        monkeypatch.setattr(demo, "SYSTEMD", tmp_path / "none")
+        monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}")
+        monkeypatch.setattr(subprocess, "run", run)
+        return calls
+
+    def test_root_installs_it(
+        self, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
+    ) -> None:
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        demo.install_nginx()
+        assert len(calls) == 1
+        assert calls[0][0] == "apt-get"
+        assert calls[0][-2:] == ["nginx-light", "libnginx-mod-http-lua"]
+
+    def test_the_server_that_the_package_starts_is_stopped(
+        self, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]], tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        monkeypatch.setattr(demo, "SYSTEMD", tmp_path)
+        demo.install_nginx()
+        assert calls[-1] == ["systemctl", "disable", "--now", "nginx"]
+
+    def test_others_ask_sudo_at_a_terminal(
+        self, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
+    ) -> None:
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+        demo.install_nginx()
+        assert calls[0][:2] == ["sudo", "apt-get"]
+
+    def test_others_are_told_without_one(
+        self, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
+    ) -> None:
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+        with pytest.raises(demo.DemoError, match="As root: apt-get install"):
+            demo.install_nginx()
+        assert calls == []
+
+    def test_a_machine_without_apt(
+        self, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
+    ) -> None:
+        monkeypatch.setattr(shutil, "which", lambda name, **_: None)
+        with pytest.raises(demo.DemoError, match="nginx with its Lua module is missing"):
+            demo.install_nginx()
 
 
 class TestWorkload:
