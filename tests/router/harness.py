@@ -190,9 +190,7 @@ class Router:
             "internal": f"127.0.0.1:{self.internal}",
             **self.options,
         }
-        paths = "\n".join(
-            f"location {path} {{ include site.conf; }}" for path in self.site_paths
-        )
+        paths = "\n".join(f"location {path} {{ include site.conf; }}" for path in self.site_paths)
         settings = {
             "main.conf": "\n".join([f"worker_processes {self.workers};", *modules]),
             "http.conf": f"""

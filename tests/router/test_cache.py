@@ -103,9 +103,7 @@ def test_a_purge_forgets_all_credentials_of_a_user(router: Router, django: FakeD
         assert router.get("/", way).status == 403
 
 
-def test_an_answer_under_way_during_a_purge_is_not_kept(
-    router: Router, django: FakeDjango
-) -> None:
+def test_an_answer_under_way_during_a_purge_is_not_kept(router: Router, django: FakeDjango) -> None:
     """Django said yes, then the user was deactivated and purged, then the yes arrived."""
     django.delay = 1
     head = f"GET / HTTP/1.1\r\nHost: x\r\n{': '.join(ALICE)}\r\n\r\n".encode()

@@ -223,9 +223,7 @@ def test_whoami_that_says_later_shows_the_waiting_page(router: Router, django: F
     assert answer.json()["message"] == "Django says wait"
 
 
-def test_a_plain_waiting_page_where_django_is_down_too(
-    router: Router, django: FakeDjango
-) -> None:
+def test_a_plain_waiting_page_where_django_is_down_too(router: Router, django: FakeDjango) -> None:
     django.user("alice", f"127.0.0.1:{free_port()}")
     router.get("/", ALICE)
 

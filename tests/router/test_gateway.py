@@ -76,9 +76,7 @@ def gateway(folder: Path, running_router: Router) -> Iterator[int]:
     pem = serialization.Encoding.PEM
     (top / "cert.pem").write_bytes(certificate.public_bytes(pem))
     (top / "key.pem").write_bytes(
-        key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     port = free_port()
     (top / "nginx.conf").write_text(CONFIGURATION.format(router=running_router.port, port=port))
@@ -92,7 +90,16 @@ def curl(port: int, path: str, *options: str, tmp: Path) -> tuple[str, bytes]:
     """Version and status, and the body, over HTTP/2."""
     body = tmp / "body"
     done = subprocess.run(
-        ["curl", "-sk", "--http2", "--path-as-is", "-o", str(body), "-w", "%{http_version} %{http_code}"]
+        [
+            "curl",
+            "-sk",
+            "--http2",
+            "--path-as-is",
+            "-o",
+            str(body),
+            "-w",
+            "%{http_version} %{http_code}",
+        ]
         + [*options, "-H", "Cookie: sessionid=s-alice", f"https://127.0.0.1:{port}{path}"],
         capture_output=True,
         text=True,

@@ -163,21 +163,20 @@ def test_a_roll_drops_no_request(tmp_path: Path, django: FakeDjango) -> None:
     """
     old = Router(tmp_path / "old", django.port)
     new = Router(tmp_path / "new", django.port)
-    with service(tmp_path / "service", [old.port]) as (port, send_to), new:
-        with old:
-            with Load([port]) as load:
-                time.sleep(1)
-                drain = threading.Thread(
-                    target=lambda: old.get("/drain?seconds=2&most=20", port=old.internal)
-                )
-                drain.start()
-                time.sleep(0.5)
-                send_to([new.port])
-                drain.join()
-                old.process.stop(signal.SIGTERM)
-                time.sleep(1)
-            assert load.failures == []
-            assert load.done > 100
+    with service(tmp_path / "service", [old.port]) as (port, send_to), new, old:
+        with Load([port]) as load:
+            time.sleep(1)
+            drain = threading.Thread(
+                target=lambda: old.get("/drain?seconds=2&most=20", port=old.internal)
+            )
+            drain.start()
+            time.sleep(0.5)
+            send_to([new.port])
+            drain.join()
+            old.process.stop(signal.SIGTERM)
+            time.sleep(1)
+        assert load.failures == []
+        assert load.done > 100
 
 
 @contextlib.contextmanager
@@ -247,9 +246,7 @@ def test_the_shipped_files_are_accepted(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_named(tmp_path: Path, options: dict[str, object], words: str) -> None:
     router = Router(tmp_path / "nginx", 1, options=options)
     router.write()
-    done = subprocess.run(
-        router.command, capture_output=True, text=True, check=False, timeout=20
-    )
+    done = subprocess.run(router.command, capture_output=True, text=True, check=False, timeout=20)
     assert done.returncode != 0
     assert words in done.stderr
 

@@ -136,9 +136,7 @@ def test_the_pod_side_is_closed_too(router: Router, django: FakeDjango, folder: 
         "POST /upload HTTP/1.1\r\nContent-Length: 1000000",
     ],
 )
-def test_other_long_requests_are_cut_as_well(
-    router: Router, django: FakeDjango, head: str
-) -> None:
+def test_other_long_requests_are_cut_as_well(router: Router, django: FakeDjango, head: str) -> None:
     """An event stream, a slow answer, an upload that does not end."""
     with socket.create_connection(("127.0.0.1", router.port), timeout=5) as connection:
         connection.sendall(f"{head}\r\nHost: x\r\n{': '.join(ALICE)}\r\n\r\n".encode())
@@ -166,9 +164,7 @@ def test_a_long_download_is_cut_as_well(router: Router, django: FakeDjango) -> N
         assert read < 100000000
 
 
-def test_many_connections_of_one_user_are_one_question(
-    router: Router, django: FakeDjango
-) -> None:
+def test_many_connections_of_one_user_are_one_question(router: Router, django: FakeDjango) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(websocket(router, ALICE))

@@ -110,7 +110,9 @@ def test_a_long_upload_arrives_whole(router: Router, is_cached: bool, is_chunked
 def test_an_upload_streams(router: Router) -> None:
     """The pod sees the request before its body is complete."""
     with socket.create_connection(("127.0.0.1", router.port), timeout=5) as connection:
-        head = f"POST /close HTTP/1.1\r\nHost: x\r\n{': '.join(ALICE)}\r\nContent-Length: 9999\r\n\r\n"
+        head = (
+            f"POST /close HTTP/1.1\r\nHost: x\r\n{': '.join(ALICE)}\r\nContent-Length: 9999\r\n\r\n"
+        )
         connection.sendall(head.encode() + b"only a little")
         assert read_response(connection).status == 502
 

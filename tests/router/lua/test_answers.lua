@@ -6,7 +6,7 @@ local target = require "userpods.target"
 local tests = {}
 
 local function configured(seconds)
-    local settings = { cache_seconds = seconds or 5, name_prefix = "user-", allow_loopback = false }
+    local settings = { cache_seconds = seconds or 5, token_prefix = "upt_", name_prefix = "user-" }
     answers.configure(settings)
     generations.configure(settings)
     target.configure(settings)
@@ -28,8 +28,17 @@ function tests.an_entry_knows_what_the_pod_may_see()
     configured()
     local entry = assert(answers.entry(words(), "sessionid=x; a=1", "Basic YTpi"))
     assert(entry.cookie == "a=1" and entry.authorization == "Basic YTpi")
-    entry = assert(answers.entry(words(), "a=1", "BEARER x"))
-    assert(entry.authorization == "")
+end
+
+function tests.our_tokens_stay_with_us()
+    configured()
+    for _, authorization in ipairs { "Bearer upt_x", "BEARER upt_x", " bearer  upt_x" } do
+        assert(answers.entry(words(), "a=1", authorization).authorization == "", authorization)
+    end
+    assert(answers.entry(words(), nil, "Bearer x").authorization == "")
+    assert(answers.entry(words(), "a=1", "Bearer x").authorization == "Bearer x")
+    answers.configure { cache_seconds = 5, token_prefix = "" }
+    assert(answers.entry(words(), "a=1", "Bearer x").authorization == "")
 end
 
 function tests.an_entry_needs_all_words()

@@ -24,18 +24,23 @@ local generation_of = generations.get
 local _M = {}
 
 local mine = lrucache.new(5000)
-local seconds = 5
+local seconds, token_prefix = 5, "upt_"
 
 function _M.configure(settings)
-    seconds = settings.cache_seconds
+    seconds, token_prefix = settings.cache_seconds, settings.token_prefix
 end
 
--- The pod's Authorization: every scheme but Bearer, which may be one of our tokens.
-local function for_pod(authorization)
-    if authorization and not authorization:find("^%s*[Bb][Ee][Aa][Rr][Ee][Rr]%f[%s%z]") then
-        return authorization
+-- The pod's Authorization: not one of our tokens. A bearer token that came without a cookie is
+-- what let the request in; beside a cookie it may be the application's own.
+local function for_pod(authorization, cookie)
+    if not authorization then
+        return ""
     end
-    return ""
+    local is_bearer = authorization:find "^%s*[Bb][Ee][Aa][Rr][Ee][Rr]%f[%s%z]"
+    if is_bearer and (not cookie or authorization:find(token_prefix, 1, true)) then
+        return ""
+    end
+    return authorization
 end
 
 -- One key for all credentials. No header value contains a newline.
@@ -69,7 +74,7 @@ function _M.entry(words, cookie, authorization)
         port = port,
         peer = words.peer,
         cookie = cookies.strip(cookie),
-        authorization = for_pod(authorization),
+        authorization = for_pod(authorization, cookie),
         sent_cookie = cookie,
         sent_authorization = authorization,
         generation_key = generations.key(words.user_id),

@@ -15,6 +15,9 @@ local defaults = {
     origin = "",
     -- The Django site's cookies: session, CSRF, messages, and USERPODS_TOKEN_COOKIE.
     cookies = { "sessionid", "csrftoken", "messages", "session" },
+    -- What our tokens begin with. A bearer token like this never reaches a pod; "" is for sites
+    -- whose own authenticators take other bearer tokens: then none does.
+    token_prefix = "upt_",
     -- The one whose setting by Django means a login or logout.
     session_cookie = "sessionid",
     -- Where Django mounted django_userpods.urls.

@@ -1,0 +1,62 @@
+"""What the tests do to the site's database, in a process of its own: one command, its arguments."""
+
+from __future__ import annotations
+
+import sys
+
+import django
+
+
+def prepare(*peers: str) -> None:
+    """Make alice and bob (password: their name), and their pods at these addresses."""
+    from django.contrib.auth.models import User
+    from django.core.management import call_command
+
+    from django_userpods.models import UserPod
+
+    call_command("migrate", verbosity=0)
+    for name, peer in zip(("alice", "bob"), peers, strict=True):
+        user = User.objects.create_superuser(name, password=name)
+        row = UserPod.objects.get(user=user)
+        row.address, row.state = peer, UserPod.State.RUNNING
+        row.save()
+
+
+def token(name: str) -> None:
+    """Make a token of this user and print it."""
+    from django.contrib.auth.models import User
+
+    from django_userpods.models import AccessToken
+
+    _, text = AccessToken.objects.issue(User.objects.get(username=name))
+    print(text)
+
+
+def deactivate(name: str) -> None:
+    """Take a user's access, as the admin does it."""
+    from django.contrib.auth.models import User
+
+    user = User.objects.get(username=name)
+    user.is_active = False
+    user.save()
+
+
+def delete(name: str) -> None:
+    from django.contrib.auth.models import User
+
+    User.objects.get(username=name).delete()
+
+
+def main() -> None:
+    django.setup()
+    from django_userpods import routers
+
+    name, *arguments = sys.argv[1:]
+    {"prepare": prepare, "token": token, "deactivate": deactivate, "delete": delete}[name](
+        *arguments
+    )
+    routers.wait_idle()
+
+
+if __name__ == "__main__":
+    main()

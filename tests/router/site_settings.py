@@ -1,0 +1,18 @@
+"""The test project as it runs under gunicorn behind the router: a database file, real purges."""
+
+from __future__ import annotations
+
+import os
+
+from tests.settings import *  # noqa: F403 - settings build on settings
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ["SITE_DATABASE"],
+        "OPTIONS": {"timeout": 20},
+    }
+}
+ALLOWED_HOSTS = ["site.test"]
+LOGIN_URL = "/admin/login/"
+USERPODS_ROUTERS = [os.environ["SITE_ROUTER"]]

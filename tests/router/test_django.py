@@ -1,0 +1,159 @@
+"""The router with Django itself: this project under gunicorn, its database a file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.router.harness import ROOT, Process, Response, Router, eventually, free_port, is_open
+
+pytestmark = pytest.mark.router
+
+HTML = ("Accept", "text/html")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Django and the router in front of it, and a way to change users as an admin would."""
+
+    router: Router
+    environment: dict[str, str]
+
+    def command(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.router.site_command", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def sign_in(self, name: str) -> tuple[str, str]:
+        """Through the login page; the Cookie header of the session."""
+        page = self.router.get("/admin/login/?next=/", HTML)
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.body.decode())
+        assert token is not None
+        cookie = (page.get("set-cookie") or "").partition(";")[0]
+        form = {"csrfmiddlewaretoken": token[1], "username": name, "password": name, "next": "/"}
+        answer = self.router.get(
+            "/admin/login/",
+            ("Cookie", cookie),
+            ("Referer", "http://site.test/admin/login/"),
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            method="POST",
+            body=urlencode(form).encode(),
+        )
+        assert answer.status == 302, answer.body
+        session = next(x for x in answer.all("set-cookie") if x.startswith("sessionid="))
+        csrf = next(x for x in answer.all("set-cookie") if x.startswith("csrftoken="))
+        return "Cookie", f"{session.partition(';')[0]}; {csrf.partition(';')[0]}"
+
+    def log_out(self, cookie: tuple[str, str]) -> Response:
+        page = self.router.get("/admin/", HTML, cookie)
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.body.decode())
+        assert token is not None
+        return self.router.get(
+            "/admin/logout/",
+            cookie,
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            method="POST",
+            body=urlencode({"csrfmiddlewaretoken": token[1]}).encode(),
+        )
+
+
+@pytest.fixture
+def site(tmp_path: Path, alice_pod: str, bob_pod: str) -> Iterator[Site]:
+    port = free_port()
+    # A long cache and a slow recheck: what happens quickly, happens because Django told us.
+    router = Router(
+        tmp_path / "nginx",
+        port,
+        options={
+            "cache_seconds": 60,
+            "recheck_seconds": 60,
+            "login_url": "/admin/login/",
+        },
+    )
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "tests.router.site_settings",
+        "SITE_DATABASE": str(tmp_path / "db.sqlite3"),
+        "SITE_ROUTER": f"http://127.0.0.1:{router.internal}",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
+    }
+    site = Site(router, environment)
+    command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--threads=4"]
+    command += ["--worker-tmp-dir", str(tmp_path), "django.core.wsgi:get_wsgi_application()"]
+    with router:
+        site.command("prepare", alice_pod, bob_pod)
+        with changed(environment), Process(command, tmp_path / "gunicorn.log"):
+            eventually(lambda: is_open(port), 30)
+            yield site
+
+
+@contextlib.contextmanager
+def changed(environment: dict[str, str]) -> Iterator[None]:
+    """This process's environment, for its children."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def test_alice_and_bob_sign_in_and_reach_their_own(site: Site) -> None:
+    answer = site.router.get("/notes", HTML)
+    assert (answer.status, answer.get("location")) == (302, "/admin/login/?next=%2Fnotes")
+    for name in ("alice", "bob"):
+        cookie = site.sign_in(name)
+        for _ in range(2):
+            answer = site.router.get("/", cookie)
+            assert answer.json()["name"] == name
+            assert answer.sent("x-userpods-user") == [name]
+            assert answer.sent("cookie") == []
+    token = site.command("token", "alice")
+    answer = site.router.get("/", ("Authorization", f"Bearer {token}"))
+    assert answer.json()["name"] == "alice"
+    assert answer.sent("authorization") == []
+    assert site.router.get("/", ("Authorization", "Bearer upt_no")).status == 403
+
+
+def test_a_logout_a_deactivation_and_a_deletion_end_it_at_once(site: Site) -> None:
+    """Requests and WebSockets, long before any cached answer or recheck would."""
+
+    def out(cookie: tuple[str, str], act: object, status: int) -> None:
+        assert callable(act)
+        assert site.router.get("/", cookie).status == 200
+        with connect(
+            f"ws://127.0.0.1:{site.router.port}/", additional_headers=[cookie], proxy=None
+        ) as websocket:
+            websocket.recv(timeout=5)
+            act()
+            done = time.monotonic()
+            with pytest.raises(ConnectionClosed):
+                websocket.recv(timeout=5)
+            assert time.monotonic() - done < 3
+        assert site.router.get("/", cookie).status == status
+
+    alice = site.sign_in("alice")
+    out(alice, lambda: site.log_out(alice), 401)
+    alice = site.sign_in("alice")
+    out(alice, lambda: site.command("deactivate", "alice"), 403)
+    bob = site.sign_in("bob")
+    out(bob, lambda: site.command("delete", "bob"), 401)
