@@ -88,6 +88,11 @@ def source() -> Path:
     raise ManifestError(message)
 
 
+def available() -> list[str]:
+    """Return the groups that this installation has, in the order of ``GROUPS``."""
+    return [group for group in GROUPS if (source() / group).is_dir()]
+
+
 def tree(groups: Iterable[str], values: Values) -> dict[Path, str]:
     """Return the files of these groups with the project's values in them, by path below a top."""
     return {

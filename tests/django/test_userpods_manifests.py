@@ -107,29 +107,6 @@ def test_settings_and_options_are_filled_in() -> None:
     assert "SECRET_KEY and POSTGRES_PASSWORD are left empty" in err
 
 
-@pytest.mark.usefixtures("project")
-def test_the_routers_files_are_filled_in() -> None:
-    values = manifests.Values(
-        text={
-            "django-namespace": "acme",
-            "host": "pods.acme.test",
-            "cluster-domain": "acme.internal",
-            "name-prefix": "u-",
-        },
-        lua={"login_url": '/in"\\\n/', "cookies": ["acme_session", "acme_csrf"]},
-        site_paths=["/admin/", "= /in"],
-    )
-    tree = {path.as_posix(): text for path, text in manifests.tree(["router"], values).items()}
-    assert "server django.acme.svc.acme.internal:8000;" in tree["router/settings/http.conf"]
-    assert "default pods.acme.test;" in tree["router/settings/http.conf"]
-    lua = tree["router/settings/settings.lua"]
-    assert 'name_prefix = "u-",' in lua
-    assert 'login_url = "/in\\034\\092\\010/",' in lua
-    assert 'cookies = { "acme_session", "acme_csrf" },' in lua
-    public = tree["router/settings/public.conf"]
-    assert re.findall(r"^location (.*?) +\{", public, flags=re.MULTILINE) == ["/admin/", "= /in"]
-
-
 def test_the_routers_settings_come_from_the_project(project: Settings) -> None:
     from django_userpods import project as of_project
 
@@ -296,6 +273,25 @@ def test_folders_are_bases_with_secrets_of_their_own(tmp_path: Path) -> None:
     out, _ = run("--output", str(tmp_path), "--only", "example")
     assert "0 files written, 0 overwritten" in out
     assert kustomization.read_text() == before
+
+
+@pytest.mark.usefixtures("project")
+def test_everything_goes_into_a_folder_and_what_fits_together_onto_the_screen(
+    tmp_path: Path,
+) -> None:
+    run("--output", str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == set(manifests.available())
+    out, _ = run()
+    found = objects(out)
+    assert set(found) >= {
+        *("ResourceQuota user-pods", "Role userpods-django", "Ingress userpods"),
+        *("Deployment userpods-router", "ConfigMap userpods-router-settings"),
+    }
+    # One way in, and nothing that is only an example.
+    assert not set(found) & {"Gateway userpods", "Deployment django"}
+    settings = found["ConfigMap userpods-router-settings"]["data"]
+    assert 'name_prefix = "u-",' in settings["settings.lua"]
+    assert "server django.userpods.svc.acme.internal:8000;" in settings["http.conf"]
 
 
 def test_what_a_person_changed_is_not_overwritten(project: Settings, tmp_path: Path) -> None:

@@ -105,7 +105,9 @@ def test_without_secrets_nothing_starts_on_a_known_password() -> None:
         assert all(literal.endswith("=") for literal in generator["literals"])
 
 
-@pytest.mark.parametrize("group", [g for g in manifests.GROUPS if g not in ("example", "gateway")])
+@pytest.mark.parametrize(
+    "group", [g for g in manifests.available() if g not in ("example", "gateway")]
+)
 def test_the_api_server_accepts_it_without_a_warning(site: Site, group: str) -> None:
     if group in ("isolation", "rbac"):
         site.cluster.kubectl("create", "namespace", site.django)

@@ -39,9 +39,7 @@ def test_shipped_values_stand_only_in_lines_that_are_marked() -> None:
 
 
 def test_with_the_shipped_values_the_files_stay_as_they_are() -> None:
-    for path, text in manifests.files(
-        group for group in manifests.GROUPS if (manifests.source() / group).is_dir()
-    ):
+    for path, text in manifests.files(manifests.available()):
         if path.suffix != ".yaml":
             continue
         filled = manifests.fill(path, text, manifests.Values())
@@ -158,3 +156,25 @@ def test_the_example_projects_pods_migrate_and_start(tmp_path: Path) -> None:
     done = manage("check", SECRET_KEY="")
     assert "SECRET_KEY" in done.stderr
     assert done.returncode != 0
+
+
+def test_the_routers_files_are_filled_in() -> None:
+    values = manifests.Values(
+        text={
+            "django-namespace": "acme",
+            "host": "pods.acme.test",
+            "cluster-domain": "acme.internal",
+            "name-prefix": "u-",
+        },
+        lua={"login_url": '/in"\\\n/', "cookies": ["acme_session", "acme_csrf"]},
+        site_paths=["/admin/", "= /in"],
+    )
+    tree = {path.as_posix(): text for path, text in manifests.tree(["router"], values).items()}
+    assert "server django.acme.svc.acme.internal:8000;" in tree["router/settings/http.conf"]
+    assert "default pods.acme.test;" in tree["router/settings/http.conf"]
+    lua = tree["router/settings/settings.lua"]
+    assert 'name_prefix = "u-",' in lua
+    assert 'login_url = "/in\\034\\092\\010/",' in lua
+    assert 'cookies = { "acme_session", "acme_csrf" },' in lua
+    public = tree["router/settings/public.conf"]
+    assert re.findall(r"^location (.*?) +\{", public, flags=re.MULTILINE) == ["/admin/", "= /in"]

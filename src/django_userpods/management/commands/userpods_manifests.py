@@ -173,7 +173,7 @@ class Command(BaseCommand):
 
     def _groups(self, only: list[str] | None, output: Path | None) -> list[str]:
         if only is None:
-            only = list(STDOUT_GROUPS if output is None else manifests.GROUPS)
+            only = list(STDOUT_GROUPS) if output is None else manifests.available()
         if "example" in only:
             # Its base stands on theirs.
             only = [*only, "isolation", "rbac"]
