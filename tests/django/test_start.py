@@ -15,7 +15,6 @@ ROOT = Path(__file__).parents[2]
 #: The test modules that hold whatever the user model is.
 FOR_ANY_USER_MODEL = (
     "test_receivers.py",
-    "test_reconcile.py",
     "test_whoami.py",
     "test_identity.py",
 )

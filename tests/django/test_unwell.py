@@ -1,0 +1,171 @@
+"""Pods that do not come up: the reason reaches the row, in words a person can act on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from django_userpods.clusters.memory import MemoryCluster
+from django_userpods.core.objects import SERVICE, Kind, Ref
+from django_userpods.exceptions import NotFound
+from django_userpods.models import UserPod
+from django_userpods.reconcile import reconcile
+from tests.django.support import bulk, deployment, pairs, row, service, template_with
+from tests.factories import UserFactory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.django_db
+
+WIDGET = {
+    "apiVersion": "example.org/v1",
+    "kind": "Widget",
+    "metadata": {"name": "{name}-widget"},
+    "spec": {"size": 1},
+}
+
+
+def not_ready(memory: MemoryCluster, name: str, **status: Any) -> None:
+    deployment(memory, name)["status"].update({"readyReplicas": 0, **status})
+
+
+def add_pod(memory: MemoryCluster, name: str, reason: str) -> None:
+    labels = deployment(memory, name)["metadata"]["labels"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"{name}-x", "namespace": "default", "labels": labels},
+        "spec": {"containers": [{"name": "app", "image": "a"}]},
+    }
+    memory.create(pod)
+    waiting = {"reason": reason, "message": f"about {name}"}
+    status = {"containerStatuses": [{"state": {"waiting": waiting}}]}
+    memory.objects[Ref.of(pod)]["status"] = status
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_why_a_pod_does_not_start(memory: MemoryCluster, count: int) -> None:
+    some = bulk(count)
+    reconcile()
+    for number in range(count):
+        not_ready(memory, f"user-bulk{number:03}")
+        add_pod(memory, f"user-bulk{number:03}", "ImagePullBackOff")
+    memory.calls.clear()
+    assert reconcile().ok
+    for number, user in enumerate(some):
+        found = row(user)
+        assert found.state == UserPod.State.FAILED
+        assert found.message == f"ImagePullBackOff: about user-bulk{number:03}"
+    # Few are asked for one by one, many in one list.
+    assert len([call for call in memory.calls if call.kind.kind == "Pod"]) == 1
+
+
+def test_a_pod_that_is_well_again(memory: MemoryCluster) -> None:
+    user = UserFactory(username="alice")
+    reconcile()
+    not_ready(memory, "user-alice")
+    add_pod(memory, "user-alice", "CrashLoopBackOff")
+    reconcile()
+    assert row(user).state == UserPod.State.FAILED
+    deployment(memory, "user-alice")["status"]["readyReplicas"] = 1
+    reconcile()
+    assert (row(user).state, row(user).message) == (UserPod.State.RUNNING, "")
+
+
+def test_a_quota_that_is_used_up(memory: MemoryCluster) -> None:
+    user = UserFactory(username="alice")
+    reconcile()
+    condition = {
+        "type": "ReplicaFailure",
+        "status": "True",
+        "reason": "FailedCreate",
+        "message": "exceeded quota: small",
+    }
+    not_ready(memory, "user-alice", conditions=[condition])
+    reconcile()
+    assert row(user).message == "FailedCreate: exceeded quota: small"
+    assert row(user).state == UserPod.State.FAILED
+
+
+def test_objects_that_a_finalizer_holds(
+    memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = UserFactory(username="alice")
+    reconcile()
+    user.delete()
+    monkeypatch.setattr(MemoryCluster, "delete", lambda *_, **__: None)
+    assert reconcile().ok
+    # Asked to go, and not gone yet: the row stays, and says so.
+    assert UserPod.objects.get().state == UserPod.State.DELETING
+    monkeypatch.undo()
+    assert reconcile().ok
+    assert not memory.objects
+    assert not UserPod.objects.exists()
+
+
+def test_a_service_without_an_address(memory: MemoryCluster, settings: Any) -> None:
+    manifests = template_with()
+    manifests[1]["spec"]["clusterIP"] = "None"
+    settings.USERPODS_TEMPLATE = manifests
+    user = UserFactory(username="alice")
+    assert reconcile().ok
+    assert row(user).address is None
+    assert service(memory, "user-alice")["spec"]["clusterIP"] == "None"
+    assert reconcile().done == []
+
+
+def test_a_kind_whose_api_is_gone(
+    memory: MemoryCluster, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.USERPODS_TEMPLATE = template_with(WIDGET)
+    UserFactory(username="alice")
+    assert reconcile().ok
+    original = MemoryCluster.list
+
+    def without(self: MemoryCluster, kind: Kind, **arguments: Any) -> Any:
+        if kind.kind == "Widget":
+            raise NotFound("the server does not know the kind Widget", status=404)
+        return original(self, kind, **arguments)
+
+    monkeypatch.setattr(MemoryCluster, "list", without)
+    # While a template makes it, it is missed; afterwards it is not.
+    with pytest.raises(NotFound, match="Widget"):
+        reconcile()
+    settings.USERPODS_TEMPLATE = template_with()
+    assert reconcile().ok
+
+
+def test_a_template_from_a_yaml_file_is_read_anew_when_it_changes(
+    memory: MemoryCluster, settings: Any, tmp_path: Path
+) -> None:
+    import os
+
+    path = tmp_path / "pod.yaml"
+    path.write_text(yaml.safe_dump_all(template_with()))
+    settings.USERPODS_TEMPLATE = str(path)
+    UserFactory(username="alice")
+    assert reconcile().ok
+    assert pairs(memory) == ["user-alice"]
+    manifests = template_with()
+    manifests[0]["spec"]["template"]["spec"]["containers"][0]["image"] = "a:2"
+    path.write_text(yaml.safe_dump_all(manifests))
+    os.utime(path, (1, 1))
+    assert reconcile().counts()["updated"] == 2
+    assert UserPod.objects.get().image == "a:2"
+
+
+def test_two_ports_and_a_service_of_another_type(memory: MemoryCluster, settings: Any) -> None:
+    manifests = template_with()
+    manifests[1]["spec"] = {
+        "type": "NodePort",
+        "ports": [{"name": "http", "port": 80}, {"name": "metrics", "port": 9100}],
+    }
+    settings.USERPODS_TEMPLATE = manifests
+    user = UserFactory(username="alice")
+    assert reconcile().ok
+    assert str(row(user).address).endswith(":80")
+    assert reconcile().done == []
+    assert len([ref for ref in memory.objects if ref.kind == SERVICE]) == 1
