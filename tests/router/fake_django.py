@@ -10,10 +10,12 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class FakeDjango(ThreadingHTTPServer):
@@ -99,8 +101,8 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/userpods/waiting/":
             words = {"state": "starting", "message": "Django says wait"}
             if "text/html" in (self.headers.get("Accept") or ""):
-                page = b"<p>Django says wait</p>"
-                self.say(503, page, ("Content-Type", "text/html"), ("Retry-After", "2"))
+                html = b"<p>Django says wait</p>"
+                self.say(503, html, ("Content-Type", "text/html"), ("Retry-After", "2"))
             else:
                 body = json.dumps(words).encode()
                 self.say(503, body, ("Content-Type", "application/json"), ("Retry-After", "2"))
@@ -108,8 +110,12 @@ class Handler(BaseHTTPRequestHandler):
             self.server.sessions.pop(self.session() or "", None)
             self.say(302, b"", ("Location", "/"), ("Set-Cookie", 'sessionid=""; Max-Age=0; Path=/'))
         else:
-            words = {"name": "django", "target": self.path, "headers": self.headers.items()}
-            self.say(200, json.dumps(words).encode(), ("Set-Cookie", "csrftoken=abc; Path=/"))
+            page: dict[str, Any] = {
+                "name": "django",
+                "target": self.path,
+                "headers": self.headers.items(),
+            }
+            self.say(200, json.dumps(page).encode(), ("Set-Cookie", "csrftoken=abc; Path=/"))
 
     def session(self) -> str | None:
         """As Django reads it: the last of two cookies of one name."""

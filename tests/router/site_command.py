@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import django
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def prepare(*peers: str) -> None:
@@ -52,9 +56,13 @@ def main() -> None:
     from django_userpods import routers
 
     name, *arguments = sys.argv[1:]
-    {"prepare": prepare, "token": token, "deactivate": deactivate, "delete": delete}[name](
-        *arguments
-    )
+    commands: dict[str, Callable[..., None]] = {
+        "prepare": prepare,
+        "token": token,
+        "deactivate": deactivate,
+        "delete": delete,
+    }
+    commands[name](*arguments)
     routers.wait_idle()
 
 

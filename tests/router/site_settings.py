@@ -6,13 +6,7 @@ import os
 
 from tests.settings import *  # noqa: F403 - settings build on settings
 
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": os.environ["SITE_DATABASE"],
-        "OPTIONS": {"timeout": 20},
-    }
-}
+DATABASES["default"]["NAME"] = os.environ["SITE_DATABASE"]  # noqa: F405 - from above
 ALLOWED_HOSTS = ["site.test"]
 LOGIN_URL = "/admin/login/"
 USERPODS_ROUTERS = [os.environ["SITE_ROUTER"]]

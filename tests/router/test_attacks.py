@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import urllib.parse
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.router.fake_django import FakeDjango
 from tests.router.harness import Router, raw, workload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.router.fake_django import FakeDjango
 
 pytestmark = pytest.mark.router
 

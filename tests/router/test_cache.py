@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import socket
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.router.fake_django import FakeDjango
 from tests.router.harness import Router, read_response, workload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.router.fake_django import FakeDjango
 
 pytestmark = pytest.mark.router
 

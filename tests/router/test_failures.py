@@ -6,13 +6,17 @@ import http.client
 import socket
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.router.fake_django import FakeDjango, Handler
 from tests.router.harness import Response, Router, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.router.fake_django import FakeDjango, Handler
 
 pytestmark = pytest.mark.router
 

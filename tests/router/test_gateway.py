@@ -6,8 +6,7 @@ import datetime
 import json
 import ssl
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
@@ -16,8 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from websockets.sync.client import connect
 
-from tests.router.fake_django import FakeDjango
 from tests.router.harness import Process, Router, eventually, free_port, is_open, nginx_binary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.router.fake_django import FakeDjango
 
 pytestmark = pytest.mark.router
 
@@ -99,8 +103,11 @@ def curl(port: int, path: str, *options: str, tmp: Path) -> tuple[str, bytes]:
             str(body),
             "-w",
             "%{http_version} %{http_code}",
-        ]
-        + [*options, "-H", "Cookie: sessionid=s-alice", f"https://127.0.0.1:{port}{path}"],
+            *options,
+            "-H",
+            "Cookie: sessionid=s-alice",
+            f"https://127.0.0.1:{port}{path}",
+        ],
         capture_output=True,
         text=True,
         check=True,

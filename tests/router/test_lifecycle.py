@@ -10,13 +10,11 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import pytest
 import yaml
 
-from tests.router.fake_django import FakeDjango
 from tests.router.harness import (
     ROOT,
     ROUTER,
@@ -29,6 +27,12 @@ from tests.router.harness import (
     nginx_binary,
     read_response,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.router.fake_django import FakeDjango
 
 pytestmark = pytest.mark.router
 
@@ -45,7 +49,7 @@ class Load:
         self.over = threading.Event()
         self.threads = [threading.Thread(target=self.run, args=(n,)) for n in range(clients)]
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         for thread in self.threads:
             thread.start()
         return self
@@ -76,11 +80,13 @@ class Load:
                 # then tried anew, as every client does. A fresh one may not.
                 if fresh:
                     self.failures.append(repr(error))
-                connection.close()
+                if connection is not None:
+                    connection.close()
                 connection = None
             except OSError as error:
                 self.failures.append(repr(error))
-                connection.close()
+                if connection is not None:
+                    connection.close()
                 connection = None
         if connection is not None:
             connection.close()
@@ -98,13 +104,15 @@ def test_a_reload_drops_no_request(tmp_path: Path, django: FakeDjango) -> None:
 
 
 def test_a_reload_finishes_what_is_under_way(tmp_path: Path, django: FakeDjango) -> None:
-    with Router(tmp_path / "nginx", django.port) as router:
-        with socket.create_connection(("127.0.0.1", router.port), timeout=10) as connection:
-            head = f"GET /slow?seconds=2 HTTP/1.1\r\nHost: x\r\n{': '.join(ALICE)}\r\n\r\n"
-            connection.sendall(head.encode())
-            time.sleep(0.3)
-            router.process.process.send_signal(signal.SIGHUP)
-            assert read_response(connection).json()["name"] == "alice"
+    with (
+        Router(tmp_path / "nginx", django.port) as router,
+        socket.create_connection(("127.0.0.1", router.port), timeout=10) as connection,
+    ):
+        head = f"GET /slow?seconds=2 HTTP/1.1\r\nHost: x\r\n{': '.join(ALICE)}\r\n\r\n"
+        connection.sendall(head.encode())
+        time.sleep(0.3)
+        router.process.process.send_signal(signal.SIGHUP)
+        assert read_response(connection).json()["name"] == "alice"
 
 
 def test_a_reload_with_broken_settings_changes_nothing(tmp_path: Path, django: FakeDjango) -> None:
@@ -145,15 +153,17 @@ def test_draining_asks_clients_to_connect_elsewhere(tmp_path: Path, django: Fake
 
 
 def test_draining_waits_for_what_runs(tmp_path: Path, django: FakeDjango) -> None:
-    with Router(tmp_path / "nginx", django.port) as router:
-        with socket.create_connection(("127.0.0.1", router.port), timeout=10) as connection:
-            head = f"GET /slow?seconds=3 HTTP/1.1\r\nHost: x\r\n{': '.join(ALICE)}\r\n\r\n"
-            connection.sendall(head.encode())
-            time.sleep(0.3)
-            begin = time.monotonic()
-            router.get("/drain?seconds=0&most=10", port=router.internal)
-            assert 2 < time.monotonic() - begin < 5
-            assert read_response(connection).status == 200
+    with (
+        Router(tmp_path / "nginx", django.port) as router,
+        socket.create_connection(("127.0.0.1", router.port), timeout=10) as connection,
+    ):
+        head = f"GET /slow?seconds=3 HTTP/1.1\r\nHost: x\r\n{': '.join(ALICE)}\r\n\r\n"
+        connection.sendall(head.encode())
+        time.sleep(0.3)
+        begin = time.monotonic()
+        router.get("/drain?seconds=0&most=10", port=router.internal)
+        assert 2 < time.monotonic() - begin < 5
+        assert read_response(connection).status == 200
 
 
 def test_a_roll_drops_no_request(tmp_path: Path, django: FakeDjango) -> None:
@@ -180,7 +190,7 @@ def test_a_roll_drops_no_request(tmp_path: Path, django: FakeDjango) -> None:
 
 
 @contextlib.contextmanager
-def service(folder: Path, ports: list[int]) -> Iterator[tuple[int, object]]:
+def service(folder: Path, ports: list[int]) -> Iterator[tuple[int, Callable[[list[int]], None]]]:
     """A gateway with kept connections, and a function that gives it other routers."""
     (folder / "run").mkdir(parents=True)
     port = free_port()

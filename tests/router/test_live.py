@@ -7,15 +7,19 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.router.fake_django import FakeDjango
 from tests.router.harness import Router, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.router.fake_django import FakeDjango, Handler
 
 pytestmark = pytest.mark.router
 
@@ -194,8 +198,12 @@ def test_a_django_that_stays_unwell_cuts_in_the_end(router: Router, django: Fake
 
 def test_a_django_that_hangs_cuts_in_the_end(router: Router, django: FakeDjango) -> None:
     over = threading.Event()
+
+    def hang(handler: Handler) -> None:
+        over.wait(20)
+
     with websocket(router, ALICE) as alice:
-        django.odd = lambda handler: over.wait(20) and None
+        django.odd = hang
         begin = time.monotonic()
         try:
             seconds_until_cut(alice, 12)
@@ -207,17 +215,20 @@ def test_a_django_that_hangs_cuts_in_the_end(router: Router, django: FakeDjango)
 def test_a_worker_that_is_going_away_still_watches(tmp_path: Path, django: FakeDjango) -> None:
     """After a reload the old workers carry the old WebSockets, and still cut them."""
     options: dict[str, object] = {"recheck_seconds": 2}
-    with Router(tmp_path / "nginx", django.port, options=options) as router:
-        with websocket(router, ALICE) as alice, websocket(router, BOB) as bob:
-            router.process.process.send_signal(signal.SIGHUP)
-            time.sleep(1.5)
-            assert is_alive(alice)
-            log_out(django)
-            assert seconds_until_cut(alice, BOUND + 2) < BOUND
-            assert is_alive(bob)
-            router.purge("id-bob")
-            time.sleep(2)
-            assert is_alive(bob)
-            del django.sessions["s-bob"]
-            router.purge("id-bob")
-            assert seconds_until_cut(bob, PURGED + 2) < PURGED
+    with (
+        Router(tmp_path / "nginx", django.port, options=options) as router,
+        websocket(router, ALICE) as alice,
+        websocket(router, BOB) as bob,
+    ):
+        router.process.process.send_signal(signal.SIGHUP)
+        time.sleep(1.5)
+        assert is_alive(alice)
+        log_out(django)
+        assert seconds_until_cut(alice, BOUND + 2) < BOUND
+        assert is_alive(bob)
+        router.purge("id-bob")
+        time.sleep(2)
+        assert is_alive(bob)
+        del django.sessions["s-bob"]
+        router.purge("id-bob")
+        assert seconds_until_cut(bob, PURGED + 2) < PURGED

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import socket
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 from websockets.sync.client import connect
 
-from tests.router.fake_django import FakeDjango
 from tests.router.harness import Router, eventually, raw, read_response
+
+if TYPE_CHECKING:
+    from tests.router.fake_django import FakeDjango
 
 pytestmark = pytest.mark.router
 
@@ -76,12 +80,12 @@ def test_events_arrive_one_by_one(router: Router) -> None:
         head = f"GET /sse?every=0.3 HTTP/1.1\r\nHost: x\r\n{': '.join(ALICE)}\r\n\r\n"
         connection.sendall(head.encode())
         stream = connection.makefile("rb")
-        times = []
+        times: list[float] = []
         while len(times) < 4:
             line = stream.readline()
             if line.startswith(b"data:"):
                 times.append(time.monotonic())
-        gaps = [late - early for early, late in zip(times, times[1:], strict=False)]
+        gaps = [late - early for early, late in itertools.pairwise(times)]
         assert all(0.2 < gap < 0.6 for gap in gaps), gaps
 
 
@@ -167,10 +171,8 @@ def test_pipelined_requests_keep_their_order(router: Router) -> None:
     two = f"GET /2 HTTP/1.1\r\nHost: x\r\n{': '.join(BOB)}\r\n\r\n".encode()
     with socket.create_connection(("127.0.0.1", router.port), timeout=5) as connection:
         connection.sendall(one + two + one)
-        stream_names = []
-        for _ in range(3):
-            stream_names.append(read_pipelined(connection))
-    assert stream_names == ["alice", "bob", "alice"]
+        names = [read_pipelined(connection) for _ in range(3)]
+    assert names == ["alice", "bob", "alice"]
 
 
 def read_pipelined(connection: socket.socket) -> str:
