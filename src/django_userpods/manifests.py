@@ -267,6 +267,25 @@ def _site_paths(values: Values, found: re.Match[str]) -> str:
     return "\n".join(f"location {path.ljust(width)} {found[1]}" for path in values.site_paths)
 
 
+def _site_ingress_paths(values: Values, found: re.Match[str]) -> str:
+    """Return the same for ingress-nginx; what is exact for nginx (``= /x``) is so there too."""
+    paths = []
+    for path in values.site_paths:
+        rest = found[2]
+        if path.startswith("= "):
+            rest = rest.replace("pathType: Prefix", "pathType: Exact")
+        paths.append(found[1] + path.removeprefix("= ") + rest)
+    return "\n".join(paths)
+
+
+def _snippet_cookies(values: Values, found: re.Match[str]) -> str:
+    names = values.lua.get("cookies")
+    if not isinstance(names, list):
+        return found[0]
+    entries = (f"[{_lua_value(name.lower())}] = true" for name in names)
+    return found[1] + "{ " + ", ".join(entries) + " }"
+
+
 #: (file, pattern, what takes its place).
 _ROUTER: tuple[tuple[str, str, Callable[[Values, re.Match[str]], str]], ...] = (
     ("router/settings/settings.lua", r"^return \{\n(?:.*\n)*?\}", _lua),
@@ -281,4 +300,19 @@ _ROUTER: tuple[tuple[str, str, Callable[[Values, re.Match[str]], str]], ...] = (
         lambda v, _: f"django.{v.get('django-namespace')}.svc.{v.get('cluster-domain')}",
     ),
     ("router/settings/http.conf", r"\buserpods\.example\.org\b", lambda v, _: v.get("host")),
+    (
+        "ingress-nginx/ingress.yaml",
+        r"\bdjango\.userpods\.svc\.cluster\.local\b",
+        lambda v, _: f"django.{v.get('django-namespace')}.svc.{v.get('cluster-domain')}",
+    ),
+    (
+        "ingress-nginx/ingress.yaml",
+        r"^( +- path: )/\S+(\n.*\n.*\bname: django\b.*)(?:\n +- path: /\S+\2)*",
+        _site_ingress_paths,
+    ),
+    (
+        "ingress-nginx/server-snippet.conf",
+        r"^( +local COOKIES = )\{.*\}$",
+        _snippet_cookies,
+    ),
 )
