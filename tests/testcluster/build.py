@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import re
@@ -34,8 +35,20 @@ _LDFLAGS = {
         f" -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor=36"
     ),
 }
+# Programs that are built as they are, without a main of ours (`tool` in go.mod).
+_PACKAGES = {
+    "traefik": "github.com/traefik/traefik/v3/cmd/traefik",
+    "ingressnginx": "k8s.io/ingress-nginx/cmd/nginx",
+}
 # Minutes a first build takes on two cores, to tell people how long to wait.
-_MINUTES = {"kubernetes": 6, "kwok": 2, "coredns": 3, "netpol": 2}
+_MINUTES = {
+    "kubernetes": 6,
+    "kwok": 2,
+    "coredns": 3,
+    "netpol": 2,
+    "traefik": 6,
+    "ingressnginx": 2,
+}
 
 
 class BuildError(Exception):
@@ -110,6 +123,21 @@ def binary(program: str) -> Path:
     return target
 
 
+def module_dir(program: str, module: str) -> Path:
+    """Where Go keeps the source of *module*, in the version that *program* is built with."""
+    done = subprocess.run(
+        ["go", "mod", "download", "-json", module],
+        cwd=HERE / program,
+        env=os.environ | {"GOWORK": "off"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BuildError(f"the source of {module} is not to be had:\n{done.stdout}{done.stderr}")
+    return Path(json.loads(done.stdout)["Dir"])
+
+
 def _key(program: str, version: str) -> str:
     digest = hashlib.sha256()
     for part in (version, platform.machine(), _LDFLAGS.get(program, "")):
@@ -131,7 +159,7 @@ def _build(module: Path, target: Path) -> None:
     # Built beside its place and moved there: a build that is interrupted leaves no half binary.
     unfinished = target.with_suffix(f".{os.getpid()}")
     command = ["go", "build", "-v", "-trimpath", "-ldflags", _LDFLAGS.get(name, "-s -w")]
-    command += ["-o", str(unfinished), "."]
+    command += ["-o", str(unfinished), _PACKAGES.get(name, ".")]
     if nice := shutil.which("nice"):
         command = [nice, "-n", "5", *command]
     # -buildvcs=false: the binary must not depend on the state of this checkout.

@@ -45,6 +45,7 @@ class Config:
     env: Mapping[str, str] = field(default_factory=dict)
     user: str = "65532"
     workdir: str = "/"
+    stop_signal: str = ""
 
 
 def scratch_image(name: str, files: Mapping[str, Source], config: Config) -> Path:
@@ -90,6 +91,7 @@ def build_image(name: str, layers: Sequence[Path], config: Config) -> Path:
             "Env": [f"{key}={value}" for key, value in {"PATH": _PATH, **config.env}.items()],
             "User": config.user,
             "WorkingDir": config.workdir,
+            **({"StopSignal": config.stop_signal} if config.stop_signal else {}),
         },
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
     }

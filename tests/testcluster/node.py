@@ -191,7 +191,6 @@ class NodeCluster(ControlPlane):
             "failCgroupV1": False,
             "failSwapOn": False,
             "enforceNodeAllocatable": [],
-            "localStorageCapacityIsolation": False,
             "maxPods": 250,
             # The disk is shared with whatever else is on this machine: that it is rather full
             # must neither evict pods nor remove images that cannot be pulled again.

@@ -12,6 +12,9 @@
 //	GET  /slow         answers after ?delay=1s
 //	GET  /ws           WebSocket: every message comes back; the first one says who it is
 //	GET  /healthz      ok
+//
+// A request that the router meant for another user than this pod's is refused
+// with 421.
 package main
 
 import (
@@ -25,6 +28,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"strconv"
@@ -132,7 +136,20 @@ func handler() http.Handler {
 	mux.HandleFunc("/download", download)
 	mux.HandleFunc("/slow", slow)
 	mux.HandleFunc("/ws", webSocket)
-	return mux
+	return onlyFor(os.Getenv("USERPODS_USER"), mux)
+}
+
+// onlyFor refuses what the router meant for somebody else's pod: an application
+// should not rely on the network alone.
+func onlyFor(owner string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, err := url.PathUnescape(r.Header.Get("X-Userpods-User"))
+		if err != nil || owner != "" && user != "" && user != owner {
+			http.Error(w, "this is another user's pod", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // serve answers until ctx ends and then lets the requests that it has come to

@@ -1,0 +1,113 @@
+"""Collects what the tests measured and writes ``docs/benchmarks/e2e.md`` when all is over."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import statistics
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.e2e.images import TOP
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FILE = TOP / "docs" / "benchmarks" / "e2e.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disruption:
+    """What a steady load met while something was disrupted."""
+
+    name: str
+    requests: int
+    failed: int
+    detail: str
+    slowest: float
+    seconds: float
+
+
+@dataclass
+class Report:
+    """The measured numbers of one run."""
+
+    disruptions: list[Disruption] = field(default_factory=list)
+    #: Seconds from a user's creation, and from ``kubectl create``, to the first answer.
+    users: list[float] = field(default_factory=list)
+    kubectl: list[float] = field(default_factory=list)
+
+    def write(self) -> None:
+        """Write the page; only a run that measured everything replaces it."""
+        if self.users and self.disruptions:
+            FILE.write_text(self.page())
+
+    def page(self) -> str:
+        """The page as Markdown."""
+        today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+        head = [
+            "# End to end on a real node",
+            "",
+            (
+                f"Written by `make e2e` on {today}: Kubernetes 1.36 with one node,"
+                f" {os.cpu_count()} cores ({platform.machine()}) for everything,"
+                " the load and the control plane included."
+            ),
+            "",
+            "## From a new user to their pod's first answer",
+            "",
+            (
+                "`users`: from just before the user is saved in Django to the first answer of the"
+                " pod through the router. `kubectl`: the same Deployment and Service with"
+                " `kubectl create`, from its start to the first answer of the Service. In turn, one at a"
+                " time."
+            ),
+            "",
+            "| | runs | p50 | p99 |",
+            "| --- | --- | --- | --- |",
+            _row("users", self.users),
+            _row("kubectl", self.kubectl),
+            (
+                f"| ratio | | {ratio(self.users, self.kubectl, 0.5):.2f} |"
+                f" {ratio(self.users, self.kubectl, 0.99):.2f} |"
+            ),
+            "",
+            "## Requests that fail while something is disrupted",
+            "",
+            (
+                "A steady load from two signed-in users: to their pods over new and over kept"
+                " connections, and to the site. Every answer but a 200 of the own pod is a failure."
+            ),
+            "",
+            "| disruption | seconds | requests | failed | slowest |",
+            "| --- | --- | --- | --- | --- |",
+        ]
+        rows = [
+            f"| {item.name} | {item.seconds:.0f} | {item.requests} |"
+            f" {_failed(item)} | {item.slowest:.2f} s |"
+            for item in self.disruptions
+        ]
+        return "\n".join([*head, *rows, ""])
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value that *share* of *values* do not exceed."""
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float], share: float) -> float:
+    """How many times as long ours took, at that quantile."""
+    middle = share == 0.5
+    if middle:
+        return statistics.median(ours) / statistics.median(theirs)
+    return quantile(ours, share) / quantile(theirs, share)
+
+
+def _row(name: str, values: Sequence[float]) -> str:
+    p50, p99 = statistics.median(values), quantile(values, 0.99)
+    return f"| {name} | {len(values)} | {p50:.2f} s | {p99:.2f} s |"
+
+
+def _failed(item: Disruption) -> str:
+    return f"{item.failed} ({item.detail})" if item.failed else "0"

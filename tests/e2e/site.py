@@ -1,0 +1,137 @@
+"""The deployed site: applied from the shipped manifests, and what tests ask of it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.e2e import images
+from tests.e2e.client import Client
+from tests.testcluster.processes import wait_for
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from tests.testcluster.node import NodeCluster
+
+DJANGO = "userpods"
+USERS = "userpods-users"
+OVERLAY = Path(__file__).with_name("overlay")
+ADMIN = "root"
+VOLUME = "/var/lib/userpods-e2e/postgres"  # as overlay/volume.yaml has it
+
+
+@dataclass
+class Site:
+    """An operator's view of the deployed site."""
+
+    cluster: NodeCluster
+    passwords: dict[str, str] = field(default_factory=dict)
+
+    def deploy(self) -> None:
+        """Load the images, ``kubectl apply -k`` the overlay and wait for everything."""
+        for archive in (
+            images.router(),
+            images.site(),
+            images.postgres(),
+            images.example_workload(),
+        ):
+            self.cluster.load_image(archive)
+        self.cluster.inside("install", "-d", "-m", "700", "-o", "999", "-g", "999", VOLUME)
+        self.kubectl("apply", "-k", OVERLAY)
+        for part in ("statefulset/postgres", "deployment/django", "deployment/userpods-router"):
+            self.rollout(part)
+        self.passwords[ADMIN] = secrets.token_urlsafe(12)
+        self.manage(
+            *("createsuperuser", "--noinput", f"--username={ADMIN}", "--email=root@example.org"),
+            DJANGO_SUPERUSER_PASSWORD=self.passwords[ADMIN],
+        )
+
+    def kubectl(self, *args: str | Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        return self.cluster.kubectl(*args, timeout=timeout)
+
+    def rollout(self, part: str, *, namespace: str = DJANGO, seconds: int = 200) -> None:
+        """Wait until *part* runs as it is written."""
+        self.kubectl("rollout", "status", part, "-n", namespace, f"--timeout={seconds}s")
+
+    def manage(self, *args: str, **env: str) -> str:
+        """Run a command of ``manage.py`` in a Django pod, as the documentation says."""
+        words = [f"{key}={value}" for key, value in env.items()]
+        command = ["exec", "-n", DJANGO, "deployment/django", "-c", "django", "--", "env", *words]
+        return self.kubectl(*command, "/app/entrypoint", *args).stdout
+
+    def shell(self, code: str) -> str:
+        """Run Python in Django and return what it prints."""
+        return self.manage("shell", "--command", code)
+
+    def get(self, kind: str, name: str = "", *, namespace: str = USERS) -> dict[str, Any]:
+        return self.cluster.get(*filter(None, (kind, name)), "-n", namespace)
+
+    def exists(self, kind: str, name: str, *, namespace: str = USERS) -> bool:
+        command = ("get", kind, name, "-n", namespace, "--ignore-not-found", "-o", "name")
+        return bool(self.kubectl(*command).stdout.strip())
+
+    def address(self, service: str, *, namespace: str = DJANGO) -> str:
+        address: str = self.get("service", service, namespace=namespace)["spec"]["clusterIP"]
+        return address
+
+    def pods(self, selector: str, *, namespace: str = DJANGO) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = self.cluster.get("pods", "-n", namespace, "-l", selector)[
+            "items"
+        ]
+        return items
+
+    def client(self) -> Client:
+        """A browser in front of the router's Service."""
+        return Client(self.address("userpods-router"), 80)
+
+    def signed_in(self, user: str) -> Client:
+        """A client that has signed in as *user*."""
+        client = self.client()
+        answer = client.api_login(user, self.passwords[user])
+        assert answer.status == 200, (answer.status, answer.text)
+        return client
+
+    def admin(self) -> Client:
+        """The administrator, signed in at the admin's own page."""
+        client = self.client()
+        client.form_login(ADMIN, self.passwords[ADMIN], to="/admin/")
+        return client
+
+    def add_user(self, name: str, *, admin: Client | None = None) -> None:
+        """Add a user in the admin, as a person does."""
+        self.passwords[name] = f"long-enough-for-{name}-1"
+        answer = (admin or self.admin()).submit(
+            "/admin/auth/user/add/",
+            username=name,
+            usable_password="true",
+            password1=self.passwords[name],
+            password2=self.passwords[name],
+        )
+        assert answer.status == 302, answer.text
+        assert "/change/" in answer.header("Location"), answer.header("Location")
+
+    def wait_for_pod(self, client: Client, *, seconds: float = 60) -> dict[str, Any]:
+        """Ask through the router until the pod answers; what it said."""
+        end = time.monotonic() + seconds
+        while True:
+            answer = client.get("/")
+            if answer.status == 200:
+                said: dict[str, Any] = json.loads(answer.body)
+                return said
+            assert answer.status == 503, (answer.status, answer.text)
+            assert time.monotonic() < end, f"no pod after {seconds:g} s: {answer.text}"
+            time.sleep(0.1)
+
+    def inside(self, user_pod: str, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run the workload's own program in a user's pod."""
+        command = ("exec", "-n", USERS, f"deployment/{user_pod}", "--", "/workload", *args)
+        return self.cluster.kubectl(*command, check=False)
+
+    def gone(self, kind: str, name: str, *, seconds: float = 60) -> None:
+        """Wait until an object of the users' namespace is gone."""
+        wait_for(lambda: not self.exists(kind, name), f"{kind} {name} to be gone", seconds)

@@ -1,0 +1,149 @@
+"""Everybody reaches their own pod, and nobody another's, through everything that was deployed."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.client import HOST
+from tests.testcluster.processes import wait_for
+
+if TYPE_CHECKING:
+    from tests.e2e.site import Site
+
+pytestmark = [pytest.mark.node, pytest.mark.timeout(600)]
+
+
+@pytest.mark.parametrize("name", ["alice", "bob"])
+def test_a_session_leads_to_its_own_users_pod(site: Site, name: str) -> None:
+    client = site.signed_in(name)
+    for path in ("/", "/some/page?x=1"):
+        said = client.get(path).json()
+        assert (said["user"], said["path"]) == (name, path)
+        assert said["hostname"].startswith(f"user-{name}-")
+
+
+def test_a_pod_hears_who_asks_but_nothing_of_the_session(site: Site) -> None:
+    client = site.signed_in("alice")
+    client.cookies["own"] = "kept"
+    sent = client.get("/headers", X_Userpods_User="bob", X_Target_Service="user-bob").json()
+    assert sent["X-Userpods-User"] == ["alice"]
+    assert sent["Cookie"] == ["own=kept"]
+    assert "user-bob" not in json.dumps(sent)
+
+
+def test_without_a_session_a_browser_is_sent_to_the_login_and_a_script_refused(site: Site) -> None:
+    client = site.client()
+    answer = client.get("/deep/link", Accept="text/html")
+    assert answer.status == 302
+    assert answer.header("Location").startswith(f"https://{HOST}/accounts/login/?")
+    assert "deep" in answer.header("Location")
+    answer = client.get("/", Accept="application/json")
+    assert (answer.status, answer.json()) == (401, {"error": "no token"})
+    client.cookies["sessionid"] = "x" * 32
+    assert client.get("/", Accept="application/json").status == 401
+
+
+def test_a_wrong_password_is_refused(site: Site) -> None:
+    client = site.client()
+    assert client.api_login("alice", site.passwords["bob"]).status == 401
+    assert "sessionid" not in client.cookies
+
+
+def test_bobs_cookie_never_reaches_alices_pod(site: Site) -> None:
+    bob = site.signed_in("bob")
+    alice = site.get("service", "user-alice")["spec"]["clusterIP"]
+    forged = {
+        "X-Target-Service": "user-alice",
+        "X-Target-Peer": f"{alice}:8000",
+        "X-Target-Address": "user-alice.userpods-users.svc.cluster.local:8000",
+        "X-Userpods-User": "alice",
+        "X-Userpods-User-Id": "2",
+        "X-Remote-User": "alice",
+    }
+    for headers in ({}, forged, {"Host": "user-alice.userpods-users"}):
+        for path in ("/", "/user-alice/", f"//{alice}:8000/", f"http://{alice}:8000/"):
+            answer = bob.request("GET", path, headers=headers)
+            assert b"user-alice-" not in answer.body, (headers, path)
+    # Two sessions in one request: whoever it is taken for, the pod is that user's.
+    session = site.signed_in("alice").cookies["sessionid"]
+    both = f"sessionid={bob.cookies['sessionid']}; sessionid={session}"
+    said = bob.get("/headers", Cookie=both)
+    named = {"alice": "alice", "bob": "bob"}[said.json()["X-Userpods-User"][0]]
+    assert bob.get("/", Cookie=both).json()["user"] == named
+
+
+def test_a_bearer_token_leads_to_its_users_pod(site: Site) -> None:
+    admin = site.admin()
+    page = admin.get("/admin/userpods/accesstoken/add/", Accept="text/html").text
+    choice = re.search(r'<option value="(\d+)"[^>]*>alice</option>', page)
+    user = choice[1] if choice else _pk(site, "alice")
+    answer = admin.submit("/admin/userpods/accesstoken/add/", user=user, label="a script")
+    page = answer.text if answer.status == 200 else admin.get(answer.header("Location")).text
+    token = re.search(r"upt_[\w-]{20,}", page)
+    assert token, page[-3000:]
+    said = site.client().get("/", Authorization=f"Bearer {token[0]}")
+    assert said.json()["user"] == "alice"
+    refused = site.client().get("/", Authorization="Bearer upt_" + "x" * 43)
+    assert (refused.status, refused.json()) == (403, {"error": "invalid token"})
+
+
+def test_a_pod_has_its_name_in_dns(site: Site) -> None:
+    address = site.get("service", "user-bob")["spec"]["clusterIP"]
+    assert address in site.inside("user-alice", "resolve", "user-bob").stdout
+
+
+def test_charlie_comes_and_goes(site: Site) -> None:
+    site.add_user("charlie")
+    charlie = site.signed_in("charlie")
+    assert site.wait_for_pod(charlie)["user"] == "charlie"
+    assert site.exists("deployment", "user-charlie")
+
+    pk = _pk(site, "charlie")
+    answer = site.admin().submit(f"/admin/auth/user/{pk}/delete/", post="yes")
+    assert answer.status == 302, answer.text
+    # At once: the router was told.
+    assert charlie.get("/", Accept="application/json").status == 401
+    for kind in ("deployment", "service"):
+        site.gone(kind, "user-charlie")
+    wait_for(lambda: not site.pods("app=user-charlie", namespace="userpods-users"), "the pod", 90)
+    assert site.client().api_login("charlie", site.passwords["charlie"]).status == 401
+
+
+def test_django_is_nobody_but_its_service_account(site: Site) -> None:
+    who = "system:serviceaccount:userpods:userpods-django"
+    for allowed, words in (
+        ("yes", ("create", "deployments", "-n", "userpods-users")),
+        ("no", ("get", "secrets", "-n", "userpods-users")),
+        ("no", ("create", "pods", "-n", "userpods-users")),
+        ("no", ("list", "deployments", "-n", "userpods")),
+        ("no", ("list", "nodes")),
+    ):
+        done = site.cluster.kubectl("auth", "can-i", *words, f"--as={who}", check=False)
+        assert done.stdout.strip() == allowed, words
+    for pod in site.pods("app.kubernetes.io/name=django"):
+        assert pod["spec"]["serviceAccountName"] == "userpods-django"
+
+
+def test_everything_that_runs_is_hardened(site: Site) -> None:
+    for namespace in ("userpods", "userpods-users"):
+        labels = site.cluster.get("namespace", namespace)["metadata"]["labels"]
+        assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+        pods = site.cluster.get("pods", "-n", namespace)["items"]
+        assert pods
+        for pod in pods:
+            for container in pod["spec"]["containers"]:
+                security = container["securityContext"]
+                assert security["readOnlyRootFilesystem"], pod["metadata"]["name"]
+                assert security["capabilities"]["drop"] == ["ALL"]
+    done = site.kubectl("exec", "-n", "userpods", "deployment/django", "--", "id", "-u")
+    assert done.stdout.strip() == "10001"
+
+
+def _pk(site: Site, name: str) -> str:
+    labels = site.get("deployment", f"user-{name}")["metadata"]["labels"]
+    pk: str = labels["django-userpods/user-id"]
+    return pk
