@@ -76,13 +76,15 @@ local function clean(elements, count)
     end
 end
 
--- Cleans the request and returns its Cookie headers (joined as nginx joins them), its first
--- Authorization header, and whether it has an Upgrade header; nil where there is none.
-function _M.read()
+-- Cleans the request and calls `continue` with its Cookie headers (joined as nginx joins them),
+-- its first Authorization header (nil where there is none), and whether it has an Upgrade header.
+-- Going on by a call, not by returning, lets LuaJIT compile the loop and all that follows as one
+-- piece: it cannot leave the function that a loop stands in.
+function _M.read(continue)
     local r = get_request()
     local count = C.ngx_http_lua_ffi_req_get_headers_count(r, 0, truncated)
     if count <= 0 then
-        return nil, nil, false
+        return continue(nil, nil, false)
     end
     local elements = room
     if count > ROOM then
@@ -129,7 +131,7 @@ function _M.read()
     if forged then
         clean(elements, count)
     end
-    return cookie, authorization, upgrade
+    return continue(cookie, authorization, upgrade)
 end
 
 return _M

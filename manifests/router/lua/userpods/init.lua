@@ -23,14 +23,16 @@ live.configure(settings)
 
 local read_headers = headers.read
 local find_answer = answers.find
-local begin, finish, current = live.begin, live.finish, live.current
-local take, release = pods.take, pods.release
+local begin, current = live.begin, live.current
+local take = pods.take
 local set_current_peer, set_timeouts = balancer.set_current_peer, balancer.set_timeouts
 local http_version = ngx.req.http_version
 local var, header = ngx.var, ngx.header
 
 -- Set once in a worker when the router is about to stop.
 local draining = false
+
+local function nothing() end
 
 -- Once for each request while draining: to the location that closes the client's connection.
 local function is_last()
@@ -76,7 +78,7 @@ end
 -- Lets the request at hand go to the entry's pod, with what the pod may know. False if it has
 -- to wait.
 local function admit(entry, upgrade)
-    if not entry.ip or not take(entry) then
+    if not entry.ip or not take(entry, live.runs_elsewhere) then
         return false
     end
     begin(entry, upgrade and var.userpods_upgrade ~= "")
@@ -89,9 +91,7 @@ local function admit(entry, upgrade)
     return true
 end
 
--- The user of the request at hand, if that is known; "" if Django has to be asked.
-function _M.known()
-    local cookie, authorization, upgrade = read_headers()
+local function known(cookie, authorization, upgrade)
     if (cookie or authorization) and not draining then
         local entry = find_answer(cookie, authorization)
         if entry and admit(entry, upgrade) then
@@ -101,18 +101,27 @@ function _M.known()
     return ""
 end
 
--- To a user's pod after asking Django, or nowhere.
-function _M.ask()
-    if is_last() then
-        return ngx.exec("@ask_last")
-    end
-    local cookie, authorization, upgrade = read_headers()
+-- The user of the request at hand, if that is known; "" if Django has to be asked.
+function _M.known()
+    return read_headers(known)
+end
+
+local function asked(cookie, authorization, upgrade)
     local entry = (cookie or authorization) and find_answer(cookie, authorization)
         or ask_django(cookie, authorization)
     if not admit(entry, upgrade) then
         return ngx.exec("@waiting")
     end
     var.userpods_user = entry.user
+end
+
+-- To a user's pod after asking Django, or nowhere.
+function _M.ask()
+    live.forget()
+    if is_last() then
+        return ngx.exec("@ask_last")
+    end
+    return read_headers(asked)
 end
 
 function _M.choose_peer()
@@ -147,30 +156,26 @@ function _M.from_pod()
     end
 end
 
--- Every request ends here, however it ended.
-function _M.done()
-    local entry = finish()
-    if entry then
-        release(entry)
-    end
-end
-
 function _M.to_site()
+    live.forget()
     if is_last() then
         return ngx.exec("@site_last")
     end
-    read_headers()
+    read_headers(nothing)
+end
+
+local function forget_user(cookie, authorization)
+    local entry = (cookie or authorization) and find_answer(cookie, authorization)
+    if entry then
+        generations.bump(entry.user_id)
+    end
 end
 
 -- Django set the session cookie: somebody signed in or out. Whoever the request's credentials
 -- were may be somebody else now, or nobody.
 function _M.from_site()
     if cookies.sets(header["Set-Cookie"], settings.session_cookie) then
-        local cookie, authorization = read_headers()
-        local entry = (cookie or authorization) and find_answer(cookie, authorization)
-        if entry then
-            generations.bump(entry.user_id)
-        end
+        read_headers(forget_user)
     end
 end
 
@@ -252,6 +257,7 @@ end
 -- GET /drain?seconds=8&most=70: not ready from now on. Answers when `seconds` are over and
 -- nothing runs any more, but after `most` seconds at the latest.
 function _M.drain()
+    live.forget()
     generations.set_draining()
     local arguments = ngx.req.get_uri_args(4)
     local least = math.min(tonumber(arguments.seconds) or 0, 300)

@@ -1,17 +1,22 @@
 -- The requests to pods that are running now: whose they are, and whether they still may run.
 --
--- Each is known by the address of nginx's request structure, from the access phase to the log
--- phase. The balancer reads its target here, which is cheaper than ngx.ctx. And once a second
--- a timer looks for those whose answer has grown old: a WebSocket, an event stream, a long
--- upload or download. whoami is asked again with the request's own credentials, every
--- `recheck_seconds` and at once when the user was forgotten (a purge). Anything but the same
--- user on the same Service ends it: its client's socket is shut down, and nginx takes that as
--- it takes any client that goes away. The same happens when whoami gave no answer for
--- `grace_seconds` on top: closed is the safe side.
+-- Each is known by the address of nginx's request structure. The balancer reads its target here,
+-- which is cheaper than ngx.ctx. And once a second a timer looks for those whose answer has grown
+-- old: a WebSocket, an event stream, a long upload or download. whoami is asked again with the
+-- request's own credentials, every `recheck_seconds` and at once when the user was forgotten (a
+-- purge). Anything but the same user on the same Service ends it: its client's socket is shut
+-- down, and nginx takes that as it takes any client that goes away. The same happens when whoami
+-- gave no answer for `grace_seconds` on top: closed is the safe side.
+--
+-- Nothing is called when a request ends (a log handler would cost every request what few need).
+-- A connection's structure lives as long as the worker and begins with a pointer to the request
+-- that it carries: while that is the request noted here, the request runs. (This is so for
+-- HTTP/1; HTTP/2 ends at the gateway in front.)
 
 local ffi = require "ffi"
 local base = require "resty.core.base"
 local generations = require "userpods.generations"
+local pods = require "userpods.pods"
 local whoami = require "userpods.whoami"
 
 local get_request = base.get_request
@@ -33,63 +38,64 @@ local ASKERS = 8
 
 local _M = {}
 
--- Request address -> entry; and those that are WebSockets.
-local running = {}
-local websockets = {}
+-- Request address -> its entry, its connection's address, and whether it is a WebSocket.
+local entries, connections, websockets = {}, {}, {}
 local settings
 
 function _M.configure(given)
     settings = given
 end
 
-local function here()
-    return tonumber(cast(uintptr, get_request()))
+-- The request at hand goes where the entry says.
+function _M.begin(entry, is_websocket)
+    local request = cast(request_pointer, get_request())
+    -- Both structures begin with fields that are the same in every nginx.
+    if request.signature ~= SIGNATURE then
+        error("unknown layout of nginx's request: it could not be cut")
+    end
+    local address = tonumber(cast(uintptr, request))
+    entries[address] = entry
+    connections[address] = tonumber(cast(uintptr, request.connection))
+    websockets[address] = is_websocket or nil
 end
 
--- The access phase: this request goes where the entry says.
-function _M.begin(entry, is_websocket)
-    local address = here()
-    running[address] = entry
-    if is_websocket then
-        websockets[address] = true
-    end
+-- The request at hand goes to no pod; one that was noted under the same address is over.
+function _M.forget()
+    local address = tonumber(cast(uintptr, get_request()))
+    entries[address], connections[address], websockets[address] = nil, nil, nil
 end
 
 -- The entry of the request at hand, and whether it is a WebSocket.
 function _M.current()
-    local address = here()
-    return running[address], websockets[address]
+    local address = tonumber(cast(uintptr, get_request()))
+    return entries[address], websockets[address]
 end
 
--- The log phase: nothing is known of this request any more. Returns its entry, if any.
-function _M.finish()
-    local address = here()
-    local entry = running[address]
-    if entry then
-        running[address] = nil
-        websockets[address] = nil
+-- The connection of a noted request that still runs, or nil.
+local function carrier(address)
+    local connection = cast(connection_pointer, cast(uintptr, connections[address]))
+    if tonumber(cast(uintptr, connection.data)) == address and connection.fd >= 0 then
+        return connection
     end
-    return entry
+    return nil
 end
 
--- Ends a request by shutting down its client's socket. The address is that of a running
--- request, so the structures behind it are alive: both begin with fields that have been the
--- same for as long as nginx has had them.
-local function cut(address)
-    local request = cast(request_pointer, cast(uintptr, address))
-    if request.signature ~= SIGNATURE or request.connection == nil then
-        ngx.log(ngx.ALERT, "unknown layout of nginx's request: a request cannot be cut")
-        return
+-- Whether a request of another user runs at this entry's address now.
+function _M.runs_elsewhere(entry)
+    for address, its in pairs(entries) do
+        if its.peer == entry.peer and its.user_id ~= entry.user_id and carrier(address) then
+            return true
+        end
     end
-    local connection = cast(connection_pointer, request.connection)
-    ffi.C.shutdown(connection.fd, BOTH_WAYS)
+    return false
 end
 
 local function cut_all(entry, why)
     local cuts = 0
-    for address, its in pairs(running) do
-        if its == entry then
-            cut(address)
+    for address, its in pairs(entries) do
+        local connection = its == entry and carrier(address)
+        if connection then
+            ffi.C.shutdown(connection.fd, BOTH_WAYS)
             cuts = cuts + 1
         end
     end
@@ -128,9 +134,13 @@ local function look()
     seen = count
     local due, is_due = {}, {}
     local any = false
-    for _, entry in pairs(running) do
-        any = true
-        if not is_due[entry] then
+    for address, entry in pairs(entries) do
+        if not carrier(address) then
+            -- It is over. (Assigning nil to what is there is allowed in pairs.)
+            entries[address], connections[address], websockets[address] = nil, nil, nil
+        elseif not is_due[entry] then
+            any = true
+            pods.touch(entry, time)
             is_due[entry] = true
             if time - entry.okay > settings.recheck_seconds + settings.grace_seconds then
                 cut_all(entry, "no answer of whoami for too long")

@@ -10,59 +10,47 @@ local now = ngx.now
 
 local _M = {}
 
--- Seconds; more than keepalive_timeout.
-local IDLE = 3
+-- Seconds since an address was last known to be used: more than keepalive_timeout and the second
+-- between two looks at what runs (live.lua) together.
+local IDLE = 4
 -- Seconds after which an address that is not used is forgotten, at the earliest.
 local TURN = 60
 
--- Peer -> its holder: user_id, how many of their requests run, and when one ended last. Two
--- tables, of which the older is dropped every TURN seconds, so that neither grows for ever.
+-- Peer -> its holder: user_id, and when it was last known to be used. Two tables, of which the
+-- older is dropped every TURN seconds, so that neither grows for ever.
 local holders, older, turned = {}, {}, 0
 
-local function turn(time)
-    local kept = {}
-    for peer, holder in pairs(older) do
-        if holder.busy > 0 then
-            kept[peer] = holder
-        end
+-- Whether a request of this entry may go to its address now. `runs_elsewhere` tells whether
+-- another user's request runs there.
+function _M.take(entry, runs_elsewhere)
+    local peer, time = entry.peer, now()
+    local holder = holders[peer]
+    if holder and holder.user_id == entry.user_id then
+        holder.used = time
+        return true
     end
-    holders, older, turned = kept, holders, time
-end
-
--- Whether a request of this entry may go to its address now. If so, it counts as running
--- there until `release`.
-function _M.take(entry)
-    local holder = entry.holder
-    if not holder then
-        local time, peer = now(), entry.peer
-        if time - turned > TURN then
-            turn(time)
-        end
-        holder = holders[peer] or older[peer]
-        if not holder then
-            holder = { busy = 0, ended = time }
-        elseif holder.user_id ~= entry.user_id then
-            if holder.busy > 0 or time - holder.ended < IDLE then
-                return false
-            end
-            -- A new one: entries of the user before hold on to theirs, and must not find it.
-            holder = { busy = 0, ended = time }
-        end
-        holder.user_id = entry.user_id
-        holders[peer] = holder
-        entry.holder = holder
-    elseif holders[entry.peer] ~= holder then
-        entry.holder = nil
-        return _M.take(entry)
+    if time - turned > TURN then
+        holders, older, turned = {}, holders, time
     end
-    holder.busy = holder.busy + 1
+    holder = holder or older[peer]
+    if not holder or holder.user_id ~= entry.user_id then
+        if holder and (time - holder.used < IDLE or runs_elsewhere(entry)) then
+            return false
+        end
+        holder = { user_id = entry.user_id }
+    end
+    holder.used = time
+    holders[peer] = holder
     return true
 end
 
-function _M.release(entry)
-    local holder = entry.holder
-    holder.busy = holder.busy - 1
-    holder.ended = now()
+-- A request of this entry was seen running.
+function _M.touch(entry, time)
+    local holder = holders[entry.peer] or older[entry.peer]
+    if holder and holder.user_id == entry.user_id then
+        holder.used = time
+        holders[entry.peer] = holder
+    end
 end
 
 return _M
