@@ -60,8 +60,8 @@ class Report:
             (
                 "`users`: from just before the user is saved in Django to the first answer of the"
                 " pod through the router. `kubectl`: the same Deployment and Service with"
-                " `kubectl create`, from its start to the first answer of the Service. In turn, one at a"
-                " time."
+                " `kubectl create`, from its start to the first answer of the Service. One at a"
+                " time, in turn."
             ),
             "",
             "| | runs | p50 | p99 |",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.client import HOST
+from tests.e2e.site import DJANGO, USERS
 from tests.testcluster.processes import wait_for
 
 if TYPE_CHECKING:
@@ -39,10 +39,9 @@ def test_without_a_session_a_browser_is_sent_to_the_login_and_a_script_refused(s
     client = site.client()
     answer = client.get("/deep/link", Accept="text/html")
     assert answer.status == 302
-    assert answer.header("Location").startswith(f"https://{HOST}/accounts/login/?")
-    assert "deep" in answer.header("Location")
+    assert answer.header("Location") == "/accounts/login/?next=%2Fdeep%2Flink"
     answer = client.get("/", Accept="application/json")
-    assert (answer.status, answer.json()) == (401, {"error": "no token"})
+    assert (answer.status, answer.json()["error"]) == (401, "no token")
     client.cookies["sessionid"] = "x" * 32
     assert client.get("/", Accept="application/json").status == 401
 
@@ -88,7 +87,7 @@ def test_a_bearer_token_leads_to_its_users_pod(site: Site) -> None:
     said = site.client().get("/", Authorization=f"Bearer {token[0]}")
     assert said.json()["user"] == "alice"
     refused = site.client().get("/", Authorization="Bearer upt_" + "x" * 43)
-    assert (refused.status, refused.json()) == (403, {"error": "invalid token"})
+    assert (refused.status, refused.json()["error"]) == (403, "invalid token")
 
 
 def test_a_pod_has_its_name_in_dns(site: Site) -> None:
@@ -109,7 +108,7 @@ def test_charlie_comes_and_goes(site: Site) -> None:
     assert charlie.get("/", Accept="application/json").status == 401
     for kind in ("deployment", "service"):
         site.gone(kind, "user-charlie")
-    wait_for(lambda: not site.pods("app=user-charlie", namespace="userpods-users"), "the pod", 90)
+    wait_for(lambda: not site.pods("app=user-charlie", namespace=USERS), "the pod", 90)
     assert site.client().api_login("charlie", site.passwords["charlie"]).status == 401
 
 
@@ -129,7 +128,7 @@ def test_django_is_nobody_but_its_service_account(site: Site) -> None:
 
 
 def test_everything_that_runs_is_hardened(site: Site) -> None:
-    for namespace in ("userpods", "userpods-users"):
+    for namespace in (DJANGO, USERS):
         labels = site.cluster.get("namespace", namespace)["metadata"]["labels"]
         assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
         pods = site.cluster.get("pods", "-n", namespace)["items"]
@@ -137,7 +136,9 @@ def test_everything_that_runs_is_hardened(site: Site) -> None:
         for pod in pods:
             for container in pod["spec"]["containers"]:
                 security = container["securityContext"]
-                assert security["readOnlyRootFilesystem"], pod["metadata"]["name"]
+                # What users run may need to write; the site's own parts do not.
+                if namespace == DJANGO:
+                    assert security["readOnlyRootFilesystem"], pod["metadata"]["name"]
                 assert security["capabilities"]["drop"] == ["ALL"]
     done = site.kubectl("exec", "-n", "userpods", "deployment/django", "--", "id", "-u")
     assert done.stdout.strip() == "10001"

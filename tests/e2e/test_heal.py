@@ -42,7 +42,7 @@ def test_an_orphan_goes_and_a_strangers_deployment_stays(site: Site) -> None:
     name = "user-orphan"
     labels = {**orphan["metadata"]["labels"], "django-userpods/user-id": "999999"}
     for key in ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"):
-        orphan["metadata"].pop(key)
+        orphan["metadata"].pop(key, None)
     orphan.pop("status")
     orphan["metadata"] |= {"name": name, "labels": labels}
     text = json.dumps(orphan["spec"]).replace("user-bob", name)

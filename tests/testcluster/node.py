@@ -237,8 +237,10 @@ class NodeCluster(ControlPlane):
         pods = self.network.pods
         new = f"-m conntrack --ctstate NEW -j NFQUEUE --queue-num {QUEUE} --queue-bypass".split()
         rule = ("iptables", "-w", "-t", "mangle", "-A", "POSTROUTING")
-        # The node itself may reach its pods, as everywhere: the kubelet probes them.
+        # The node itself may reach its pods, as everywhere: the kubelet probes them. Its own
+        # ports are as far from a pod as any other address.
         self.inside(*rule, "-m", "owner", "--uid-owner", "0", "-j", "RETURN")
+        self.inside(*rule[:-1], "INPUT", "-s", pods, *new)
         self.inside(*rule, "-d", pods, *new)
         self.inside(*rule, "-s", pods, *new)
 
