@@ -36,6 +36,21 @@ def token(name: str) -> None:
     print(text)
 
 
+def session(name: str) -> None:
+    """Sign this user in and print the session's key."""
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+    from django.contrib.auth.models import User
+    from django.contrib.sessions.backends.db import SessionStore
+
+    user = User.objects.get(username=name)
+    store = SessionStore()
+    store[SESSION_KEY] = str(user.pk)
+    store[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    store.save()
+    print(store.session_key)
+
+
 def deactivate(name: str) -> None:
     """Take a user's access, as the admin does it."""
     from django.contrib.auth.models import User
@@ -59,6 +74,7 @@ def main() -> None:
     commands: dict[str, Callable[..., None]] = {
         "prepare": prepare,
         "token": token,
+        "session": session,
         "deactivate": deactivate,
         "delete": delete,
     }
