@@ -91,7 +91,16 @@ def test_a_user_saved_while_the_api_server_is_down_gets_the_pod_later(site: Site
         assert time.monotonic() - started < 15, "the save waited for a cluster that is down"
     finally:
         site.cluster.start_apiserver()
-    site.manage("sync_userpods", "--user", "dora")
+
+    def synced() -> bool:
+        # The API server's own Service comes back some seconds after the API server.
+        try:
+            site.manage("sync_userpods", "--user", "dora")
+        except AssertionError:
+            return False
+        return True
+
+    wait_for(synced, "Django to reach the API server", 60)
     assert site.wait_for_pod(site.signed_in("dora"))["user"] == "dora"
 
 

@@ -88,7 +88,9 @@ def test_a_pod_that_answers_for_anothers_address_is_not_believed(site: Site) -> 
         # Then alice gets another address, and the impostor is left alone: it is not ours.
         site.manage("sync_userpods", "--user", "alice")
         assert site.get("service", "user-alice")["spec"]["clusterIP"] != address
-        assert site.wait_for_pod(alice)["user"] == "alice"
+        # The router remembers for seconds what it was told.
+        wait_for(lambda: alice.get("/").status == 200, "alice to be led to her own pod", 30)
+        assert alice.get("/").json()["user"] == "alice"
         assert site.exists("service", "impostor")
     finally:
         site.kubectl("delete", "service", "impostor", "-n", USERS)
