@@ -1,0 +1,107 @@
+"""Traefik on the node, as a DaemonSet with the host's network would be: the way in, with TLS."""
+
+from __future__ import annotations
+
+import ssl
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tests.e2e.client import HOST, Client
+from tests.e2e.images import TOP
+from tests.e2e.site import DJANGO
+from tests.testcluster import build
+from tests.testcluster.processes import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.e2e.site import Site
+
+GATEWAY_API = "sigs.k8s.io/gateway-api"
+_CLASS = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "GatewayClass",
+    "metadata": {"name": "traefik"},
+    "spec": {"controllerName": "traefik.io/gateway-controller"},
+}
+
+
+class WayIn:
+    """The site's address as people have it."""
+
+    def __init__(self, site: Site, name: str) -> None:
+        self.site = site
+        self.name = name
+        self.address = site.cluster.network.node
+        self.ca: Path = site.cluster.ca_file
+        self.tls = ssl.create_default_context(cafile=self.ca)
+
+    def client(self) -> Client:
+        """A browser that speaks TLS with the gateway."""
+        return Client(self.address, 443, tls=self.tls)
+
+    def signed_in(self, user: str) -> Client:
+        client = self.client()
+        answer = client.api_login(user, self.site.passwords[user])
+        assert answer.status == 200, (answer.status, answer.text)
+        return client
+
+
+def start(site: Site) -> None:
+    """Install the Gateway API and start Traefik with both of its providers."""
+    cluster = site.cluster
+    crds = build.module_dir("traefik", GATEWAY_API) / "config" / "crd" / "standard"
+    # Some are too large for the annotation that a plain apply keeps.
+    site.kubectl("apply", "--server-side", "-f", crds)
+    cluster.apply(_CLASS)
+    certificate, key = cluster._authority.issue("site", HOST, hosts=[HOST])
+    files = (f"--cert={certificate}", f"--key={key}")
+    site.kubectl("create", "secret", "tls", "userpods-tls", "-n", DJANGO, *files)
+    address = cluster.network.node
+    cluster._start_inside(
+        "traefik",
+        *("env", f"KUBECONFIG={cluster.kubeconfig}", build.binary("traefik")),
+        # The Gateway's listeners have the same ports, or Traefik does not take them.
+        f"--entrypoints.web.address={address}:80",
+        f"--entrypoints.websecure.address={address}:443",
+        "--providers.kubernetesingress=true",
+        "--providers.kubernetesgateway=true",
+        "--global.checknewversion=false",
+        "--global.sendanonymoususage=false",
+        "--ping=true",
+        "--ping.entrypoint=web",
+        "--log.level=INFO",
+    )
+    cluster.run.wait_ready("traefik", lambda: _pings(f"http://{address}/ping"), 90)
+
+
+@contextmanager
+def way_in(site: Site, name: str) -> Iterator[WayIn]:
+    """The shipped ``manifests/ingress`` or ``manifests/gateway``, applied unchanged."""
+    folder = TOP / "manifests" / name
+    site.kubectl("apply", "-k", folder)
+    way = WayIn(site, name)
+    client = way.client()
+
+    def serves() -> bool:
+        try:
+            return client.get("/accounts/login/").status == 200
+        except OSError:
+            return False
+
+    try:
+        wait_for(serves, f"Traefik to serve {folder.name}", 60)
+        yield way
+    finally:
+        site.kubectl("delete", "-k", folder)
+
+
+def _pings(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
