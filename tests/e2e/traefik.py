@@ -67,15 +67,19 @@ def start(site: Site) -> None:
         # The Gateway's listeners have the same ports, or Traefik does not take them.
         f"--entrypoints.web.address={address}:80",
         f"--entrypoints.websecure.address={address}:443",
+        # As its Helm chart has it; without, an Ingress is served on plain HTTP alone.
+        "--entrypoints.websecure.http.tls=true",
+        "--entrypoints.web.http.redirections.entrypoint.to=websecure",
+        f"--entrypoints.ping.address={address}:8082",
         "--providers.kubernetesingress=true",
         "--providers.kubernetesgateway=true",
         "--global.checknewversion=false",
         "--global.sendanonymoususage=false",
         "--ping=true",
-        "--ping.entrypoint=web",
+        "--ping.entrypoint=ping",
         "--log.level=INFO",
     )
-    cluster.run.wait_ready("traefik", lambda: _pings(f"http://{address}/ping"), 90)
+    cluster.run.wait_ready("traefik", lambda: _pings(f"http://{address}:8082/ping"), 90)
 
 
 @contextmanager
