@@ -18,7 +18,7 @@ venv: $(STAMP)  ## The virtual environment with everything that development need
 $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || tools/apt-install python3-venv
 	@$(or $(PYTHON),python3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed" >&2; exit 1; }
-	$(or $(PYTHON),python3) -m venv $(VENV)
+	@[ -x $(BIN)/python ] || $(or $(PYTHON),python3) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --group dev --editable .
 	@touch $@

@@ -13,13 +13,13 @@ from tests.real.project import use_cluster
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django.fixtures import Settings
 
     from tests.testcluster.cluster import Cluster
 
 
 @pytest.fixture
-def real(settings: SettingsWrapper, cluster: Cluster, namespace: str) -> Iterator[str]:
+def real(settings: Settings, cluster: Cluster, namespace: str) -> Iterator[str]:
     """The settings point at a fresh namespace of the real cluster; gives its name."""
     use_cluster(settings, cluster.kubeconfig, namespace)
     tasks.forget_pause()
@@ -28,7 +28,7 @@ def real(settings: SettingsWrapper, cluster: Cluster, namespace: str) -> Iterato
 
 
 @pytest.fixture
-def proxy(settings: SettingsWrapper, cluster: Cluster, namespace: str) -> Iterator[FaultProxy]:
+def proxy(settings: Settings, cluster: Cluster, namespace: str) -> Iterator[FaultProxy]:
     """The same with a proxy in between that can be made to misbehave."""
     with FaultProxy(cluster.kubeconfig) as faulty:
         use_cluster(settings, faulty.kubeconfig, namespace)

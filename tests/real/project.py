@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django.fixtures import Settings
 
     from tests.testcluster.cluster import Cluster
 
 
-def use_cluster(settings: SettingsWrapper, kubeconfig: Path, namespace: str) -> None:
+def use_cluster(settings: Settings, kubeconfig: Path, namespace: str) -> None:
     """Point the settings at a namespace of a cluster, with an instance label of its own."""
     settings.USERPODS_CLUSTER = {
         "BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster",

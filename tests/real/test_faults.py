@@ -20,7 +20,7 @@ from tests import faults
 from tests.real.project import objects, pair
 
 if TYPE_CHECKING:
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django.fixtures import Settings
 
     from tests.faultproxy import FaultProxy
     from tests.testcluster.cluster import Cluster
@@ -123,7 +123,7 @@ def test_a_hundred_saves_with_the_cluster_down_do_not_each_wait(proxy: FaultProx
 
 @pytest.mark.parametrize("fault", ["401", "403 RBAC", "410", "500", "HTML", "cut", "short"])
 def test_a_list_that_fails_in_the_middle_deletes_and_doubles_nothing(
-    proxy: FaultProxy, cluster: Cluster, namespace: str, settings: SettingsWrapper, fault: str
+    proxy: FaultProxy, cluster: Cluster, namespace: str, settings: Settings, fault: str
 ) -> None:
     settings.USERPODS_CLUSTER = {
         **settings.USERPODS_CLUSTER,
@@ -144,7 +144,7 @@ def test_a_list_that_fails_in_the_middle_deletes_and_doubles_nothing(
 
 
 def test_a_page_token_that_expires_once_costs_nothing(
-    proxy: FaultProxy, settings: SettingsWrapper
+    proxy: FaultProxy, settings: Settings
 ) -> None:
     settings.USERPODS_CLUSTER = {
         **settings.USERPODS_CLUSTER,

@@ -16,7 +16,7 @@ from django_userpods.reconcile import reconcile
 from tests.real.project import deployment, objects, pair
 
 if TYPE_CHECKING:
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django.fixtures import Settings
 
     from tests.testcluster.cluster import Cluster
 
@@ -183,7 +183,7 @@ def everything(image: str) -> list[dict[str, Any]]:
 
 
 def test_every_kind_is_made_and_a_second_sync_plans_nothing(
-    real: str, cluster: Cluster, settings: SettingsWrapper
+    real: str, cluster: Cluster, settings: Settings
 ) -> None:
     settings.USERPODS_TEMPLATE = everything("example.org/app:1")
     user = User.objects.create_user("zoë@example.org")
@@ -201,7 +201,7 @@ def test_every_kind_is_made_and_a_second_sync_plans_nothing(
 
 
 def test_what_leaves_the_template_leaves_the_cluster(
-    real: str, cluster: Cluster, settings: SettingsWrapper
+    real: str, cluster: Cluster, settings: Settings
 ) -> None:
     settings.USERPODS_ENV = {"OLD": "1", "KEPT": "1"}
     settings.USERPODS_TEMPLATE = [
