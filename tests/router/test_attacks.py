@@ -455,5 +455,7 @@ def test_what_a_stranger_says_of_the_client_is_not_believed(router: Router) -> N
     assert answer.sent("x-forwarded-for") == ["127.0.0.1"]
     assert answer.sent("x-forwarded-proto") == ["http"]
     assert answer.sent("x-forwarded-host") == ["site.test"]
-    spoofed = router.get("/", ALICE, ("X-Forwarded-Proto", "1https"))
-    assert spoofed.sent("x-forwarded-proto") == ["http"]
+    for said in ("https", "1https"):
+        for more in ([], [("X-Forwarded-For", "1.2.3.4")]):
+            spoofed = router.get("/", ALICE, ("X-Forwarded-Proto", said), *more)
+            assert spoofed.sent("x-forwarded-proto") == ["http"]

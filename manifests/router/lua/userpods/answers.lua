@@ -1,12 +1,13 @@
 -- What whoami says: turned into an entry, and remembered for a few seconds.
 --
 -- An entry is a table shared by all requests with the same credentials, never changed once it
--- is made (but for `checked` and `okay`, which belong to `live`):
+-- is made (but for `epoch`, and `checked` and `okay`, which belong to `live`):
 --   user, user_id, service       who, and which Service
 --   ip, port, peer               where, or nil while there is nowhere
 --   cookie, authorization        what of the request's credentials the pod may see
 --   sent_cookie, sent_authorization   the credentials themselves
 --   generation_key, generation   see generations.lua
+--   epoch                        the epoch in which the generation was last compared
 --   asked                        when whoami was asked: an entry counts from then
 --
 -- Two caches: plain Lua in each worker, and behind it a dictionary that all workers share. The
@@ -19,7 +20,7 @@ local lrucache = require "resty.lrucache"
 
 local now = ngx.now
 local shared = ngx.shared.userpods_answers
-local generation_of = generations.get
+local generation_of, epoch_now = generations.get, generations.epoch
 
 local _M = {}
 
@@ -93,10 +94,16 @@ function _M.find(cookie, authorization)
     end
     local entry = mine:get(key)
     if entry then
-        if generation_of(entry.generation_key) == entry.generation
-            and now() - entry.asked < seconds
-        then
-            return entry
+        if now() - entry.asked < seconds then
+            local epoch = epoch_now()
+            if entry.epoch == epoch then
+                return entry
+            end
+            -- Somebody was forgotten since: this one?
+            if generation_of(entry.generation_key) == entry.generation then
+                entry.epoch = epoch
+                return entry
+            end
         end
         mine:delete(key)
     end
