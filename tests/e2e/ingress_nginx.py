@@ -24,6 +24,7 @@ PACKAGES = (
     "nginx-light",
     "libnginx-mod-http-lua",
     "libnginx-mod-http-headers-more-filter",
+    "libnginx-mod-http-set-misc",
     "lua-cjson",
     "lua-nginx-dns",
     "lua-nginx-cookie",
@@ -36,7 +37,8 @@ _NGINX = """#!/bin/sh
 modules=/usr/lib/nginx/modules
 exec /usr/sbin/nginx -g "load_module $modules/ndk_http_module.so;
 load_module $modules/ngx_http_lua_module.so;
-load_module $modules/ngx_http_headers_more_filter_module.so; user root;" "$@"
+load_module $modules/ngx_http_headers_more_filter_module.so;
+load_module $modules/ngx_http_set_misc_module.so; user root;" "$@"
 """
 
 # Lua modules of the controller's image; those that nothing here uses are empty.
@@ -103,6 +105,8 @@ def image() -> Path:
     files: dict[str, images.Source] = {
         "/nginx-ingress-controller": build.binary("ingressnginx"),
         "/usr/local/bin/ingress-nginx": (_NGINX, 0o755),
+        # What it starts with, until the controller has written its own.
+        "/etc/nginx/nginx.conf": module / "nginx.conf",
         "/etc/nginx/template/nginx.tmpl": without_stream,
         "/etc/nginx/lua": module / "lua",
         **{f"/etc/nginx/lua/{name}.lua": text for name, text in _LUA.items()},

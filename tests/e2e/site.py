@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e import images
-from tests.e2e.client import Client
+from tests.e2e.client import HOST, Client
 from tests.testcluster.processes import wait_for
 
 if TYPE_CHECKING:
@@ -84,6 +84,13 @@ class Site:
             "items"
         ]
         return items
+
+    def put_certificate(self) -> None:
+        """Put a certificate of the cluster's own authority where the ways in expect it."""
+        certificate, key = self.cluster._authority.issue("site", HOST, hosts=[HOST])
+        words = ("create", "secret", "tls", "userpods-tls", "-n", DJANGO, "--dry-run=client")
+        made = self.kubectl(*words, "-o=yaml", f"--cert={certificate}", f"--key={key}")
+        self.cluster.kubectl("apply", "-f", "-", input=made.stdout)
 
     def client(self) -> Client:
         """A browser in front of the router's Service."""

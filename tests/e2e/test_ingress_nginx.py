@@ -46,12 +46,7 @@ class Controller:
 def controller(site: Site) -> Iterator[Controller]:
     cluster = site.cluster
     cluster.load_image(ingress_nginx.image())
-    certificate, key = cluster._authority.issue("ingress-nginx", HOST, hosts=[HOST])
-    secret = site.kubectl(
-        *("create", "secret", "tls", "userpods-tls", "-n", DJANGO, "--dry-run=client", "-o=yaml"),
-        *(f"--cert={certificate}", f"--key={key}"),
-    )
-    cluster.kubectl("apply", "-f", "-", input=secret.stdout)
+    site.put_certificate()
     cluster.apply(*ingress_nginx.objects())
     cluster.apply(*_other_tenant())
     site.kubectl("apply", "-k", OVERLAY)

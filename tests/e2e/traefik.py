@@ -8,9 +8,8 @@ import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.e2e.client import HOST, Client
+from tests.e2e.client import Client
 from tests.e2e.images import TOP
-from tests.e2e.site import DJANGO
 from tests.testcluster import build
 from tests.testcluster.processes import wait_for
 
@@ -57,9 +56,7 @@ def start(site: Site) -> None:
     # Some are too large for the annotation that a plain apply keeps.
     site.kubectl("apply", "--server-side", "-f", crds)
     cluster.apply(_CLASS)
-    certificate, key = cluster._authority.issue("site", HOST, hosts=[HOST])
-    files = (f"--cert={certificate}", f"--key={key}")
-    site.kubectl("create", "secret", "tls", "userpods-tls", "-n", DJANGO, *files)
+    site.put_certificate()
     address = cluster.network.node
     cluster._start_inside(
         "traefik",
