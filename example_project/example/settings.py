@@ -77,6 +77,11 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     )
     if DATABASES["default"]["NAME"] != ":memory:":
         Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+else:
+    # Kept open, one for each thread: a request, and so a whoami, waits neither for a name (five
+    # seconds where one DNS packet is lost) nor for PostgreSQL's costly check of the password.
+    DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
+    DATABASES["default"].setdefault("CONN_HEALTH_CHECKS", True)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
