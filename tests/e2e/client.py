@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 HOST = "userpods.example.org"
 ORIGIN = f"https://{HOST}"
+#: What a gateway says that took a request over TLS from somebody.
+GATEWAY = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Client:
         """One request on a connection of its own; the cookies that come back are kept."""
         sent = {"Host": HOST, "Connection": "close", **(headers or {})}
         if not self.tls:
-            sent["X-Forwarded-Proto"] = "https"
+            sent |= GATEWAY
         if self.cookies and "Cookie" not in sent:
             sent["Cookie"] = "; ".join(f"{key}={value}" for key, value in self.cookies.items())
         connection = self.connect()

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from tests.e2e.client import HOST
+from tests.e2e.client import GATEWAY, HOST
 
 if TYPE_CHECKING:
     from tests.e2e.client import Client
@@ -112,7 +112,7 @@ class Load:
             "Host": HOST,
             "Cookie": cookies,
             "Accept": "application/json",
-            "X-Forwarded-Proto": "https",
+            **GATEWAY,
             "Connection": "keep-alive" if kind.kept else "close",
         }
         connection.request("GET", kind.path, headers=headers)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.e2e.report import Report
     from tests.e2e.site import Site
 
-pytestmark = [pytest.mark.node, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.node, pytest.mark.timeout(900, func_only=True)]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from tests.testcluster.processes import wait_for
 if TYPE_CHECKING:
     from tests.e2e.site import Site
 
-pytestmark = [pytest.mark.node, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.node, pytest.mark.timeout(600, func_only=True)]
 
 
 def run_cronjob(site: Site, name: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.site import Site
 
-pytestmark = [pytest.mark.node, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.node, pytest.mark.timeout(900, func_only=True)]
 OVERLAY = Path(__file__).with_name("overlay-ingress-nginx")
 OTHER = "other.example.org"
 

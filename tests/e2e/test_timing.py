@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.e2e.report import Report
     from tests.e2e.site import Site
 
-pytestmark = [pytest.mark.node, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.node, pytest.mark.timeout(1200, func_only=True)]
 RUNS = 30
 #: How much longer than ``kubectl create`` it may take at the median.
 AT_MOST = 1.3

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.e2e.site import Site
     from tests.e2e.traefik import WayIn
 
-pytestmark = [pytest.mark.node, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.node, pytest.mark.timeout(900, func_only=True)]
 MEGABYTES = 100
 
 
