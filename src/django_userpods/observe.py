@@ -111,9 +111,8 @@ def observe(
     """
     strangers: dict[str, list[Observed]] = defaultdict(list)
     count = 0
-    template_kinds = {
-        kind for s in subjects.values() if s.template is not None for kind in s.template.kinds
-    } | {DEPLOYMENT, SERVICE}
+    sets = {subject.template.kinds for subject in subjects.values() if subject.template}
+    template_kinds = {DEPLOYMENT, SERVICE}.union(*sets)
     for kind in sorted(_kinds(subjects.values(), template_kinds)):
         try:
             for found in _objects(cluster, kind, subjects, only=only, remaining=remaining):
@@ -131,7 +130,8 @@ def observe(
 
 
 def _kinds(subjects: Iterable[Subject], template_kinds: set[Kind]) -> set[Kind]:
-    made = {text for subject in subjects for text in subject.entry.kinds.split(",") if text}
+    texts = {subject.entry.kinds for subject in subjects}
+    made = {text for kinds in texts for text in kinds.split(",") if text}
     return template_kinds | {kind for kind in map(Kind.parse, made) if kind.kind not in conf.retain}
 
 

@@ -51,7 +51,7 @@ def kinds_to_come(subjects: Iterable[Subject]) -> None:
         entry = subject.entry
         if subject.template is None or entry.pk is None:
             continue
-        text = _kinds(subject, entry.kinds)
+        text = _joined(entry.kinds, subject.template.kinds_text)
         if text != entry.kinds:
             by_text[text].append(entry.pk)
             entry.kinds = text
@@ -76,9 +76,8 @@ def _write(subject: Subject, outcome: Outcome) -> Written:
     written = Written(subject, outcome, message=str(subject.error or outcome.error or ""))
     if entry.pk is None:
         return written
-    rows = UserPod.objects.filter(pk=entry.pk)
     if outcome.gone and entry.user_id is None:
-        rows.filter(user=None, wanted=UserPod.Wanted.ABSENT).delete()
+        UserPod.objects.filter(pk=entry.pk, user=None, wanted=UserPod.Wanted.ABSENT).delete()
         written.freed = True
         if entry.exists:
             # A new user of the same primary key.
@@ -100,7 +99,8 @@ def _write(subject: Subject, outcome: Outcome) -> Written:
         written.again.update(user_pk for _, user_pk in lost)
         written.moved |= written.again
     # Somebody may have asked for something else meanwhile: that stays to be done.
-    rows.filter(wanted=entry.wanted).update(updated_at=timezone.now(), **changes)
+    rows = UserPod.objects.filter(pk=entry.pk, wanted=entry.wanted)
+    rows.update(updated_at=timezone.now(), **changes)
     return written
 
 
@@ -129,15 +129,12 @@ def _changes(subject: Subject, outcome: Outcome) -> dict[str, Any]:
         if subject.image:
             new["image"] = subject.image
         if subject.template is not None and not (outcome.error or entry.recreate):
-            new["kinds"] = _kinds(subject, "")
+            new["kinds"] = subject.template.kinds_text
     return {name: value for name, value in new.items() if getattr(entry, name) != value}
 
 
-def _kinds(subject: Subject, before: str) -> str:
-    kinds = {text for text in before.split(",") if text}
-    if subject.template is not None:
-        kinds |= {str(kind) for kind in subject.template.kinds}
-    return ",".join(sorted(kinds))
+def _joined(before: str, coming: str) -> str:
+    return ",".join(sorted({text for text in (*before.split(","), *coming.split(",")) if text}))
 
 
 def _tell(written: Written) -> None:

@@ -67,6 +67,9 @@ class Template:
     objects: tuple[ObjectTemplate, ...]
     #: Tells one template from another; the same for all users of one.
     digest: str
+    #: The kinds of object that the template makes, and the same as a row notes them.
+    kinds: frozenset[Kind]
+    kinds_text: str
 
     def fill(self, values: Values) -> list[Manifest]:
         """Return one user's manifests; parts may be shared, so do not change them."""
@@ -78,11 +81,6 @@ class Template:
             if template.kind == kind and template.name.fill(values) == name:
                 return template
         return None
-
-    @property
-    def kinds(self) -> frozenset[Kind]:
-        """The kinds of object that the template makes."""
-        return frozenset(template.kind for template in self.objects)
 
 
 class _Replicas(Shape):
@@ -151,12 +149,15 @@ def compile_template(
     _check_complete(documents, name)
     digest = _digest(documents, instance)
     ordered = sorted(documents, key=_rank)
+    kinds = frozenset(Kind.of(document) for document in ordered)
     return Template(
         objects=tuple(
             _compile(document, instance=instance, digest=digest, literal=name != "{name}")
             for document in ordered
         ),
         digest=digest,
+        kinds=kinds,
+        kinds_text=",".join(sorted(map(str, kinds))),
     )
 
 
