@@ -1,0 +1,93 @@
+"""All the ways in which users come, change and go, each followed by the real cluster."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import TYPE_CHECKING
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import transaction
+
+from django_userpods.models import UserPod
+from django_userpods.reconcile import reconcile
+from tests.real.project import deployment, objects, pair
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.testcluster.cluster import Cluster
+
+pytestmark = [pytest.mark.cluster, pytest.mark.django_db(transaction=True)]
+
+
+def test_a_queryset_deletes_users(real: str, cluster: Cluster) -> None:
+    for name in ("ann", "ben", "cam"):
+        User.objects.create_user(name)
+    User.objects.exclude(username="ben").delete()
+    assert objects(cluster, real) == pair("user-ben")
+
+
+def test_a_transaction_that_is_rolled_back(real: str, cluster: Cluster) -> None:
+    ann = User.objects.create_user("ann")
+    with transaction.atomic():
+        User.objects.create_user("ben")
+        ann.delete()
+        transaction.set_rollback(True)
+    assert objects(cluster, real) == pair("user-ann")
+    report = reconcile()
+    assert (report.ok, report.done) == (True, [])
+
+
+def test_created_and_deleted_in_one_transaction(real: str, cluster: Cluster) -> None:
+    with transaction.atomic():
+        User.objects.create_user("ann").delete()
+    assert objects(cluster, real) == []
+    assert not UserPod.objects.exists()
+
+
+def test_a_renamed_user_keeps_the_name(real: str, cluster: Cluster) -> None:
+    ann = User.objects.create_user("ann")
+    uid = deployment(cluster, real, "user-ann")["metadata"]["uid"]
+    ann.username = "anna"
+    ann.save()
+    found = deployment(cluster, real, "user-ann")
+    assert found["metadata"]["uid"] == uid
+    assert found["metadata"]["annotations"]["django-userpods/username"] == "anna"
+    newcomer = User.objects.create_user("ann")
+    name = UserPod.objects.get(user=newcomer).name
+    assert name
+    assert objects(cluster, real) == pair("user-ann", name)
+
+
+def test_is_active_off_and_on(real: str, cluster: Cluster) -> None:
+    ann = User.objects.create_user("ann")
+    ann.is_active = False
+    ann.save()
+    assert objects(cluster, real) == []
+    ann.is_active = True
+    ann.save()
+    assert objects(cluster, real) == pair("user-ann")
+
+
+def test_a_fixture_is_seen_by_the_next_sync(real: str, cluster: Cluster, tmp_path: Path) -> None:
+    fields = {"username": "fix", "password": "", "date_joined": "2026-01-01T00:00:00Z"}
+    fixture = tmp_path / "users.json"
+    fixture.write_text(json.dumps([{"model": "auth.user", "pk": 7, "fields": fields}]))
+    call_command("loaddata", str(fixture), stdout=StringIO())
+    assert objects(cluster, real) == []
+    assert reconcile().ok
+    assert objects(cluster, real) == pair("user-fix")
+
+
+def test_hostile_usernames(real: str, cluster: Cluster) -> None:
+    names = ["Ann", "ann", "a@b.example", "émilie", "🎉", "-x-", "1", "a" * 150, "{name}", "a--b"]
+    User.objects.bulk_create([User(username=name) for name in names])
+    report = reconcile()
+    assert report.failed == []
+    rows = dict(UserPod.objects.values_list("user__username", "name"))
+    assert len(set(rows.values())) == len(names)
+    assert objects(cluster, real) == pair(*(name for name in rows.values() if name))
+    assert reconcile().done == []
