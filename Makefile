@@ -50,7 +50,7 @@ matrix: tools  ## The unit tests on every Python and Django that is at hand
 	$(BIN)/tox
 
 # What the tests need of the machine: Debian packages, and a Go to build the test cluster with.
-TEST_PACKAGES := nginx-light libnginx-mod-http-lua lua-cjson luajit chromium chromium-driver openssl
+TEST_PACKAGES := nginx-light libnginx-mod-http-lua lua-cjson chromium chromium-driver openssl
 NODE_PACKAGES = $(shell $(BIN)/python -c 'from tests.testcluster.apt import NODE_PACKAGES; print(*NODE_PACKAGES)')
 
 tools: venv
