@@ -9,6 +9,7 @@ require "resty.core.request"
 local C = ffi.C
 local string_of = ffi.string
 local get_request = base.get_request
+local tonumber = tonumber
 local clear_header = ngx.req.clear_header
 
 local _M = {}
@@ -40,21 +41,33 @@ function _M.is_forbidden(name)
     return false
 end
 
--- A first look without making strings: the names whose third to fifth byte (after "x-") or
--- whose length and first byte could be forbidden. is_forbidden decides.
+-- A first look, without making strings. For names that begin with "x-": the three bytes after it.
+local BYTE_X, BYTE_DASH = ("x"):byte(), ("-"):byte()
 local suspicious = {}
-local function code(text)
-    return text:byte(1) * 65536 + text:byte(2) * 256 + text:byte(3)
+local function code(first, second, third)
+    return first * 65536 + second * 256 + third
 end
 for _, prefix in ipairs(forbidden_prefixes) do
-    suspicious[code(prefix:sub(3, 5))] = true
+    suspicious[code(prefix:byte(3, 5))] = true
 end
-local CODE_FORWARDED = code "for"
-suspicious[CODE_FORWARDED] = true
-
-local BYTE_X, BYTE_DASH = ("x"):byte(), ("-"):byte()
-local BYTE_C, BYTE_A = ("c"):byte(), ("a"):byte()
-local BYTE_F, BYTE_P, BYTE_R, BYTE_U = ("f"):byte(), ("p"):byte(), ("r"):byte(), ("u"):byte()
+for name in pairs(forbidden_names) do
+    if name:sub(1, 2) == "x-" then
+        suspicious[code(name:byte(3, 5))] = true
+    end
+end
+-- For all others: the first byte and the length. One look tells that most are of no interest.
+local OTHER, COOKIE, AUTHORIZATION, UPGRADE = 1, 2, 3, 4
+local interesting = {}
+for name, kind in pairs { cookie = COOKIE, authorization = AUTHORIZATION, upgrade = UPGRADE } do
+    interesting[name:byte() * 256 + #name] = kind
+end
+for name in pairs(forbidden_names) do
+    if name:sub(1, 2) ~= "x-" then
+        local key = name:byte() * 256 + #name
+        assert(not interesting[key])
+        interesting[key] = OTHER
+    end
+end
 
 local ROOM = 64
 local element_array = ffi.typeof("ngx_http_lua_ffi_table_elt_t[?]")
@@ -96,7 +109,7 @@ function _M.read(continue)
     local upgrade, forged = false, false
     for i = 0, count - 1 do
         local key = elements[i].key
-        local name, length = key.data, key.len
+        local name, length = key.data, tonumber(key.len)
         local first = name[0]
         if first == BYTE_X then
             if length > 4 and name[1] == BYTE_DASH
@@ -104,28 +117,23 @@ function _M.read(continue)
             then
                 forged = forged or _M.is_forbidden(string_of(name, length))
             end
-        elseif first == BYTE_C then
-            -- "cookie"
-            if length == 6 and name[1] == 111 and name[2] == 111 and name[3] == 107 then
+        else
+            local kind = interesting[first * 256 + length]
+            if kind then
+                -- Other names may begin with the same letter and be as long.
+                local text = string_of(name, length)
                 local value = elements[i].value
-                local text = string_of(value.data, value.len)
-                cookie = cookie and cookie .. "; " .. text or text
+                if kind == COOKIE and text == "cookie" then
+                    local sent = string_of(value.data, value.len)
+                    cookie = cookie and cookie .. "; " .. sent or sent
+                elseif kind == AUTHORIZATION and text == "authorization" then
+                    authorization = authorization or string_of(value.data, value.len)
+                elseif kind == UPGRADE and text == "upgrade" then
+                    upgrade = true
+                else
+                    forged = forged or _M.is_forbidden(text)
+                end
             end
-        elseif first == BYTE_A then
-            -- "authorization"
-            if length == 13 and name[1] == 117 and not authorization then
-                local value = elements[i].value
-                authorization = string_of(value.data, value.len)
-            end
-        elseif first == BYTE_U then
-            -- "upgrade"
-            if length == 7 and name[1] == 112 then
-                upgrade = true
-            end
-        elseif (first == BYTE_F and length == 9) or (first == BYTE_P and length == 5)
-            or (first == BYTE_R and length == 11)
-        then
-            forged = forged or _M.is_forbidden(string_of(name, length))
         end
     end
     if forged then

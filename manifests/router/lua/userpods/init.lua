@@ -106,23 +106,22 @@ function _M.known()
     return read_headers(known)
 end
 
-local function asked(cookie, authorization, upgrade)
-    local entry = (cookie or authorization) and find_answer(cookie, authorization)
-        or ask_django(cookie, authorization)
-    if not admit(entry, upgrade) then
-        return ngx.exec("@waiting")
-    end
-    var.userpods_user = entry.user
-end
-
--- To a user's pod after asking Django, or nowhere.
+-- To a user's pod after asking Django, or nowhere. Headers were cleaned in `known`.
 function _M.ask()
     live.forget()
     if is_last() then
         return ngx.exec("@ask_last")
     end
-    return read_headers(asked)
+    local cookie, authorization = var.http_cookie, var.http_authorization
+    local entry = (cookie or authorization) and find_answer(cookie, authorization)
+        or ask_django(cookie, authorization)
+    if not admit(entry, var.http_upgrade ~= nil) then
+        return ngx.exec("@waiting")
+    end
+    var.userpods_user = entry.user
 end
+jit.off(_M.ask)
+jit.off(ask_django)
 
 function _M.choose_peer()
     local entry, is_websocket = current()

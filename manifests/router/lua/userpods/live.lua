@@ -154,6 +154,7 @@ local function look()
     end
     return due, any
 end
+jit.off(look)
 
 local waiting = {}
 

@@ -1,5 +1,9 @@
 -- What the router itself says: HTML for a person at a browser, JSON for everyone else.
 
+-- Not on the way of every request: kept out of LuaJIT's sight, so that what it compiles for those
+-- that are is the same in every worker.
+jit.off(true, true)
+
 local cjson = require "cjson.safe"
 
 local _M = {}

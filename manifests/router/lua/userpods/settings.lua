@@ -2,6 +2,10 @@
 -- A wrong setting keeps nginx from starting, and a reload from happening, with a sentence that
 -- names it (`nginx -t` does not run Lua).
 
+-- Not on the way of every request: kept out of LuaJIT's sight, so that what it compiles for those
+-- that are is the same in every worker.
+jit.off(true, true)
+
 local _M = {}
 
 -- Every setting with its default; the type of the default is the type it must have.
