@@ -230,6 +230,8 @@ class ControlPlane(Cluster):
                     "--manage-all-nodes=false",
                     "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
                     "--node-ip=203.0.113.2",
+                    # Without it kwok renews no lease, and after a minute the node counts as lost.
+                    "--node-lease-duration-seconds=40",
                     # Pretended addresses: the range is reserved for benchmarks.
                     "--cidr=198.18.0.0/15",
                 ],
@@ -248,6 +250,9 @@ class ControlPlane(Cluster):
                 "--use-service-account-credentials",
                 "--leader-elect=false",
                 "--secure-port=0",
+                # A pretended node whose lease is late, on a busy machine, is not a lost one: its
+                # pods would never be Ready again.
+                *(["--node-monitor-grace-period=1h"] if self._parts[2] else []),
                 "--concurrent-deployment-syncs=20",
                 "--concurrent-replicaset-syncs=20",
                 *_RATE,
