@@ -42,10 +42,10 @@ from tests.router.harness import (  # noqa: E402
     nginx_binary,
 )
 
-DOCS = ROOT / "docs" / "benchmarks"
+DOCS = ROOT / "docs/benchmarks"
 CPU_LIMIT, THROUGHPUT_LIMIT, P99_LIMIT = 1.3, 0.9, 1.5
 
-# What Chromium sends with a navigation, and a cookie jar of some size.
+# What Chromium sends with a navigation.
 BROWSER = {
     "sec-ch-ua": '"Chromium";v="142", "Not?A_Brand";v="24"',
     "sec-ch-ua-mobile": "?0",
@@ -141,9 +141,8 @@ class Round:
 
 @dataclass(frozen=True)
 class Side:
-    """One way to the workload: its port and the process whose workers are measured."""
+    """One way to the workload: its port and the master process of the measured workers."""
 
-    name: str
     port: int
     pid: int
 
@@ -155,8 +154,8 @@ def workers_of(pid: int) -> list[int]:
 
 def cpu_seconds(pid: int) -> float:
     """Time on a CPU (utime + stime, in nanoseconds there) of the workers of a master process."""
-    schedstats = (Path(f"/proc/{worker}/schedstat") for worker in workers_of(pid))
-    return sum(int(path.read_text().split()[0]) for path in schedstats) / 1e9
+    texts = (Path(f"/proc/{worker}/schedstat").read_text() for worker in workers_of(pid))
+    return sum(int(text.split()[0]) for text in texts) / 1e9
 
 
 @contextlib.contextmanager
@@ -281,8 +280,8 @@ def warm(workers: int, rounds: int, seconds: int, connections: int, *, alone: bo
         django = stack.enter_context(FakeDjango())
         django.user("alice", f"127.0.0.1:{backend_port}")
         router = stack.enter_context(Router(folder / "router", django.port, workers=workers))
-        plain = Side("plain", plain_port, plain_pid)
-        routed = Side("router", router.port, router.process.process.pid)
+        plain = Side(plain_port, plain_pid)
+        routed = Side(router.port, router.process.process.pid)
         if alone:
             pin([plain, routed], backend_pid)
 
@@ -329,7 +328,7 @@ def cold(seconds: int, connections: int) -> Round:
         gunicorn += ["-b", f"127.0.0.1:{django_port}", "django.core.wsgi:get_wsgi_application()"]
         stack.enter_context(Process(gunicorn, folder / "gunicorn.log"))
         eventually(lambda: is_open(django_port), 30)
-        side = Side("cold", router.port, router.process.process.pid)
+        side = Side(router.port, router.process.process.pid)
         headers = BROWSER | {"cookie": BROWSER["cookie"].replace("s-alice", key)}
         measure(side, script, max(seconds, 2), connections, headers)
         return measure(side, script, max(seconds, 5), connections, headers)
@@ -374,9 +373,9 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--no-write", action="store_true", help="print only")
     options = parser.parse_args()
+    rounds, seconds, connections = options.rounds, options.seconds, options.connections
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is missing: apt-get install wrk")
-    rounds, seconds, connections = options.rounds, options.seconds, options.connections
     asked = cold(seconds, min(connections, 16))
     # As shipped: two workers, which share the CPUs with the workload and the client.
     shared = warm(2, rounds, seconds, connections, alone=False)

@@ -1,0 +1,112 @@
+"""What a pod may know and say: none of the site's cookies and tokens, no word to the router."""
+
+from __future__ import annotations
+
+import urllib.parse
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.router.harness import Router
+
+pytestmark = pytest.mark.router
+
+ALICE = ("Cookie", "sessionid=s-alice")
+
+
+@pytest.mark.parametrize(
+    ("cookie", "left"),
+    [
+        ("sessionid=s-alice", []),
+        ("sessionid=s-alice; theme=dark", ["theme=dark"]),
+        ("a=1; sessionid=s-alice; csrftoken=x; messages=y; session=z; b=2", ["a=1; b=2"]),
+        ("a=1;sessionid=s-alice;b=2", ["a=1; b=2"]),
+        ("SESSIONID=x; sessionid=s-alice; __Host-sessionid=x; __Secure-csrftoken=y", []),
+        ("sessionid2=x; sessionid=s-alice; xsessionid=y", ["sessionid2=x; xsessionid=y"]),
+        ("sessionid=s-alice;; ;c=", ["c="]),
+        ("a=sessionid=x; sessionid=s-alice", ["a=sessionid=x"]),
+    ],
+)
+def test_the_sites_cookies_do_not_reach_the_pod(
+    router: Router, cookie: str, left: list[str]
+) -> None:
+    for _ in range(2):
+        answer = router.get("/", ("Cookie", cookie))
+        assert answer.json()["name"] == "alice"
+        assert answer.sent("cookie") == left
+
+
+@pytest.mark.parametrize(
+    ("authorization", "left"),
+    [
+        ("Basic YTpi", ["Basic YTpi"]),
+        ("Bearer upt_secret", []),
+        ("bearer upt_secret", []),
+        ("Bearer\tupt_secret", []),
+        ("Bearer x, Bearer upt_secret", []),
+        # The application's own, beside a session of the site.
+        ("Bearer eyJhbGciOi", ["Bearer eyJhbGciOi"]),
+        ("BearerX y", ["BearerX y"]),
+    ],
+)
+def test_only_a_foreign_authorization_reaches_the_pod(
+    router: Router, authorization: str, left: list[str]
+) -> None:
+    for _ in range(2):
+        answer = router.get("/", ALICE, ("Authorization", authorization))
+        assert answer.sent("authorization") == left
+
+
+@pytest.mark.parametrize(
+    "set_cookie",
+    [
+        "sessionid=evil",
+        "sessionid=evil; Path=/; HttpOnly",
+        "SessionID=evil",
+        "__Host-sessionid=evil; Secure; Path=/",
+        "__Secure-csrftoken=evil; Secure",
+        " csrftoken=evil",
+        "messages=evil",
+        "session=evil",
+        "theme=dark; Domain=site.test",
+        "theme=dark; domain=.site.test",
+        "theme=dark;DOMAIN = site.test",
+        "theme=dark; Domain",
+        "=sessionid=evil",
+        "sessionid",
+        "\xa0sessionid=evil",
+        "sessionid\xa0=evil",
+        "\x85sessionid=evil",
+        '"sessionid"=evil',
+        "sessionid\t=evil",
+    ],
+)
+def test_a_pod_cannot_set_the_sites_cookies(router: Router, set_cookie: str) -> None:
+    pairs = [("Set-Cookie", "good=1; Path=/"), ("Set-Cookie", set_cookie), ("Set-Cookie", "b=2")]
+    query = urllib.parse.urlencode(pairs, encoding="latin-1")
+    answer = router.get(f"/headers-back?{query}", ALICE)
+    assert answer.all("set-cookie") == ["good=1; Path=/", "b=2"]
+    alone = urllib.parse.urlencode([("Set-Cookie", set_cookie)], encoding="latin-1")
+    assert router.get(f"/headers-back?{alone}", ALICE).all("set-cookie") == []
+
+
+def test_a_pod_cannot_set_them_with_an_error_either(router: Router) -> None:
+    query = urllib.parse.urlencode([("Set-Cookie", "sessionid=evil"), ("X", "y")])
+    assert router.get(f"/headers-back?{query}", ALICE, method="POST").all("set-cookie") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X-Accel-Redirect", "/_userpods/whoami"),
+        ("X-Accel-Redirect", "/admin/"),
+        ("X-Accel-Redirect", "@waiting"),
+        ("X-Accel-Limit-Rate", "1"),
+        ("Clear-Site-Data", '"cookies"'),
+    ],
+)
+def test_a_pod_does_not_steer_the_router(router: Router, name: str, value: str) -> None:
+    answer = router.get(f"/headers-back?{urllib.parse.urlencode({name: value})}", ALICE)
+    assert answer.json()["name"] == "alice"
+    assert answer.get(name.lower()) is None
