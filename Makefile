@@ -46,8 +46,8 @@ bench: tools  ## The benchmarks, into docs/benchmarks (several minutes; wants a 
 	@for name in sync save whoami router; do \
 	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-matrix: tools  ## The unit tests on every Python and Django that is at hand
-	$(BIN)/tox
+matrix: venv  ## The unit tests on every Python and Django that is at hand (ENVS=py312-django60,... for some)
+	$(BIN)/tox $(if $(ENVS),-e $(ENVS))
 
 # What the tests need of the machine: Debian packages, and a Go to build the test cluster with.
 TEST_PACKAGES := nginx-light libnginx-mod-http-lua lua-cjson chromium chromium-driver openssl
