@@ -37,7 +37,7 @@ def read_pages(
     fetch: Callable[[str], bytes], *, kind: Kind, what: str, server: Callable[[], str]
 ) -> Iterator[Manifest]:
     """Yield the items of all pages. ``fetch`` gets the token of a page, "" for the first."""
-    with _quick_switching():
+    with _quick_switching(), _collector_paused():
         yield from _pages(fetch, kind=kind, what=what, server=server)
 
 
@@ -100,8 +100,7 @@ def _lighter(body: bytes, kind: Kind) -> bytes:
 
 
 def _parse(body: bytes, *, what: str, server: str) -> dict[str, Any]:
-    with _collector_paused():
-        page = errors.decode(body, what=what, server=server)
+    page = errors.decode(body, what=what, server=server)
     if not str(page.get("kind", "")).endswith("List") or not isinstance(
         page.get("items", ()), list | None
     ):
@@ -156,10 +155,10 @@ _was_enabled = False
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking through a half-read page again and again.
+    """Keep the garbage collector from walking through the pages again and again.
 
-    A page of JSON has no cycles. Threads may be in here side by side; the last one out turns the
-    collector on again, if it was on.
+    JSON has no cycles, so nothing piles up meanwhile. Threads may be in here side by side; the
+    last one out turns the collector on again, if it was on.
     """
     global _pauses, _was_enabled
     with _collector:
