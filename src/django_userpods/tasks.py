@@ -90,7 +90,7 @@ def ask(user_pks: Collection[str]) -> Asked:
     """
     pks = [str(pk) for pk in user_pks]
     settled = settle(pks, keep_users=False)
-    asked = Asked(failed=[message for _, _, message in settled.failed])
+    asked = Asked(failed=[f"{name}: {message}" for _, name, message in settled.failed])
     _hand_over(pks, asked)
     return asked
 
