@@ -31,6 +31,8 @@ check: venv  ## Lint, types, contracts and unit tests: under a minute, no cluste
 	$(BIN)/pytest -q -m "not cluster and not router and not browser and not node and not processes"
 
 test: tools  ## All tests but the node's: real API server, real router, browser
+	@# Minutes where it is not cached yet, so not within a test's time.
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -c 'from tests.testcluster import build; [build.binary(name) for name in ("kubernetes", "kwok")]'
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "not node"
 
 e2e: tools  ## End to end on a real node, from the shipped manifests (root)
