@@ -165,7 +165,7 @@ def measure(bench: Bench, options: argparse.Namespace) -> None:
     add(100, "warm")
     reconcile()
     # In turn and in small parts: a Service's POST costs the API server more the more there are.
-    parts, theirs = 4, [bench.wrk_rate(1, tag="w")]
+    parts, theirs = 2, [bench.wrk_rate(1, tag="w")]
     made, spent = 0, 0.0
     for part in range(parts):
         add(options.new // parts, f"part{part}-")

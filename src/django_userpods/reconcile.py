@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from django_userpods import act, record
 from django_userpods.conf import conf, get_cluster
 from django_userpods.core import naming
+from django_userpods.core.collector import collector_paused, survivors_set_aside
 from django_userpods.core.health import State
 from django_userpods.core.plan import Action, is_mass_deletion, plan
 from django_userpods.desired import Desired
@@ -38,6 +40,8 @@ logger = logging.getLogger("django_userpods")
 
 # After so many users in a row whom an unreachable cluster failed, the rest is left for later.
 _GIVE_UP_AFTER = 8
+# From so many users on it is worth the while to set aside what the collector need not walk.
+_MANY = 100
 # Users wait for a name; its holder's objects go; the name is given: three passes at the most.
 _PASSES = 3
 # Rows are written together: so many at once, or as many as came in so many seconds.
@@ -110,10 +114,28 @@ def _silent(_phase: str, _done: int, _total: int) -> None:
 
 
 def _one_pass(run: _Run, user_pks: Collection[str] | None, *, first: bool) -> None:
-    report = run.report
     desired = Desired()
     cluster = get_cluster()
     cluster.prepare()
+    with collector_paused():
+        subjects, plans = _look(run, cluster, desired, user_pks, first=first)
+    if run.report.dry_run:
+        run.report.done.extend(action for actions in plans.values() for action in actions)
+        return
+    with survivors_set_aside() if len(plans) > _MANY else nullcontext():
+        _carry_out(run, cluster, subjects, plans, instance=desired.instance)
+
+
+def _look(
+    run: _Run,
+    cluster: Cluster,
+    desired: Desired,
+    user_pks: Collection[str] | None,
+    *,
+    first: bool,
+) -> tuple[dict[str, Subject], dict[str, list[Action]]]:
+    """Return the users who take part, by label, and what to do for those who need something."""
+    report = run.report
     run.progress("users", 0, 0)
     settled = settle(user_pks, keep_users=desired.per_user, dry_run=report.dry_run)
     subjects = {entry.label: subject_of(entry, desired) for entry in settled.entries}
@@ -142,10 +164,7 @@ def _one_pass(run: _Run, user_pks: Collection[str] | None, *, first: bool) -> No
         UserPod.objects.filter(
             wanted=UserPod.Wanted.ABSENT, state__in=[State.DELETING, State.PENDING]
         ).update(message=str(report.refused))
-    if report.dry_run:
-        report.done.extend(action for actions in plans.values() for action in actions)
-    else:
-        _carry_out(run, cluster, subjects, plans, instance=desired.instance)
+    return subjects, plans
 
 
 def _holders(waiting: list[Entry]) -> set[str]:

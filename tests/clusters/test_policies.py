@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import threading
 import time
@@ -263,17 +262,3 @@ def test_managed_fields_are_cut_before_parsing() -> None:
 
     assert b"managedFields" not in paging._lighter(whole, DEPLOYMENT)
     assert paging._lighter(whole, CONFIGMAP) == whole
-
-
-def test_the_collector_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert gc.isenabled()
-    with paging._collector_paused(), paging._collector_paused():
-        assert not gc.isenabled()
-    assert gc.isenabled()
-    gc.disable()
-    try:
-        with paging._collector_paused():
-            pass
-        assert not gc.isenabled()
-    finally:
-        gc.enable()

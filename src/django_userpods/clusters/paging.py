@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import re
 import sys
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django_userpods.clusters import errors
+from django_userpods.core.collector import collector_paused
 from django_userpods.core.objects import DEPLOYMENT, SERVICE
 from django_userpods.exceptions import BadAnswer
 
@@ -37,7 +37,7 @@ def read_pages(
     fetch: Callable[[str], bytes], *, kind: Kind, what: str, server: Callable[[], str]
 ) -> Iterator[Manifest]:
     """Yield the items of all pages. ``fetch`` gets the token of a page, "" for the first."""
-    with _quick_switching(), _collector_paused():
+    with _quick_switching(), collector_paused():
         yield from _pages(fetch, kind=kind, what=what, server=server)
 
 
@@ -146,30 +146,3 @@ def _quick_switching() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(usual)
-
-
-_collector = threading.Lock()
-_pauses = 0
-_was_enabled = False
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking through the pages again and again.
-
-    JSON has no cycles, so nothing piles up meanwhile. Threads may be in here side by side; the
-    last one out turns the collector on again, if it was on.
-    """
-    global _pauses, _was_enabled
-    with _collector:
-        if _pauses == 0:
-            _was_enabled = gc.isenabled()
-            gc.disable()
-        _pauses += 1
-    try:
-        yield
-    finally:
-        with _collector:
-            _pauses -= 1
-            if _pauses == 0 and _was_enabled:
-                gc.enable()
