@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -209,6 +211,17 @@ def test_pages_in_any_order_of_keys_are_read_whole() -> None:
     found = paging.read_pages(pages.__getitem__, kind=CONFIGMAP, what="list", server=lambda: "s")
 
     assert list(found) == [{"metadata": {}, "apiVersion": "v1", "kind": "ConfigMap"}] * 2
+
+
+def test_a_list_left_half_read_leaves_the_interpreter_alone() -> None:
+    before = gc.isenabled(), sys.getswitchinterval()
+    found = paging.read_pages(
+        lambda _: page({"metadata": {}}), kind=DEPLOYMENT, what="list", server=lambda: "s"
+    )
+
+    next(found)
+
+    assert (gc.isenabled(), sys.getswitchinterval()) == before
 
 
 def page(*items: dict[str, Any], kind: str = "Deployment") -> bytes:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django_userpods.clusters import errors
-from django_userpods.core.collector import collector_paused
 from django_userpods.core.objects import DEPLOYMENT, SERVICE
 from django_userpods.exceptions import BadAnswer
 
@@ -20,8 +17,6 @@ if TYPE_CHECKING:
     from django_userpods.core.objects import Kind, Manifest
 
 _T = TypeVar("_T")
-#: Seconds, see ``sys.setswitchinterval``.
-_SWITCH_INTERVAL = 0.0005
 #: A list's own metadata stands before its items, so the token of the next page is at hand before
 #: the page is parsed; no quote can stand inside it unescaped, and tokens are base64.
 _HEAD = re.compile(
@@ -37,13 +32,6 @@ def read_pages(
     fetch: Callable[[str], bytes], *, kind: Kind, what: str, server: Callable[[], str]
 ) -> Iterator[Manifest]:
     """Yield the items of all pages. ``fetch`` gets the token of a page, "" for the first."""
-    with _quick_switching(), collector_paused():
-        yield from _pages(fetch, kind=kind, what=what, server=server)
-
-
-def _pages(
-    fetch: Callable[[str], bytes], *, kind: Kind, what: str, server: Callable[[], str]
-) -> Iterator[Manifest]:
     body = fetch("")
     while True:
         token = _peek(body)
@@ -131,18 +119,3 @@ class _Ahead(Generic[_T]):
         if self._errors:
             raise self._errors[0]
         return self._results.pop()
-
-
-@contextmanager
-def _quick_switching() -> Iterator[None]:
-    """Let the thread that reads have its turns: a turn takes microseconds, waiting for one 5 ms.
-
-    At the interpreter's usual interval a page, some dozens of reads, would come no sooner than if
-    nothing was done beside it.
-    """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(min(usual, _SWITCH_INTERVAL))
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(usual)
