@@ -8,6 +8,7 @@ An authenticator has one method, ``authenticate(request)``. It returns the user,
 from __future__ import annotations
 
 import datetime
+import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,18 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
     from django.http import HttpRequest
 
+logger = logging.getLogger("django_userpods")
+
 #: ``last_used_at`` of a token is kept no more exactly than this.
 _LAST_USED_EVERY = datetime.timedelta(seconds=60)
 
 
 class InvalidCredentials(UserpodsError):  # noqa: N818 - says what they are
     """The credentials are of the right form, but stand for nobody who may come in."""
+
+
+class Undecided(UserpodsError):  # noqa: N818 - says what the question is
+    """Whether the user may come in cannot be told now."""
 
 
 class Authenticator(ABC):
@@ -109,16 +116,26 @@ class TokenAuthenticator(Authenticator):
 def authenticate(request: HttpRequest) -> AbstractBaseUser | None:
     """Return who is asking, None for nobody; raise InvalidCredentials for bad credentials.
 
-    A user who is inactive or not selected is nobody to let in: InvalidCredentials.
+    A user who is inactive or not selected is nobody to let in: InvalidCredentials. Where
+    ``USERPODS_SELECT`` cannot tell: Undecided.
     """
     for authenticator in conf.authenticators:
         user: AbstractBaseUser | None = authenticator.authenticate(request)
         if user is not None:
-            if not user.is_active or not conf.select(user):
+            if not user.is_active or not _is_selected(user):
                 message = "inactive or not selected"
                 raise InvalidCredentials(message)
             return user
     return None
+
+
+def _is_selected(user: AbstractBaseUser) -> bool:
+    try:
+        return bool(conf.select(user))
+    except Exception as error:
+        logger.exception("user %s: USERPODS_SELECT could not be used", user.pk)
+        message = "USERPODS_SELECT could not be used"
+        raise Undecided(message) from error
 
 
 def _bearer(request: HttpRequest) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -20,7 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from django_userpods import identity, tasks
-from django_userpods.auth import InvalidCredentials, authenticate
+from django_userpods.auth import InvalidCredentials, Undecided, authenticate
 from django_userpods.conf import conf, get_cluster
 from django_userpods.models import UserPod
 from django_userpods.rows import ensure_row
@@ -48,7 +49,8 @@ def whoami(request: HttpRequest) -> JsonResponse:
     ``X-Target-Address`` (``host:port`` inside the cluster), ``X-Target-Peer`` (the Service's own
     ``ip:port``, left out while it has none), ``X-Userpods-User`` (percent-encoded) and
     ``X-Userpods-User-Id``; 401 without credentials; 403 for credentials that are not valid;
-    503 while the user's name is still held by somebody whose pod is going.
+    503 while the user's name is still held by somebody whose pod is going, and while the database
+    (or ``USERPODS_SELECT``) cannot tell.
     """
     known = identity.recall(request)
     return _for_user(request, _whoami) if known is None else _answer(known)
@@ -97,11 +99,17 @@ def waiting(request: HttpRequest) -> HttpResponse:
         if not _is_navigation(request):
             return _json(_status_of(pod), status=503)
         _wake(pod)
-        response = render(request, "userpods/waiting.html", {"pod": pod}, status=503)
+        return page({"pod": pod})
+
+    def page(context: dict[str, UserPod]) -> HttpResponse:
+        response = render(request, "userpods/waiting.html", context, status=503)
         response["Retry-After"] = str(RETRY_AFTER)
         return response
 
-    return _for_user(request, answer)
+    found = _for_user(request, answer)
+    undecided = found.status_code == 503 and isinstance(found, JsonResponse)
+    # The page asks again, and a person sees no JSON meanwhile.
+    return page({}) if undecided and _is_navigation(request) else found
 
 
 @csrf_exempt
@@ -139,7 +147,20 @@ def _for_user(
     request: HttpRequest,
     answer: Callable[[HttpRequest, AbstractBaseUser, UserPod], HttpResponse],
 ) -> JsonResponse:
-    """Answer 401 and 403, or what ``answer`` makes for the user and the row."""
+    """Answer 401, 403 and 503, or what ``answer`` makes for the user and the row."""
+    try:
+        return _decide(request, answer)
+    except Undecided:
+        return _json({"error": "unavailable"}, status=503)
+    except DatabaseError:
+        logger.exception("the database could not tell who is asking")
+        return _json({"error": "unavailable"}, status=503)
+
+
+def _decide(
+    request: HttpRequest,
+    answer: Callable[[HttpRequest, AbstractBaseUser, UserPod], HttpResponse],
+) -> JsonResponse:
     try:
         user = authenticate(request)
     except InvalidCredentials:

@@ -6,10 +6,12 @@ import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import OperationalError
 from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 
+from django_userpods.auth import SessionAuthenticator
 from django_userpods.exceptions import ClusterUnavailable
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
@@ -168,3 +170,45 @@ def test_a_user_without_a_row_gets_one(client: Client, memory: MemoryCluster) ->
     assert response.json()["state"] == "pending"
     a_moment_ago()
     assert client.get("/userpods/status/").json()["state"] == "running"
+
+
+@pytest.fixture
+def database_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*_: object) -> None:
+        raise OperationalError("could not connect to server")
+
+    monkeypatch.setattr(SessionAuthenticator, "authenticate", down)
+
+
+@pytest.mark.usefixtures("database_is_down")
+@pytest.mark.parametrize("path", ["waiting/", "status/", "wake/", "whoami"])
+def test_a_database_that_is_down_is_no_traceback(
+    signed_in: Client, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = signed_in.post("/whoami" if path == "whoami" else f"/userpods/{path}")
+
+    assert answer.status_code == 503
+    assert answer["Retry-After"] == "3"
+    assert answer.json() == {"error": "unavailable"}
+    assert "could not connect to server" in caplog.text
+
+
+@pytest.mark.usefixtures("database_is_down")
+def test_a_person_sees_the_waiting_page_while_the_database_is_down(signed_in: Client) -> None:
+    answer = signed_in.get("/userpods/waiting/", headers=BROWSER)
+
+    assert answer.status_code == 503
+    assert answer["Retry-After"] == "3"
+    assert "starting" in answer.text
+
+
+def test_a_select_that_raises_lets_nobody_in(
+    signed_in: Client, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.USERPODS_SELECT = lambda user: user.no_such_field
+
+    answer = signed_in.get("/whoami")
+
+    assert answer.status_code == 503
+    assert "X-Target-Service" not in answer
+    assert "USERPODS_SELECT" in caplog.text
