@@ -1,4 +1,4 @@
-"""What several tests of clusters share: a client of the real API server, through a proxy."""
+"""What several tests of clusters share: a client of the real API server, a local cluster."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from django_userpods.clusters.kubernetes import KubernetesCluster
+from django_userpods.clusters.local import LocalCluster
+from django_userpods.clusters.local.__main__ import main
 from django_userpods.clusters.memory import MemoryCluster
 from django_userpods.core.objects import SERVICE, Ref
+from tests.clusters.local import COMMAND, all_marked, wait_for
 from tests.faultproxy import FaultProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from django_userpods.clusters.base import Cluster
     from django_userpods.core.objects import Manifest
@@ -85,3 +89,20 @@ def namespace_(place: Any) -> str:
 @pytest.fixture
 def edit(place: Any) -> Callable[[Ref, Callable[[Manifest], None]], None]:
     return place[2]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "state"
+    yield path
+    if path.is_dir():
+        assert main(["stop", str(path)]) == 0
+        wait_for(lambda: not all_marked(path), seconds=5)
+
+
+@pytest.fixture
+def local_cluster(state_dir: Path) -> Iterator[LocalCluster]:
+    """A local cluster; its tests call it ``cluster``, in place of the real one."""
+    cluster = LocalCluster(state_dir=str(state_dir), command=COMMAND, idle_grace=1.0)
+    yield cluster
+    cluster.close()

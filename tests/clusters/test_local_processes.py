@@ -1,0 +1,187 @@
+"""The processes of the local cluster: what runs, what crashes, what is left behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from django_userpods.clusters.local import LocalCluster
+from tests.clusters.local import (
+    APP,
+    COMMAND,
+    alive,
+    all_marked,
+    ask,
+    condition,
+    deployment,
+    port_of,
+    ref,
+    service,
+    wait_for,
+    wait_ready,
+    wait_reason,
+)
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture
+def cluster(local_cluster: LocalCluster) -> LocalCluster:
+    return local_cluster
+
+
+class TestProcesses:
+    def test_runs_with_its_environment_and_is_stopped(self, cluster: LocalCluster) -> None:
+        os.environ["SITE_SECRET"] = "not for users"
+        try:
+            env = [
+                {"name": "GREETING", "value": "hello"},
+                {"name": "URL", "value": "http://localhost:$(PORT)/$(GREETING)/$$(X)/$(UNKNOWN)"},
+                {"name": "PORT", "value": "8000"},
+                {"name": "FROM", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            ]
+            cluster.create(deployment(env=env, args=["--port=$(PORT)"]))
+        finally:
+            del os.environ["SITE_SECRET"]
+        cluster.create(service())
+        wait_ready(cluster)
+        told = ask(cluster)
+        port = port_of(cluster)
+        assert told["env"]["GREETING"] == "hello"
+        assert told["env"]["URL"] == f"http://localhost:{port}/hello/$(X)/$(UNKNOWN)"
+        assert told["env"]["PORT"] == str(port)
+        assert told["argv"] == [f"--port={port}"]
+        assert "FROM" not in told["env"]
+        assert "SITE_SECRET" not in told["env"]
+        assert "DJANGO_SETTINGS_MODULE" not in told["env"]
+        status = (cluster.get(ref()) or {})["status"]
+        assert status["readyReplicas"] == status["replicas"] == 1
+        assert status["observedGeneration"] == 1
+
+        cluster.apply(deployment(replicas=0))
+        wait_reason(cluster, "Stopped")
+        assert not alive(told["pid"])
+        assert not alive(told["child"])
+        assert "readyReplicas" not in (cluster.get(ref()) or {})["status"]
+
+        cluster.apply(deployment())
+        wait_ready(cluster)
+        assert port_of(cluster) == port, "the port stays over a stop"
+
+    def test_deletion_ends_the_process_and_all_it_started(
+        self, cluster: LocalCluster, state_dir: Path
+    ) -> None:
+        created = cluster.create(deployment())
+        cluster.create(service())
+        wait_ready(cluster)
+        told = ask(cluster, "/stray")
+        assert len(all_marked(state_dir)) == 3
+        assert Path(told["cwd"]).is_dir()
+        cluster.delete(ref(), uid=created["metadata"]["uid"])
+        wait_for(lambda: not all_marked(state_dir))
+        wait_for(lambda: not Path(told["cwd"]).exists())
+        log = state_dir / "logs" / "default" / "user-alice.log"
+        assert "listening" in log.read_text(), "logs are kept"
+
+    def test_a_crash_is_said_and_started_again(self, cluster: LocalCluster) -> None:
+        cluster.create(deployment())
+        cluster.create(service())
+        wait_ready(cluster)
+        before = ask(cluster)
+        with pytest.raises(OSError):
+            ask(cluster, "/crash")
+        found = wait_reason(cluster, "CrashLoopBackOff")
+        assert "exited with status 7: crash was asked for" in found["message"]
+        assert "user-alice.log" in found["message"]
+        assert found["status"] == "False"
+        wait_ready(cluster)
+        after = ask(cluster)
+        assert after["pid"] != before["pid"]
+        assert not alive(before["child"]), "the crashed one's children are gone"
+
+    def test_backoff_grows(self, cluster: LocalCluster, state_dir: Path) -> None:
+        cluster.create(deployment(command=["sh", "-c", "echo no luck >&2; exit 3"]))
+        wait_for(lambda: "3 times in a row" in condition(cluster).get("message", ""))
+        message = condition(cluster)["message"]
+        assert "exited with status 3, 3 times in a row: no luck" in message
+        assert "next try in 4 s" in message
+        assert condition(cluster, kind="Progressing")["status"] == "False"
+        log = state_dir / "logs" / "default" / "user-alice.log"
+        assert log.read_text().count("--- ") == 3
+
+    @pytest.mark.parametrize(
+        ("container", "reason", "words"),
+        [
+            ({"command": ["no-such-program"]}, "CommandNotFound", "no-such-program"),
+            ({"command": [__file__]}, "CommandNotFound", "whole path"),
+            ({"command": [sys.executable, "-c", "a\0b"]}, "CannotStart", "null byte"),
+        ],
+    )
+    def test_what_cannot_start_is_said_on_the_deployment(
+        self, cluster: LocalCluster, container: dict[str, Any], reason: str, words: str
+    ) -> None:
+        cluster.create(deployment(**container))
+        assert words in wait_reason(cluster, reason)["message"]
+        assert condition(cluster, kind="ReplicaFailure")["status"] == "True"
+        cluster.apply(deployment(command=COMMAND))
+        wait_ready(cluster)
+        assert condition(cluster, kind="ReplicaFailure")["reason"] == ""
+
+    def test_no_command_at_all(self, state_dir: Path) -> None:
+        cluster = LocalCluster(state_dir=str(state_dir))
+        cluster.create(deployment())
+        assert "OPTIONS['command']" in wait_reason(cluster, "NoCommand")["message"]
+        cluster.close()
+
+    def test_a_process_that_does_not_listen(self, cluster: LocalCluster) -> None:
+        cluster.create(deployment(command=["sleep", "600"]))
+        assert "takes no connections" in wait_reason(cluster, "NotListening")["message"]
+
+    def test_a_changed_template_restarts_and_a_changed_label_does_not(
+        self, cluster: LocalCluster
+    ) -> None:
+        cluster.create(deployment())
+        cluster.create(service())
+        wait_ready(cluster)
+        first = ask(cluster)["pid"]
+        labelled = deployment()
+        labelled["metadata"]["labels"]["more"] = "x"
+        cluster.apply(labelled)
+        changed = deployment()
+        changed["spec"]["template"]["metadata"]["annotations"] = {"restarted-at": "now"}
+        time.sleep(0.5)
+        assert ask(cluster)["pid"] == first
+        cluster.apply(changed)
+        wait_for(lambda: not alive(first))
+        wait_ready(cluster)
+        assert ask(cluster)["pid"] != first
+
+    def test_one_that_ignores_sigterm_is_killed(self, cluster: LocalCluster) -> None:
+        ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        stubborn = deployment(command=[sys.executable, "-c", ignore + APP])
+        stubborn["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 1
+        created = cluster.create(stubborn)
+        cluster.create(service())
+        wait_ready(cluster)
+        pid = ask(cluster)["pid"]
+        asked = time.monotonic()
+        cluster.delete(ref(), uid=created["metadata"]["uid"])
+        wait_for(lambda: not alive(pid))
+        assert time.monotonic() - asked > 0.9
+
+    def test_deleted_and_made_again_at_once_gets_its_port_back(self, cluster: LocalCluster) -> None:
+        created = cluster.create(deployment())
+        cluster.create(service())
+        wait_ready(cluster)
+        port, pid = port_of(cluster), ask(cluster)["pid"]
+        cluster.delete(ref(), uid=created["metadata"]["uid"])
+        cluster.create(deployment())
+        wait_ready(cluster)
+        assert port_of(cluster) == port
+        wait_for(lambda: not alive(pid))
+        wait_for(lambda: ask(cluster)["pid"] != pid)
