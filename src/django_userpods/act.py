@@ -86,7 +86,7 @@ def _create(
         item = (
             subject.template.find(ref.kind, ref.name, subject.values) if subject.template else None
         )
-        if item is None or item.manifest.matches(existing, subject.values):
+        if item is None or item.matches(existing, subject.values):
             return None
         action = Action(Verb.UPDATE, ref, existing["metadata"]["uid"], "was there already")
         _update(cluster, subject, action, remaining)

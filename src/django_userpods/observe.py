@@ -161,7 +161,7 @@ def _differences(subject: Subject, ref: Ref, found: Manifest) -> tuple[str, ...]
     if subject.template is None or ref.namespace != subject.entry.namespace:
         return ()
     item = subject.template.find(ref.kind, ref.name, subject.values)
-    if item is None or item.manifest.matches(found, subject.values):
+    if item is None or item.matches(found, subject.values):
         return ()
     return tuple(item.manifest.differences(found, subject.values))
 

@@ -17,6 +17,7 @@ VALUES = {
     "user_id": "7",
     "username": "alice@example.org",
     "user_label": "7",
+    "restarted_at": None,
 }
 
 
@@ -269,7 +270,7 @@ DECLARED: Any = {
 }
 
 
-def _mutate(value: Any, chance: random.Random) -> Any:
+def mutate(value: Any, chance: random.Random) -> Any:
     """Change something, somewhere: or nothing that matters."""
     if isinstance(value, dict) and value:
         key = chance.choice(list(value))
@@ -279,7 +280,7 @@ def _mutate(value: Any, chance: random.Random) -> Any:
             case 1:
                 value[f"new{chance.randrange(9)}"] = chance.choice((1, "x", None, {}, []))
             case _:
-                value[key] = _mutate(value[key], chance)
+                value[key] = mutate(value[key], chance)
         return value
     if isinstance(value, list) and value:
         match chance.randrange(6):
@@ -291,7 +292,7 @@ def _mutate(value: Any, chance: random.Random) -> Any:
                 value.append(copy.deepcopy(chance.choice(value)))
             case _:
                 index = chance.randrange(len(value))
-                value[index] = _mutate(value[index], chance)
+                value[index] = mutate(value[index], chance)
         return value
     return chance.choice((value, value, None, 0, 1, "", "x", "1", "1000m", [], {}, False, True))
 
@@ -304,7 +305,7 @@ def test_matches_agrees_with_differences_on_random_changes() -> None:
     for _ in range(2000):
         observed = copy.deepcopy(good)
         for _ in range(chance.randrange(4)):
-            observed = _mutate(observed, chance)
+            observed = mutate(observed, chance)
         found = list(shape(DECLARED).differences(observed, VALUES))
         assert remembering.matches(observed, VALUES) is (not found), (observed, found)
         verdicts[not found] += 1

@@ -26,7 +26,7 @@ Values = dict[str, Any]
 PLACEHOLDERS = frozenset({"name", "namespace", "user_id", "username"})
 
 MISSING: Any = object()
-_NOTHING_YET: Any = object()
+UNKNOWN: Any = object()
 
 # "{name}" is a placeholder; "{{name}}" is how to write a literal "{name}".
 _PLACEHOLDER = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -76,7 +76,8 @@ class Shape(ABC):
 
     #: No blank below: an observed value that was found equal once is equal for every user.
     constant = True
-    _known_good: Any = _NOTHING_YET
+    #: Such an observed value, for ``constant`` shapes.
+    known_good: Any = UNKNOWN
 
     @abstractmethod
     def fill(self, values: Values) -> Any:  # noqa: ANN401 - any JSON value
@@ -91,11 +92,11 @@ class Shape(ABC):
         if not self.constant:
             return next(self.differences(observed, values), None) is None
         # Most of a manifest is alike for all users: one comparison in C settles it.
-        if observed == self._known_good:
+        if observed == self.known_good:
             return True
         if next(self.differences(observed, values), None) is not None:
             return False
-        self._known_good = observed
+        self.known_good = observed
         return True
 
 
@@ -140,12 +141,12 @@ class Text(Shape):
         self.pieces = pieces
         self._names = pieces[1::2]
         self._format = "%s".join(piece.replace("%", "%%") for piece in pieces[::2])
-        # Nothing but one placeholder is by far the most usual.
-        self._only = pieces[1] if pieces[::2] == ("", "") else ""
+        #: The placeholder, where there is nothing else: by far the most usual.
+        self.only = pieces[1] if pieces[::2] == ("", "") else ""
 
     def fill(self, values: Values) -> str:
-        if self._only:
-            return str(values[self._only])
+        if self.only:
+            return str(values[self.only])
         return self._format % tuple([values[name] for name in self._names])
 
     def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
@@ -212,7 +213,7 @@ class Map(Shape):
         get = observed.get
         for key, item in self._fixed:
             seen = get(key, MISSING)
-            if seen != item._known_good and not item.matches(seen, values):  # noqa: SLF001 - own class
+            if seen != item.known_good and not item.matches(seen, values):
                 return False
         for key, item in self._varying:  # noqa: SIM110 - a generator costs a third more here
             if not item.matches(get(key, MISSING), values):

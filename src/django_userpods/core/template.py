@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest
-from django_userpods.core.shape import Scalar, Shape, Text, Value, compile_shape
+from django_userpods.core.quick import QuickCheck
+from django_userpods.core.shape import Map, Scalar, Shape, Text, Value, compile_shape
 from django_userpods.exceptions import TemplateError
 
 if TYPE_CHECKING:
@@ -57,7 +58,17 @@ class ObjectTemplate:
 
     kind: Kind
     name: Shape
-    manifest: Shape
+    manifest: Map
+    quick: QuickCheck
+
+    def matches(self, observed: Manifest, values: Values) -> bool:
+        """Tell whether an observed object is as declared."""
+        if self.quick.surely_matches(observed, values):
+            return True
+        if not self.manifest.matches(observed, values):
+            return False
+        self.quick.learn()
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +106,11 @@ class _Replicas(Shape):
         return 0 if values["stopped"] else self.running.fill(values)
 
     def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
-        if observed != self.fill(values):
+        if not self.matches(observed, values):
             yield ""
+
+    def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
+        return bool(observed == self.fill(values))
 
 
 def values_for(
@@ -386,8 +400,11 @@ def _compile(document: Manifest, *, instance: str, digest: str, literal: bool) -
                     literal=literal,
                 )
             )
+    manifest = compile_shape(document, where=where, literal=literal)
+    assert isinstance(manifest, Map)  # noqa: S101 - a document is a mapping
     return ObjectTemplate(
         kind=Kind.of(document),
         name=compile_shape(metadata["name"], where=f"{where}.metadata.name", literal=literal),
-        manifest=compile_shape(document, where=where, literal=literal),
+        manifest=manifest,
+        quick=QuickCheck(manifest),
     )
