@@ -125,7 +125,7 @@ def test_a_database_that_cannot_be_read_is_not_an_empty_one(
     reconcile()
     memory.calls.clear()
 
-    def broken(*_: Any) -> Any:
+    def broken(*_: Any, **__: Any) -> Any:
         raise DatabaseError("disk I/O error")
 
     monkeypatch.setattr("django_userpods.rows._users", broken)

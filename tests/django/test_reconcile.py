@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -63,6 +64,30 @@ def test_a_sync_with_nothing_to_do_writes_nothing(memory: MemoryCluster) -> None
         q["sql"] for q in queries if not q["sql"].startswith(("SELECT", "SAVEPOINT", "RELEASE"))
     ]
     assert changing == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "whole"),
+    [
+        ("USERPODS_PORT", 8000, False),
+        ("USERPODS_SELECT", lambda user: user.email != "", True),
+        ("USERPODS_NAMESPACE", lambda user: "apps" if user.email else "", True),
+        ("USERPODS_CUSTOMIZE", lambda manifests, user: manifests if user.email else [], True),
+    ],
+)
+def test_users_are_read_whole_only_where_the_projects_code_sees_them(
+    memory: MemoryCluster, settings: Any, setting: str, value: Any, whole: bool
+) -> None:
+    bulk(3)
+    get_user_model()._default_manager.update(email="a@example.org")
+    setattr(settings, setting, value)
+
+    with CaptureQueriesContext(connection) as queries:
+        assert reconcile().ok
+
+    assert len(pairs(memory)) == 3
+    first = next(q["sql"] for q in queries if 'FROM "auth_user"' in q["sql"])
+    assert ("password" in first) is whole
 
 
 def test_objects_say_whose_they_are(memory: MemoryCluster, settings: Any) -> None:

@@ -123,7 +123,7 @@ def test_a_database_that_cannot_be_read(
     sync()
     memory.calls.clear()
 
-    def broken(*_: Any) -> Any:
+    def broken(*_: Any, **__: Any) -> Any:
         raise OperationalError("could not connect to server")
 
     monkeypatch.setattr("django_userpods.rows._users", broken)
