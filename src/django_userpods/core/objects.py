@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 #: A Kubernetes object as plain parsed JSON or YAML.
 Manifest = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of object, as a manifest names it: ``Kind("apps/v1", "Deployment")``."""
 
     api_version: str
@@ -36,8 +34,7 @@ SERVICE = Kind("v1", "Service")
 POD = Kind("v1", "Pod")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Ref:
+class Ref(NamedTuple):
     """One object in a cluster: kind, namespace and name."""
 
     kind: Kind

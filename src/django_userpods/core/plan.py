@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from django_userpods.core import naming
 
@@ -34,8 +34,7 @@ class Holder(StrEnum):
     FOREIGN = "foreign"
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(NamedTuple):
     """What a plan needs to know of an object that carries our instance label.
 
     ``differences`` are the declared fields that are not as declared (empty where the object is
