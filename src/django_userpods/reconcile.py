@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from django_userpods import act, record
@@ -309,8 +310,16 @@ def _outcomes(
             if go_on():
                 yield label, perform(label)
         return
+    done: SimpleQueue[tuple[str, act.Outcome | BaseException]] = SimpleQueue()
+
+    def work(label: str) -> None:
+        try:
+            done.put((label, perform(label)))
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            done.put((label, error))
+
     with ThreadPoolExecutor(cluster.concurrency, thread_name_prefix="userpods") as pool:
-        running: dict[Future[act.Outcome], str] = {}
+        running: dict[str, Future[None]] = {}
         waiting = iter(plans)
         try:
             while True:
@@ -320,14 +329,17 @@ def _outcomes(
                     and len(running) < 2 * cluster.concurrency
                     and (label := next(waiting, ""))
                 ):
-                    running[pool.submit(perform, label)] = label
+                    running[label] = pool.submit(work, label)
                 if not go_on():
-                    for future in [future for future in running if future.cancel()]:
-                        del running[future]
+                    for label in [label for label, future in running.items() if future.cancel()]:
+                        del running[label]
                 if not running:
                     return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), future.result()
+                label, outcome = done.get()
+                del running[label]
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                yield label, outcome
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -62,8 +62,13 @@ def kinds_to_come(subjects: Iterable[Subject]) -> None:
 
 def outcomes(items: list[tuple[Subject, Outcome]]) -> list[Written]:
     """Write each user's outcome where it changes the row, all in one transaction."""
+    changes = [_changes(subject, outcome) for subject, outcome in items]
     with transaction.atomic():
-        written = [_write(subject, outcome) for subject, outcome in items]
+        holders = _holders([new["address"] for new in changes if new.get("address")])
+        written = [
+            _write(subject, outcome, new, holders)
+            for (subject, outcome), new in zip(items, changes, strict=True)
+        ]
     if moved := {user_pk for item in written for user_pk in item.moved}:
         identity.forget(moved)
     for item in written:
@@ -71,7 +76,22 @@ def outcomes(items: list[tuple[Subject, Outcome]]) -> list[Written]:
     return written
 
 
-def _write(subject: Subject, outcome: Outcome) -> Written:
+def _holders(addresses: list[str]) -> dict[str, list[tuple[int, str]]]:
+    """Return the rows, as (primary key, user's primary key), that say they have these addresses."""
+    holders: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for start in range(0, len(addresses), _BATCH):
+        rows = UserPod.objects.filter(address__in=addresses[start : start + _BATCH])
+        for address, pk, user_pk in rows.values_list("address", "pk", "user_pk"):
+            holders[str(address)].append((pk, user_pk))
+    return holders
+
+
+def _write(
+    subject: Subject,
+    outcome: Outcome,
+    changes: dict[str, Any],
+    holders: dict[str, list[tuple[int, str]]],
+) -> Written:
     entry = subject.entry
     written = Written(subject, outcome, message=str(subject.error or outcome.error or ""))
     if entry.pk is None:
@@ -83,7 +103,6 @@ def _write(subject: Subject, outcome: Outcome) -> Written:
             # A new user of the same primary key.
             written.again.add(entry.user_pk)
         return written
-    changes = _changes(subject, outcome)
     if entry.recreate and not written.message:
         changes["recreate"] = False
         written.again.add(entry.user_pk)
@@ -91,13 +110,14 @@ def _write(subject: Subject, outcome: Outcome) -> Written:
         return written
     if "address" in changes:
         written.moved.add(entry.user_pk)
-    if changes.get("address"):
         # The cluster has given the address to this Service, so nobody else can have it now.
-        losers = UserPod.objects.filter(address=changes["address"]).exclude(pk=entry.pk)
-        lost = list(losers.values_list("pk", "user_pk"))
-        UserPod.objects.filter(pk__in=[pk for pk, _ in lost]).update(address=None)
-        written.again.update(user_pk for _, user_pk in lost)
-        written.moved |= written.again
+        lost = [row for row in holders.get(changes["address"], ()) if row[0] != entry.pk]
+        if lost:
+            UserPod.objects.filter(
+                pk__in=[pk for pk, _ in lost], address=changes["address"]
+            ).update(address=None)
+            written.again.update(user_pk for _, user_pk in lost)
+            written.moved |= written.again
     # Somebody may have asked for something else meanwhile: that stays to be done.
     rows = UserPod.objects.filter(pk=entry.pk, wanted=entry.wanted)
     rows.update(updated_at=timezone.now(), **changes)
