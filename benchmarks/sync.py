@@ -37,6 +37,7 @@ WRK = """
 local bodies = {{}}
 for line in io.lines("{bodies}") do bodies[#bodies + 1] = line end
 local paths = {{ "/apis/apps/v1/namespaces/wrk/deployments", "/api/v1/namespaces/wrk/services" }}
+local QUERY = "?fieldManager=django-userpods&fieldValidation=Strict"
 local count = 0
 local threads = 0
 function setup(thread) threads = threads + 1; thread:set("id", threads) end
@@ -47,7 +48,7 @@ function request()
   local name = "user-{tag}-t" .. id .. "n" .. math.floor(count / 2)
   count = count + 1
   local body = bodies[which]:gsub("NAME", name)
-  return wrk.format("POST", paths[which] .. "?fieldManager=django-userpods", nil, body)
+  return wrk.format("POST", paths[which] .. QUERY, nil, body)
 end
 local bad = 0
 function response(status) if status ~= 201 then bad = bad + 1 end end
