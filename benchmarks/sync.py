@@ -4,13 +4,14 @@ python benchmarks/sync.py [--users 10000] [--new 2000]
 
 The API server runs on the same machine, without controllers, so that what is measured is ours and
 its own work and nobody else's. The baseline of "nothing to do" is the same two LISTs, read page
-by page to the end and not parsed. The baseline of "creating" is ``wrk`` sending the same POSTs
-over as many connections.
+by page to the end and not parsed, in turn with syncs in one process, which a CronJob is too. The
+baseline of "creating" is ``wrk`` sending the same POSTs over as many connections.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import re
 import shutil
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,46 +61,48 @@ end
 """
 
 
+def raw_lists(
+    server: str, token: str, ca_file: str, *, pages: int | None = None
+) -> tuple[float, int]:
+    """Read the two lists as a sync does, parse nothing: (seconds, bytes).
+
+    With ``pages`` no more than so many of each list.
+    """
+    context = ssl.create_default_context(cafile=ca_file)
+    connection = http.client.HTTPSConnection(server.removeprefix("https://"), context=context)
+    connection.connect()
+    headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "gzip"}
+    selector = quote("django-userpods/instance=default")
+    began, size = time.monotonic(), 0
+    for path in (
+        "/apis/apps/v1/namespaces/bench/deployments",
+        "/api/v1/namespaces/bench/services",
+    ):
+        page, count = "", 0
+        while count != pages:
+            count += 1
+            query = f"?labelSelector={selector}&limit=500" + (f"&continue={page}" if page else "")
+            connection.request("GET", path + query, headers=headers)
+            response = connection.getresponse()
+            body = response.read()
+            if response.getheader("Content-Encoding") == "gzip":
+                body = zlib.decompress(body, 31)
+            size += len(body)
+            found = _CONTINUE.search(body[:2000])
+            if not found:
+                break
+            page = quote(found[1].decode())
+    connection.close()
+    return time.monotonic() - began, size
+
+
 class Bench:
     """The control plane, and Django on it."""
 
     def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
-        self.context = ssl.create_default_context(cafile=str(plane.ca_file))
         for namespace in ("bench", "wrk"):
             plane.kubectl("create", "namespace", namespace)
-
-    def raw_lists(self) -> tuple[float, int]:
-        """Read the two lists as a sync does, parse nothing: (seconds, bytes)."""
-        import http.client
-        import zlib
-
-        host = self.plane.server.removeprefix("https://")
-        connection = http.client.HTTPSConnection(host, context=self.context)
-        headers = {"Authorization": f"Bearer {self.plane.token}", "Accept-Encoding": "gzip"}
-        selector = quote("django-userpods/instance=default")
-        began, size = time.monotonic(), 0
-        for path in (
-            "/apis/apps/v1/namespaces/bench/deployments",
-            "/api/v1/namespaces/bench/services",
-        ):
-            token = ""
-            while True:
-                query = f"?labelSelector={selector}&limit=500" + (
-                    f"&continue={token}" if token else ""
-                )
-                connection.request("GET", path + query, headers=headers)
-                response = connection.getresponse()
-                body = response.read()
-                if response.getheader("Content-Encoding") == "gzip":
-                    body = zlib.decompress(body, 31)
-                size += len(body)
-                found = _CONTINUE.search(body[:2000])
-                if not found:
-                    break
-                token = quote(found[1].decode())
-        connection.close()
-        return time.monotonic() - began, size
 
     def wrk_rate(self, seconds: int, *, tag: str) -> float:
         """Return how many POSTs a second the API server takes from ``wrk``."""
@@ -127,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--new", type=int, default=2_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("wrk is needed (Debian: apt-get install wrk)")
@@ -179,17 +183,10 @@ def measure(bench: Bench, options: argparse.Namespace) -> None:
     print(f"created {made} objects in {spent:.1f} s: {ours:.0f}/s; wrk {rate:.0f}/s")
     add(options.users - options.new - 100, "more")
     reconcile()
-    lists, syncs = [], []
-    size = 0
-    for _ in range(options.rounds):
-        raw, size = bench.raw_lists()
-        lists.append(raw)
-        seconds, report = timed(reconcile)
-        if report.done or not report.ok:
-            sys.exit(f"there was something to do: {report.done[:3]} {report.failed[:3]}")
-        syncs.append(seconds)
-        print(f"lists {raw:.2f} s, sync {seconds:.2f} s")
-    sync, raw = statistics.median(syncs), statistics.median(lists)
+    rounds = quiet_rounds(bench.plane, options.rounds)
+    raw = statistics.mean(one["lists"] for one in rounds)
+    sync = statistics.mean(one["sync"] for one in rounds)
+    size = int(rounds[0]["bytes"])
     peak = peak_of_a_sync()
     publish(
         "sync",
@@ -215,29 +212,59 @@ def measure(bench: Bench, options: argparse.Namespace) -> None:
     )
 
 
-def peak_of_a_sync() -> float:
-    """Run ``sync_userpods`` in a process of its own; return its peak memory in MB (10^6 bytes)."""
+def in_a_process(code: str) -> str:
+    """Run code as a process of its own, with the same project; return what it prints."""
     from django.conf import settings
 
-    code = (
-        "import resource, sys\n"
+    before = (
+        "import os, sys\n"
         f"sys.path[:0] = {sys.path[:3]!r}\n"
-        "from benchmarks.common import set_up_django\n"
-        "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'tests.settings'\n"
+        "os.environ['DJANGO_SETTINGS_MODULE'] = 'tests.settings'\n"
         "import django\n"
         "from django.conf import settings\n"
-        f"settings.DATABASES['default']['NAME'] = {settings.DATABASES['default']['NAME']!r}\n"
+        f"settings.DATABASES['default'] |= {settings.DATABASES['default']!r}\n"
         f"settings.USERPODS_CLUSTER = {settings.USERPODS_CLUSTER!r}\n"
         "settings.USERPODS_NAMESPACE = 'bench'\n"
         "django.setup()\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", before + code], check=True, capture_output=True, text=True
+    ).stdout
+
+
+def quiet_rounds(plane: ControlPlane, rounds: int) -> list[dict[str, float]]:
+    """Time the lists and a sync with nothing to do in turn, in one process, as a CronJob is one."""
+    code = (
+        "import json, time\n"
+        "from benchmarks.sync import raw_lists\n"
+        "from django_userpods.reconcile import reconcile\n"
+        f"where = {plane.server!r}, {plane.token!r}, {str(plane.ca_file)!r}\n"
+        "reconcile()\n"
+        f"for number in range({rounds}):\n"
+        # Uneven, or the server's garbage collection would always fall on the same one of the two.
+        "    raw_lists(*where, pages=number * 7 % 20)\n"
+        "    lists, size = raw_lists(*where)\n"
+        "    began = time.monotonic()\n"
+        "    report = reconcile()\n"
+        "    sync = time.monotonic() - began\n"
+        "    assert report.ok and not report.done, report\n"
+        "    print(json.dumps({'lists': lists, 'sync': sync, 'bytes': size}))\n"
+    )
+    found = [json.loads(line) for line in in_a_process(code).splitlines()]
+    for one in found:
+        print(f"lists {one['lists']:.2f} s, sync {one['sync']:.2f} s")
+    return found
+
+
+def peak_of_a_sync() -> float:
+    """Run ``sync_userpods`` in a process of its own; return its peak memory in MB (10^6 bytes)."""
+    code = (
+        "import resource\n"
         "from django.core.management import call_command\n"
         "call_command('sync_userpods', verbosity=0)\n"
         "print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
-    out = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
-    ).stdout
-    return float(int(out.split("PEAK ")[1]) * 1024) / 1e6
+    return float(int(in_a_process(code).split("PEAK ")[1]) * 1024) / 1e6
 
 
 if __name__ == "__main__":

@@ -43,11 +43,19 @@ class Subject:
     template: Template | None = None
     values: Values = field(default_factory=dict)
     observed: list[Observed] = field(default_factory=list)
+    #: How many of these should be, and are as declared.
+    right: int = 0
     health: Health | None = None
     peer: str | None = None
     image: str = ""
     #: Why there is no template although there should be one.
     error: TemplateError | None = None
+
+    def is_right(self) -> bool:
+        """Tell at once that all is there, all is as declared, and nothing else is there."""
+        return self.template is not None and self.right == len(self.observed) == len(
+            self.template.objects
+        )
 
     def wanted(self) -> list[Ref]:
         """Return the objects that should be, in the order of creation."""
@@ -154,16 +162,15 @@ def _take(
         strangers[label].append(Observed(ref, metadata["uid"]))
         return
     subject.note(found, ref, cluster)
-    subject.observed.append(Observed(ref, metadata["uid"], _differences(subject, ref, found)))
-
-
-def _differences(subject: Subject, ref: Ref, found: Manifest) -> tuple[str, ...]:
-    if subject.template is None or ref.namespace != subject.entry.namespace:
-        return ()
-    item = subject.template.find(ref.kind, ref.name, subject.values)
-    if item is None or item.matches(found, subject.values):
-        return ()
-    return tuple(item.manifest.differences(found, subject.values))
+    differences: tuple[str, ...] = ()
+    if subject.template is not None and ref.namespace == subject.entry.namespace:
+        item = subject.template.find(kind, ref.name, subject.values)
+        if item is not None:
+            if item.matches(found, subject.values):
+                subject.right += 1
+            else:
+                differences = tuple(item.manifest.differences(found, subject.values))
+    subject.observed.append(Observed(ref, metadata["uid"], differences))
 
 
 def _objects(

@@ -218,7 +218,7 @@ def _plans(
     for label, subject in subjects.items():
         entry = subject.entry
         pods += bool(subject.observed)
-        if subject.error is not None:
+        if subject.error is not None or (subject.is_right() and not entry.recreate):
             continue
         wanted = [] if entry.recreate else subject.wanted()
         actions = plan(wanted, subject.observed, retain=retain)
@@ -255,8 +255,8 @@ def _carry_out(
 ) -> None:
     """Act, and write the rows as the outcomes come in."""
     record.kinds_to_come([subjects[label] for label in plans])
-    quiet = [subject for label, subject in subjects.items() if label not in plans]
-    _write(run, [(subject, act.Outcome()) for subject in quiet])
+    quiet = (subject for label, subject in subjects.items() if label not in plans)
+    _write(run, [(subject, act.Outcome()) for subject in quiet if record.is_news(subject)])
     pending: list[tuple[Subject, act.Outcome]] = []
     left = dict.fromkeys(plans)
     flushed, down = time.monotonic(), 0

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from django_userpods.observe import Subject
 
 _BATCH = 500
+_NOTHING = Outcome()
 
 
 @dataclass(slots=True)
@@ -58,6 +59,11 @@ def kinds_to_come(subjects: Iterable[Subject]) -> None:
     for text, pks in by_text.items():
         for start in range(0, len(pks), _BATCH):
             UserPod.objects.filter(pk__in=pks[start : start + _BATCH]).update(kinds=text)
+
+
+def is_news(subject: Subject) -> bool:
+    """Tell whether there is anything to write of a user for whom nothing was to be done."""
+    return subject.error is not None or subject.entry.recreate or bool(_changes(subject, _NOTHING))
 
 
 def outcomes(items: list[tuple[Subject, Outcome]]) -> list[Written]:
