@@ -1,12 +1,15 @@
 """What the router costs, against plain nginx proxying with kept upstream connections.
 
 The same workload behind both, wrk with a browser's usual headers in front; many short rounds in
-turn, medians of the ratios of neighbours. Throughput and latency are measured as shipped, with two
-workers that share the machine's CPUs with the workload and wrk; CPU per request with one worker and
-a CPU for it alone, where there are two, because that is far steadier (it is utime + stime over the
-requests answered). The plain nginx sets the same proxy headers and writes an access log, as one
-before a web application would; the router has every guard on and a warm cache. Measure on a quiet
-machine: other load on the same cores slows the router more than plain nginx.
+turn, medians of the ratios of neighbours, for answers of several sizes: most of what a page loads
+is 4 to 30 KiB; a small answer is the hardest case, because its way is all it costs.
+
+Throughput and latency are measured as shipped, with two workers that share the machine's CPUs with
+the workload and wrk; CPU per request with one worker and a CPU for it alone, where there are two,
+because that is far steadier (it is utime + stime over the requests answered). The plain nginx sets
+the same proxy headers and writes an access log, as one before a web application would; the router
+has every guard on and a warm cache. Measure on a quiet machine: other load on the same cores slows
+the router more than plain nginx.
 
     python benchmarks/router.py                 # print, and write docs/benchmarks/router.*
     python benchmarks/router.py --rounds 5 --seconds 1 --no-write
@@ -77,6 +80,7 @@ http {{
     {temporary}
     server {{
         listen 127.0.0.1:{port};
+        set $kib "{kib}";
         location / {{ return 200 "{body}"; }}
     }}
 }}
@@ -261,17 +265,25 @@ def compare(plain: Side, router: Side, rounds: int, run: Callable[[Side], Round]
     )
 
 
-def warm(workers: int, rounds: int, seconds: int, connections: int, *, alone: bool) -> Comparison:
+def backend_configuration(port: int, kib: int) -> str:
+    """A workload whose answers have so many KiB (a parameter of nginx has at most 4)."""
+    return BACKEND.format(temporary=TEMPORARY, port=port, kib="x" * 1024, body="$kib" * kib)
+
+
+def warm(
+    workers: int, rounds: int, seconds: int, connections: int, *, kib: int, alone: bool
+) -> Comparison:
     """Plain nginx against the router with a warm cache, each with so many workers.
 
-    ``alone``: the measured workers have a CPU that nothing else here uses.
+    ``kib``: the size of an answer. ``alone``: the measured workers have a CPU that nothing else
+    here uses.
     """
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="userpods-bench-")))
         script = folder / "report.lua"
         script.write_text(WRK)
         backend_port, plain_port = free_port(), free_port()
-        backend = BACKEND.format(temporary=TEMPORARY, port=backend_port, body="x" * 1024)
+        backend = backend_configuration(backend_port, kib)
         backend_pid = stack.enter_context(plain_nginx(folder / "backend", backend, backend_port))
         text = PLAIN.format(
             temporary=TEMPORARY, backend=backend_port, port=plain_port, workers=workers
@@ -300,7 +312,7 @@ def cold(seconds: int, connections: int) -> Round:
         script = folder / "report.lua"
         script.write_text(WRK)
         backend_port, django_port = free_port(), free_port()
-        backend = BACKEND.format(temporary=TEMPORARY, port=backend_port, body="x" * 1024)
+        backend = backend_configuration(backend_port, 1)
         stack.enter_context(plain_nginx(folder / "backend", backend, backend_port))
         router = Router(folder / "router", django_port, workers=1, options={"cache_seconds": 0})
         environment = os.environ | {
@@ -334,65 +346,83 @@ def cold(seconds: int, connections: int) -> Round:
         return measure(side, script, max(seconds, 5), connections, headers)
 
 
-def report(found: Comparison, asked: Round, options: argparse.Namespace) -> str:
+def compare_size(kib: int, options: argparse.Namespace) -> Comparison:
+    """Throughput and latency as shipped, CPU of a worker with a CPU of its own."""
+    print(f"answers of {kib} KiB", flush=True)
+    counts = options.rounds, options.seconds, options.connections
+    cpus = os.sched_getaffinity(0)
+    # As shipped: two workers, which share the CPUs with the workload and the client.
+    shared = warm(2, *counts, kib=kib, alone=False)
+    alone = warm(1, *counts, kib=kib, alone=True)
+    for thread in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cpus)
+    return Comparison(
+        plain=replace(shared.plain, cpu=alone.plain.cpu),
+        router=replace(shared.router, cpu=alone.router.cpu),
+        ratio=replace(shared.ratio, cpu=alone.ratio.cpu),
+    )
+
+
+def report(found: dict[int, Comparison], asked: Round, options: argparse.Namespace) -> str:
     """The result as Markdown."""
 
     def row(name: str, one: Round) -> str:
         return f"| {name} | {one.cpu:.1f} | {one.rate:,.0f} | {one.p50:,.0f} | {one.p99:,.0f} |"
 
-    ratio = found.ratio
+    absolute, ratios = [], []
+    for kib, one in found.items():
+        absolute += [
+            row(f"plain nginx, {kib} KiB", one.plain),
+            row(f"router, warm cache, {kib} KiB", one.router),
+        ]
+        ratio = one.ratio
+        ratios.append(f"| {kib} KiB | {ratio.cpu:.2f} | {ratio.rate:.2f} | {ratio.p99:.2f} |")
+    absolute.append(row("router, cache off: Django asked every time, 1 KiB", asked))
+    first, second = "\n".join(ratios), "\n".join(absolute)
     return f"""# What the router costs
 
 Against plain nginx proxying with kept upstream connections, in the same run (`make bench`, or
-`python benchmarks/router.py`): {options.rounds} rounds of {options.seconds} s in turn,
-{options.connections} connections, an answer of 1 KiB; medians. CPU per request is measured with a
-CPU for one worker alone, throughput and latency with two workers, the workload and the client
-sharing the machine.
+`python benchmarks/router.py`): for each size of answer {options.rounds} rounds of
+{options.seconds} s in turn, {options.connections} connections; medians. CPU per request is
+measured with a CPU for one worker alone, throughput and latency with two workers, the workload and
+the client sharing the machine. Most of what a page loads is 4 to 30 KiB; a small answer is the
+hardest case, because its way is all it costs.
 {platform.machine()}, {os.cpu_count()} CPUs, Linux {platform.release()},
 {time.strftime("%Y-%m-%d", time.gmtime())}; {os.getloadavg()[1]:.1f} processes were running or
 waiting on average, of which about 3 are the benchmark's.
 
+| warm router : plain nginx | CPU per request | requests/s | p99 |
+|---|---|---|---|
+{first}
+| reach | at most {CPU_LIMIT} | at least {THROUGHPUT_LIMIT} | at most {P99_LIMIT} |
+
 | | CPU per request (us) | requests/s | p50 (us) | p99 (us) |
 |---|---|---|---|---|
-{row("plain nginx", found.plain)}
-{row("router, warm cache", found.router)}
-{row("router, cache off: Django asked every time", asked)}
-
-| warm router : plain nginx | measured | target |
-|---|---|---|
-| CPU per request | {ratio.cpu:.2f} | at most {CPU_LIMIT} |
-| requests/s | {ratio.rate:.2f} | at least {THROUGHPUT_LIMIT} |
-| p99 | {ratio.p99:.2f} | at most {P99_LIMIT} |
+{second}
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=int, default=1)
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1, 4, 16], help="KiB")
     parser.add_argument("--no-write", action="store_true", help="print only")
     options = parser.parse_args()
-    rounds, seconds, connections = options.rounds, options.seconds, options.connections
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is missing: apt-get install wrk")
-    asked = cold(seconds, min(connections, 16))
-    # As shipped: two workers, which share the CPUs with the workload and the client.
-    shared = warm(2, rounds, seconds, connections, alone=False)
-    # Last: it leaves one CPU to this process.
-    alone = warm(1, rounds, seconds, connections, alone=True)
-    found = Comparison(
-        plain=replace(shared.plain, cpu=alone.plain.cpu),
-        router=replace(shared.router, cpu=alone.router.cpu),
-        ratio=replace(shared.ratio, cpu=alone.ratio.cpu),
-    )
+    asked = cold(options.seconds, min(options.connections, 16))
+    found = {kib: compare_size(kib, options) for kib in options.sizes}
     text = report(found, asked, options)
     print(text)
     if not options.no_write:
         DOCS.mkdir(parents=True, exist_ok=True)
         (DOCS / "router.md").write_text(text)
-        words = {"plain": found.plain, "router": found.router, "cold": asked, "ratio": found.ratio}
-        data = {name: asdict(one) for name, one in words.items()}
+        data = {
+            "warm": {f"{kib} KiB": asdict(one) for kib, one in found.items()},
+            "cold": asdict(asked),
+        }
         (DOCS / "router.json").write_text(json.dumps(data, indent=2) + "\n")
 
 
