@@ -279,7 +279,7 @@ def test_a_pod_whose_headers_are_broken_is_a_bad_gateway(router: Router, answer:
 
 
 def test_a_pod_with_oversized_headers_is_a_bad_gateway(router: Router) -> None:
-    assert is_json_error(router.get("/big-header?bytes=20000", ALICE), 502, "bad gateway")
+    assert is_json_error(router.get("/big-header?bytes=40000", ALICE), 502, "bad gateway")
 
 
 @pytest.mark.parametrize(
