@@ -23,7 +23,7 @@ class QuickCheck:
 
     def __init__(self, shape: Map) -> None:
         self._shape = shape
-        self._alike = list(_constants(shape))
+        self._used = False
         self._check: Callable[[Any, Values], bool] | None = None
 
     def surely_matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401 - JSON
@@ -37,8 +37,15 @@ class QuickCheck:
             return False
 
     def learn(self) -> None:
-        """Take over what the shape's parts that are alike for all users were found to equal."""
-        if self._check is None and all(item.known_good is not UNKNOWN for item in self._alike):
+        """Take over what the shape's parts that are alike for all users were found to equal.
+
+        Not at the first call: a template of one user's own is used once, and writing costs more.
+        """
+        if not self._used:
+            self._used = True
+        elif self._check is None and all(
+            item.known_good is not UNKNOWN for item in _constants(self._shape)
+        ):
             self._check = _write(self._shape)
 
 
