@@ -156,7 +156,7 @@ name = "user-" + sys.argv[1]
 cluster.create(deployment(name))
 cluster.create(service(name))
 wait_ready(cluster, name)
-print(cluster.peer(cluster.create(service(name + "-x"))) and "done")
+print(cluster.peer(cluster.create(service(name + "-x"))) and "done", flush=True)
 sys.stdin.read()
 """
         root = Path(__file__).parents[2]
