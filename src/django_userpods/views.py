@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -152,7 +152,7 @@ def _for_user(
         return _decide(request, answer)
     except Undecided:
         return _json({"error": "unavailable"}, status=503)
-    except DatabaseError:
+    except Error:  # InterfaceError too: a connection that is gone
         logger.exception("the database could not tell who is asking")
         return _json({"error": "unavailable"}, status=503)
 

@@ -6,7 +6,7 @@ import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.db.models import F
 from django.test import Client
 from django.urls import reverse
@@ -172,10 +172,10 @@ def test_a_user_without_a_row_gets_one(client: Client, memory: MemoryCluster) ->
     assert client.get("/userpods/status/").json()["state"] == "running"
 
 
-@pytest.fixture
-def database_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=[OperationalError, InterfaceError])
+def database_is_down(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     def down(*_: object) -> None:
-        raise OperationalError("could not connect to server")
+        raise request.param("could not connect to server")
 
     monkeypatch.setattr(SessionAuthenticator, "authenticate", down)
 
