@@ -47,7 +47,7 @@ def main() -> None:
     def name(request: HttpRequest) -> HttpResponse:
         return JsonResponse({"user": request.user.get_username()})
 
-    urls.urlpatterns = [  # type: ignore[attr-defined]
+    urls.urlpatterns = [  # type: ignore[attr-defined]  # an empty module, filled in here
         path("name", name),
         path("", include("django_userpods.urls")),
     ]
