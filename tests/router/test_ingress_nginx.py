@@ -150,6 +150,17 @@ def test_the_sites_cookies_stay_with_the_site(ingress: Ingress) -> None:
     assert answer.all("set-cookie") == ["good=1"]
 
 
+def test_no_cookie_of_the_site_hides_behind_many_others(
+    ingress: Ingress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Lua is shown the first hundred headers of a name; Python takes no more either.
+    monkeypatch.setattr("http.client._MAXHEADERS", 1000)
+    pairs = [("Set-Cookie", f"c{number}=1") for number in range(100)]
+    query = urllib.parse.urlencode([*pairs, ("Set-Cookie", "sessionid=evil")])
+    answer = ingress.get(f"/headers-back?{query}", ALICE)
+    assert answer.all("set-cookie") == [value for _, value in pairs]
+
+
 def test_no_lua_error_was_logged(ingress: Ingress) -> None:
     log = (ingress.folder / "log").read_text(errors="replace")
     assert "lua entry thread aborted" not in log

@@ -55,8 +55,11 @@ function _M.may_set(set_cookie)
     return true
 end
 
--- The Set-Cookie headers (nil, a string or a list) that a pod may send, and whether any of
--- them was dropped.
+-- ngx.header gives at most so many values of one name. There may be more that it did not show.
+local MOST = 100
+
+-- The Set-Cookie headers (nil, a string or a list) that a pod may send, and whether they have to
+-- be set anew, because any was dropped or could not be seen.
 function _M.allowed(values)
     if values == nil then
         return nil, false
@@ -70,7 +73,7 @@ function _M.allowed(values)
             kept[#kept + 1] = value
         end
     end
-    return kept, #kept ~= #values
+    return kept, #kept ~= #values or #values >= MOST
 end
 
 -- Whether one of these Set-Cookie headers sets the cookie of this name.
