@@ -56,7 +56,12 @@ function _M.begin(entry, is_websocket)
     local address = tonumber(cast(uintptr, request))
     entries[address] = entry
     connections[address] = tonumber(cast(uintptr, request.connection))
-    websockets[address] = is_websocket or nil
+    -- Not "= nil" where there is none: LuaJIT would make room for it.
+    if is_websocket then
+        websockets[address] = true
+    elseif websockets[address] then
+        websockets[address] = nil
+    end
 end
 
 -- The request at hand goes to no pod; one that was noted under the same address is over.
