@@ -55,8 +55,31 @@ class Site:
         return self.cluster.kubectl(*args, timeout=timeout)
 
     def rollout(self, part: str, *, namespace: str = DJANGO, seconds: int = 200) -> None:
-        """Wait until *part* runs as it is written."""
-        self.kubectl("rollout", "status", part, "-n", namespace, f"--timeout={seconds}s")
+        """Wait until *part* runs as it is written.
+
+        Raises ``AssertionError`` after *seconds*, with what its pods say of themselves.
+        """
+        try:
+            self.kubectl("rollout", "status", part, "-n", namespace, f"--timeout={seconds}s")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._why_not_ready(namespace)}") from None
+
+    def _why_not_ready(self, namespace: str) -> str:
+        """Events and logs of the namespace's pods that are not ready."""
+        said = []
+        for pod in self.pods("", namespace=namespace):
+            conditions = pod["status"].get("conditions", [])
+            if any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
+                continue
+            name = f"pod/{pod['metadata']['name']}"
+            for words in (
+                ("describe", name),
+                ("logs", name, "--all-containers", "--prefix", "--tail=60"),
+                ("logs", name, "--all-containers", "--prefix", "--tail=60", "--previous"),
+            ):
+                done = self.cluster.kubectl(*words, "-n", namespace, check=False)
+                said.append(f"--- {' '.join(words)}\n{done.stdout or done.stderr}")
+        return "\n".join(said) or "every pod is ready"
 
     def manage(self, *args: str, **env: str) -> str:
         """Run a command of ``manage.py`` in a Django pod, as the documentation says."""
