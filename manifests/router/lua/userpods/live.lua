@@ -56,12 +56,7 @@ function _M.begin(entry, is_websocket)
     local address = tonumber(cast(uintptr, request))
     entries[address] = entry
     connections[address] = tonumber(cast(uintptr, request.connection))
-    -- Not "= nil" where there is none: LuaJIT would make room for it.
-    if is_websocket then
-        websockets[address] = true
-    elseif websockets[address] then
-        websockets[address] = nil
-    end
+    websockets[address] = is_websocket
 end
 
 -- The request at hand goes to no pod; one that was noted under the same address is over.
