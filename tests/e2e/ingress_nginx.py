@@ -88,9 +88,11 @@ _LUA = {
     "resty/chash": "return {}",
 }
 
-# Takes what the controller tells its TCP part, which is not there, and throws it away.
+# Takes what the controller tells its TCP part, which is not there, and throws it away. The
+# controller refuses to start while anybody has that port, so not before it has begun to serve.
 _SINK = (
     "use IO::Socket::INET; $SIG{PIPE} = 'IGNORE';"
+    "select undef, undef, undef, 0.1 until IO::Socket::INET->new('127.0.0.1:10254');"
     "$s = IO::Socket::INET->new(Listen => 9, LocalAddr => '127.0.0.1:10247', ReuseAddr => 1);"
     "while ($c = $s->accept) { 1 while sysread $c, $_, 65536; close $c }"
 )
