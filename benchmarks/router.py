@@ -1,8 +1,9 @@
 """What the router costs, against plain nginx proxying with kept upstream connections.
 
 The same workload behind both, wrk with a browser's usual headers in front; many short rounds in
-turn, medians of the ratios of neighbours, for answers of several sizes: most of what a page loads
-is 4 to 30 KiB; a small answer is the hardest case, because its way is all it costs.
+turn, medians of the ratios of neighbours. The workload is an application (the one the tests put
+into pods, of Go's standard library), and a bare nginx whose answer costs nothing but its way, in
+several sizes: most of what a page loads is 4 to 30 KiB; a small answer is the hardest case.
 
 Throughput and latency are measured as shipped, with two workers that share the machine's CPUs with
 the workload and wrk; CPU per request with one worker and a CPU for it alone, where there are two,
@@ -12,7 +13,7 @@ has every guard on and a warm cache. Measure on a quiet machine: other load on t
 the router more than plain nginx.
 
     python benchmarks/router.py                 # print, and write docs/benchmarks/router.*
-    python benchmarks/router.py --rounds 5 --seconds 1 --no-write
+    python benchmarks/router.py --rounds 5 --only application --no-write
 """
 
 from __future__ import annotations
@@ -23,19 +24,29 @@ import json
 import os
 import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.router.fake_django import FakeDjango  # noqa: E402 - the path is set just above
+from benchmarks.wrk import (  # noqa: E402 - the path is set just above
+    BROWSER,
+    Comparison,
+    Round,
+    Side,
+    compare,
+    measure,
+    pin,
+    workers_of,
+)
+from tests.router.fake_django import FakeDjango  # noqa: E402
 from tests.router.harness import (  # noqa: E402
     Process,
     Router,
@@ -44,33 +55,10 @@ from tests.router.harness import (  # noqa: E402
     is_open,
     nginx_binary,
 )
+from tests.testcluster import build  # noqa: E402
 
 DOCS = ROOT / "docs/benchmarks"
 CPU_LIMIT, THROUGHPUT_LIMIT, P99_LIMIT = 1.3, 0.9, 1.5
-
-# What Chromium sends with a navigation.
-BROWSER = {
-    "sec-ch-ua": '"Chromium";v="142", "Not?A_Brand";v="24"',
-    "sec-ch-ua-mobile": "?0",
-    "sec-ch-ua-platform": '"Linux"',
-    "upgrade-insecure-requests": "1",
-    "user-agent": (
-        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
-        "Chrome/142.0.0.0 Safari/537.36"
-    ),
-    "accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
-    "sec-fetch-site": "same-origin",
-    "sec-fetch-mode": "navigate",
-    "sec-fetch-user": "?1",
-    "sec-fetch-dest": "document",
-    "referer": "https://site.test/notes/",
-    "accept-encoding": "gzip, deflate, br, zstd",
-    "accept-language": "en-GB,en;q=0.9,de;q=0.8",
-    "cookie": (
-        "csrftoken=4bBmT8mN1sYtq3JmJ8yq2yQ3cV7rX0aL; theme=dark; _ga=GA1.1.1234567890.1700000000; "
-        "sessionid=s-alice; lang=en"
-    ),
-}
 
 BACKEND = """
 daemon off; worker_processes 1; pid run/nginx.pid; error_log stderr;
@@ -122,45 +110,6 @@ TEMPORARY = "\n".join(
     f"{kind}_temp_path run/{kind};" for kind in ("client_body", "proxy", "fastcgi", "scgi", "uwsgi")
 )
 
-WRK = """
-done = function(summary, latency, requests)
-    io.write(string.format('\\nRESULT {"requests": %d, "microseconds": %d, "errors": %d, '
-        .. '"p50": %.1f, "p99": %.1f}\\n', summary.requests, summary.duration,
-        summary.errors.connect + summary.errors.read + summary.errors.write
-            + summary.errors.status + summary.errors.timeout,
-        latency:percentile(50), latency:percentile(99)))
-end
-"""
-
-
-@dataclass(frozen=True)
-class Round:
-    """One round: CPU in microseconds a request, requests a second, latency in microseconds."""
-
-    cpu: float
-    rate: float
-    p50: float
-    p99: float
-
-
-@dataclass(frozen=True)
-class Side:
-    """One way to the workload: its port and the master process of the measured workers."""
-
-    port: int
-    pid: int
-
-
-def workers_of(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children]
-
-
-def cpu_seconds(pid: int) -> float:
-    """Time on a CPU (utime + stime, in nanoseconds there) of the workers of a master process."""
-    texts = (Path(f"/proc/{worker}/schedstat").read_text() for worker in workers_of(pid))
-    return sum(int(text.split()[0]) for text in texts) / 1e9
-
 
 @contextlib.contextmanager
 def plain_nginx(folder: Path, text: str, port: int) -> Iterator[int]:
@@ -175,130 +124,69 @@ def plain_nginx(folder: Path, text: str, port: int) -> Iterator[int]:
         yield process.process.pid
 
 
-def measure(
-    side: Side,
-    script: Path,
-    seconds: int,
-    connections: int,
-    sent: dict[str, str] = BROWSER,
-) -> Round:
-    """One round of wrk."""
-    headers = [part for key, value in sent.items() for part in ("-H", f"{key}: {value}")]
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script)]
-    before = cpu_seconds(side.pid)
-    done = subprocess.run(
-        [*command, *headers, f"http://127.0.0.1:{side.port}/"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    used = cpu_seconds(side.pid) - before
-    line = next(x for x in done.stdout.splitlines() if x.startswith("RESULT "))
-    words = json.loads(line.removeprefix("RESULT "))
-    assert words["errors"] == 0, done.stdout
-    return Round(
-        cpu=used / words["requests"] * 1e6,
-        rate=words["requests"] / words["microseconds"] * 1e6,
-        p50=words["p50"],
-        p99=words["p99"],
-    )
-
-
-def pin(sides: list[Side], backend: int) -> None:
-    """Give the measured workers one CPU and everything else another, where there are two."""
-    cpus = sorted(os.sched_getaffinity(0))
-    if len(cpus) < 2:
-        return
-    for side in sides:
-        for worker in workers_of(side.pid):
-            os.sched_setaffinity(worker, {cpus[0]})
-    for worker in workers_of(backend):
-        os.sched_setaffinity(worker, {cpus[1]})
-    # The threads of this process, and wrk, which inherits it.
-    for thread in Path("/proc/self/task").iterdir():
-        os.sched_setaffinity(int(thread.name), {cpus[1]})
-
-
-def median(rounds: list[Round]) -> Round:
-    return Round(
-        **{
-            key: statistics.median(getattr(one, key) for one in rounds)
-            for key in ("cpu", "rate", "p50", "p99")
-        }
-    )
-
-
 @dataclass(frozen=True)
-class Comparison:
-    """Medians of each side, and medians of the ratios of neighbouring rounds."""
+class Workload:
+    """What runs behind both ways: its port and the processes that answer."""
 
-    plain: Round
-    router: Round
-    ratio: Round
-
-
-def compare(plain: Side, router: Side, rounds: int, run: Callable[[Side], Round]) -> Comparison:
-    """Rounds in turn, in alternating order, so that what else the machine does hits both."""
-    pairs: list[tuple[Round, Round]] = []
-    for number in range(rounds):
-        if number % 2:
-            first = run(plain)
-            pairs.append((first, run(router)))
-        else:
-            second = run(router)
-            pairs.append((run(plain), second))
-        one, other = pairs[-1]
-        print(f"  round {number + 1}: {one.cpu:.1f} and {other.cpu:.1f} us", flush=True)
-    ratios = [
-        Round(
-            cpu=other.cpu / one.cpu,
-            rate=other.rate / one.rate,
-            p50=other.p50 / one.p50,
-            p99=other.p99 / one.p99,
-        )
-        for one, other in pairs
-    ]
-    return Comparison(
-        plain=median([one for one, _ in pairs]),
-        router=median([other for _, other in pairs]),
-        ratio=median(ratios),
-    )
+    port: int
+    pids: list[int]
 
 
-def backend_configuration(port: int, kib: int) -> str:
+@contextlib.contextmanager
+def bare_nginx(folder: Path, *, kib: int) -> Iterator[Workload]:
     """A workload whose answers have so many KiB (a parameter of nginx has at most 4)."""
-    return BACKEND.format(temporary=TEMPORARY, port=port, kib="x" * 1024, body="$kib" * kib)
+    port = free_port()
+    text = BACKEND.format(temporary=TEMPORARY, port=port, kib="x" * 1024, body="$kib" * kib)
+    with plain_nginx(folder, text, port) as pid:
+        yield Workload(port, workers_of(pid))
+
+
+@contextlib.contextmanager
+def application(folder: Path) -> Iterator[Workload]:
+    """The application that the tests put into pods; its first page is a little JSON."""
+    folder.mkdir()
+    port = free_port()
+    command = ["env", f"PORT={port}", str(build.binary("workload"))]
+    with Process(command, folder / "log") as process:
+        eventually(lambda: is_open(port))
+        yield Workload(port, [process.process.pid])
+
+
+# In the order of the table: the name, what the table calls it, how to start it.
+WORKLOADS: dict[str, tuple[str, Callable[[Path], contextlib.AbstractContextManager[Workload]]]] = {
+    "application": ("an application, a little JSON", application),
+    "nginx-1": ("a bare nginx, 1 KiB", partial(bare_nginx, kib=1)),
+    "nginx-4": ("a bare nginx, 4 KiB", partial(bare_nginx, kib=4)),
+    "nginx-16": ("a bare nginx, 16 KiB", partial(bare_nginx, kib=16)),
+}
 
 
 def warm(
-    workers: int, rounds: int, seconds: int, connections: int, *, kib: int, alone: bool
+    name: str, workers: int, rounds: int, seconds: int, connections: int, *, alone: bool
 ) -> Comparison:
     """Plain nginx against the router with a warm cache, each with so many workers.
 
-    ``kib``: the size of an answer. ``alone``: the measured workers have a CPU that nothing else
-    here uses.
+    ``name``: of the workload. ``alone``: the measured workers have a CPU that nothing else here
+    uses.
     """
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="userpods-bench-")))
-        script = folder / "report.lua"
-        script.write_text(WRK)
-        backend_port, plain_port = free_port(), free_port()
-        backend = backend_configuration(backend_port, kib)
-        backend_pid = stack.enter_context(plain_nginx(folder / "backend", backend, backend_port))
+        workload = stack.enter_context(WORKLOADS[name][1](folder / "workload"))
+        plain_port = free_port()
         text = PLAIN.format(
-            temporary=TEMPORARY, backend=backend_port, port=plain_port, workers=workers
+            temporary=TEMPORARY, backend=workload.port, port=plain_port, workers=workers
         )
         plain_pid = stack.enter_context(plain_nginx(folder / "plain", text, plain_port))
         django = stack.enter_context(FakeDjango())
-        django.user("alice", f"127.0.0.1:{backend_port}")
+        django.user("alice", f"127.0.0.1:{workload.port}")
         router = stack.enter_context(Router(folder / "router", django.port, workers=workers))
         plain = Side(plain_port, plain_pid)
         routed = Side(router.port, router.process.process.pid)
         if alone:
-            pin([plain, routed], backend_pid)
+            pin([plain, routed], workload.pids)
 
         def run(side: Side) -> Round:
-            return measure(side, script, seconds, connections)
+            return measure(side, seconds, connections)
 
         for side in (plain, routed):
             run(side)
@@ -309,11 +197,8 @@ def cold(seconds: int, connections: int) -> Round:
     """The router with its cache off: Django (gunicorn, two processes) is asked every time."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="userpods-bench-")))
-        script = folder / "report.lua"
-        script.write_text(WRK)
-        backend_port, django_port = free_port(), free_port()
-        backend = backend_configuration(backend_port, 1)
-        stack.enter_context(plain_nginx(folder / "backend", backend, backend_port))
+        workload = stack.enter_context(bare_nginx(folder / "workload", kib=1))
+        django_port = free_port()
         router = Router(folder / "router", django_port, workers=1, options={"cache_seconds": 0})
         environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "tests.router.site_settings",
@@ -333,7 +218,7 @@ def cold(seconds: int, connections: int) -> Round:
             ).stdout.strip()
 
         stack.enter_context(router)
-        command("prepare", f"127.0.0.1:{backend_port}", "127.0.0.1:9")
+        command("prepare", f"127.0.0.1:{workload.port}", "127.0.0.1:9")
         key = command("session", "alice")
         os.environ.update(environment)
         gunicorn = [sys.executable, "-m", "gunicorn", "--workers=2", "--threads=4"]
@@ -342,18 +227,18 @@ def cold(seconds: int, connections: int) -> Round:
         eventually(lambda: is_open(django_port), 30)
         side = Side(router.port, router.process.process.pid)
         headers = BROWSER | {"cookie": BROWSER["cookie"].replace("s-alice", key)}
-        measure(side, script, max(seconds, 2), connections, headers)
-        return measure(side, script, max(seconds, 5), connections, headers)
+        measure(side, max(seconds, 2), connections, headers)
+        return measure(side, max(seconds, 5), connections, headers)
 
 
-def compare_size(kib: int, options: argparse.Namespace) -> Comparison:
+def compare_with(name: str, options: argparse.Namespace) -> Comparison:
     """Throughput and latency as shipped, CPU of a worker with a CPU of its own."""
-    print(f"answers of {kib} KiB", flush=True)
+    print(WORKLOADS[name][0], flush=True)
     counts = options.rounds, options.seconds, options.connections
     cpus = os.sched_getaffinity(0)
     # As shipped: two workers, which share the CPUs with the workload and the client.
-    shared = warm(2, *counts, kib=kib, alone=False)
-    alone = warm(1, *counts, kib=kib, alone=True)
+    shared = warm(name, 2, *counts, alone=False)
+    alone = warm(name, 1, *counts, alone=True)
     for thread in Path("/proc/self/task").iterdir():
         os.sched_setaffinity(int(thread.name), cpus)
     return Comparison(
@@ -363,35 +248,44 @@ def compare_size(kib: int, options: argparse.Namespace) -> Comparison:
     )
 
 
-def report(found: dict[int, Comparison], asked: Round, options: argparse.Namespace) -> str:
+def processor() -> str:
+    """The processor's name, as far as the machine says it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.partition(':')[2].strip()} ({platform.machine()})"
+    return platform.machine()
+
+
+def report(found: dict[str, Comparison], asked: Round, options: argparse.Namespace) -> str:
     """The result as Markdown."""
 
     def row(name: str, one: Round) -> str:
         return f"| {name} | {one.cpu:.1f} | {one.rate:,.0f} | {one.p50:,.0f} | {one.p99:,.0f} |"
 
     absolute, ratios = [], []
-    for kib, one in found.items():
-        absolute += [
-            row(f"plain nginx, {kib} KiB", one.plain),
-            row(f"router, warm cache, {kib} KiB", one.router),
-        ]
+    for name, one in found.items():
+        words = WORKLOADS[name][0]
+        absolute += [row(f"plain nginx, {words}", one.plain)]
+        absolute += [row(f"router, warm cache, {words}", one.router)]
         ratio = one.ratio
-        ratios.append(f"| {kib} KiB | {ratio.cpu:.2f} | {ratio.rate:.2f} | {ratio.p99:.2f} |")
-    absolute.append(row("router, cache off: Django asked every time, 1 KiB", asked))
+        ratios.append(f"| {words} | {ratio.cpu:.2f} | {ratio.rate:.2f} | {ratio.p99:.2f} |")
+    absolute.append(row("router, cache off: Django asked every time, a bare nginx, 1 KiB", asked))
     first, second = "\n".join(ratios), "\n".join(absolute)
     return f"""# What the router costs
 
 Against plain nginx proxying with kept upstream connections, in the same run (`make bench`, or
-`python benchmarks/router.py`): for each size of answer {options.rounds} rounds of
-{options.seconds} s in turn, {options.connections} connections; medians. CPU per request is
-measured with a CPU for one worker alone, throughput and latency with two workers, the workload and
-the client sharing the machine. Most of what a page loads is 4 to 30 KiB; a small answer is the
-hardest case, because its way is all it costs.
-{platform.machine()}, {os.cpu_count()} CPUs, Linux {platform.release()},
+`python benchmarks/router.py`): for each workload {options.rounds} rounds of {options.seconds} s in
+turn, {options.connections} connections; medians. CPU per request is measured with a CPU for one
+worker alone, throughput and latency with two workers, the workload and the client sharing the
+machine. The application is the one that the tests put into pods, of Go's standard library, and does
+next to nothing. The bare nginx does nothing at all, so that its rows show the way alone; most of
+what a page loads is 4 to 30 KiB, and a small answer is the hardest case.
+{processor()}, {os.cpu_count()} CPUs, Linux {platform.release()},
 {time.strftime("%Y-%m-%d", time.gmtime())}; {os.getloadavg()[1]:.1f} processes were running or
 waiting on average, of which about 3 are the benchmark's.
 
-| warm router : plain nginx | CPU per request | requests/s | p99 |
+| warm router : plain nginx, in front of | CPU per request | requests/s | p99 |
 |---|---|---|---|
 {first}
 | reach | at most {CPU_LIMIT} | at least {THROUGHPUT_LIMIT} | at most {P99_LIMIT} |
@@ -407,22 +301,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=int, default=1)
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1, 4, 16], help="KiB")
+    parser.add_argument(
+        "--only", nargs="+", choices=WORKLOADS, default=[*WORKLOADS], help="workloads; else all"
+    )
     parser.add_argument("--no-write", action="store_true", help="print only")
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is missing: apt-get install wrk")
     asked = cold(options.seconds, min(options.connections, 16))
-    found = {kib: compare_size(kib, options) for kib in options.sizes}
+    found = {name: compare_with(name, options) for name in options.only}
     text = report(found, asked, options)
     print(text)
     if not options.no_write:
         DOCS.mkdir(parents=True, exist_ok=True)
         (DOCS / "router.md").write_text(text)
-        data = {
-            "warm": {f"{kib} KiB": asdict(one) for kib, one in found.items()},
-            "cold": asdict(asked),
-        }
+        data = {"warm": {name: asdict(one) for name, one in found.items()}, "cold": asdict(asked)}
         (DOCS / "router.json").write_text(json.dumps(data, indent=2) + "\n")
 
 
