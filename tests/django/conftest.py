@@ -8,11 +8,16 @@ import django
 import pytest
 
 from django_userpods import signals, tasks
+from django_userpods.reconcile import reconcile
+from tests.factories import UserFactory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from django.dispatch import Signal
+    from django.test import Client
+
+    from django_userpods.clusters.memory import MemoryCluster
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +34,22 @@ def untouched_session(settings: Any) -> None:
     """
     if django.VERSION < (6, 0):
         settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "LoginReq" not in name]
+
+
+@pytest.fixture
+def alice(memory: MemoryCluster) -> Any:
+    """A user with a pod; what that asked of the cluster is forgotten."""
+    user = UserFactory(username="alice")
+    reconcile()
+    memory.calls.clear()
+    return user
+
+
+@pytest.fixture
+def signed_in(client: Client, alice: Any) -> Client:
+    """Alice's browser."""
+    client.force_login(alice)
+    return client
 
 
 @pytest.fixture

@@ -51,19 +51,6 @@ def commit(django_capture_on_commit_callbacks: Any) -> Any:
     return lambda: django_capture_on_commit_callbacks(execute=True)
 
 
-@pytest.fixture
-def alice(memory: MemoryCluster) -> Any:
-    user = UserFactory(username="alice")
-    reconcile()
-    return user
-
-
-@pytest.fixture
-def signed_in(client: Client, alice: Any) -> Client:
-    client.force_login(alice)
-    return client
-
-
 def ask(client: Client, token: str = "") -> Any:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return client.get("/whoami", headers=headers)

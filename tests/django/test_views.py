@@ -26,20 +26,6 @@ pytestmark = pytest.mark.django_db
 BROWSER = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Mode": "navigate"}
 
 
-@pytest.fixture
-def alice(memory: MemoryCluster) -> Any:
-    user = UserFactory(username="alice")
-    reconcile()
-    memory.calls.clear()
-    return user
-
-
-@pytest.fixture
-def signed_in(client: Client, alice: Any) -> Client:
-    client.force_login(alice)
-    return client
-
-
 def stop() -> None:
     UserPod.objects.update(wanted=UserPod.Wanted.STOPPED)
     reconcile()

@@ -27,19 +27,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def alice(memory: MemoryCluster) -> Any:
-    user = UserFactory(username="alice")
-    reconcile()
-    return user
-
-
-@pytest.fixture
-def signed_in(client: Client, alice: Any) -> Client:
-    client.force_login(alice)
-    return client
-
-
 def token_for(user: Any, **fields: Any) -> str:
     return AccessToken.objects.issue(user, **fields)[1]
 
