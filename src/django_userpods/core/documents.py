@@ -1,0 +1,187 @@
+"""What a person writes as a template: documents, checked, and completed with what they imply."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from django_userpods.core import naming
+from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest
+from django_userpods.exceptions import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# What others need comes first, so that a pod never starts without its policy or its volume.
+_ORDER = (
+    "ServiceAccount",
+    "NetworkPolicy",
+    "ResourceQuota",
+    "LimitRange",
+    "Secret",
+    "ConfigMap",
+    "PersistentVolumeClaim",
+    "Role",
+    "RoleBinding",
+)
+_CLUSTER_SCOPED = frozenset(
+    {
+        "APIService",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "IngressClass",
+        "MutatingWebhookConfiguration",
+        "Namespace",
+        "Node",
+        "PersistentVolume",
+        "PriorityClass",
+        "RuntimeClass",
+        "StorageClass",
+        "ValidatingWebhookConfiguration",
+    }
+)
+WITH_SELECTOR = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"})
+
+
+def read(manifests: Iterable[Any], name: str) -> list[Manifest]:
+    """Return a template's documents: copied, checked, completed, in the order of creation.
+
+    ``name`` is what the Deployment and the Service are called, and what the others' names begin
+    with. Raises TemplateError with the place and the remedy.
+    """
+    documents = list(flatten(manifests))
+    if not documents:
+        message = "the template has no manifests; it needs a Deployment and a Service"
+        raise TemplateError(message)
+    for document in documents:
+        _check_object(document, name)
+    workloads = {d["metadata"]["name"] for d in documents if d["kind"] in WITH_SELECTOR}
+    for document in documents:
+        if document["kind"] in WITH_SELECTOR:
+            _settle_selector(document)
+        elif document["kind"] == "Service":
+            _settle_service_selector(document, workloads)
+    _check_complete(documents, name)
+    return sorted(documents, key=_rank)
+
+
+def flatten(manifests: Iterable[Any]) -> Iterator[Manifest]:
+    """Yield copies of the manifests, those in a List one by one."""
+    for index, manifest in enumerate(manifests):
+        if not isinstance(manifest, dict):  # YAML and callables give what they give
+            message = f"is {type(manifest).__name__}, not a mapping with apiVersion and kind"
+            raise TemplateError(message, where=f"manifest {index + 1}")
+        if manifest.get("kind") == "List" and isinstance(manifest.get("items"), list):
+            yield from flatten(manifest["items"])
+        else:
+            yield copy.deepcopy(manifest)
+
+
+def _check_object(document: Manifest, own: str) -> None:
+    kind = document.get("kind")
+    for field in ("apiVersion", "kind"):
+        if not isinstance(document.get(field), str):
+            raise TemplateError("is missing", where=f"{kind or 'manifest'}.{field}")
+    where = str(kind)
+    if kind in _CLUSTER_SCOPED:
+        message = "belongs to no namespace, so it cannot be one user's; create it once, by hand"
+        raise TemplateError(message, where=where)
+    metadata = mapping(document, "metadata", where=where)
+    name = metadata.get("name")
+    if not isinstance(name, str) or not (name == own or name.startswith(f"{own}-")):
+        message = f'is {name!r}; it must be "{own}" or begin with "{own}-", so that no two '
+        message += "users share an object"
+        raise TemplateError(message, where=f"{where}.metadata.name")
+    if metadata.get("namespace") not in (None, "{namespace}"):
+        message = "is set by USERPODS_NAMESPACE; leave it out of the template"
+        raise TemplateError(message, where=f"{where}.metadata.namespace")
+    _check_reserved(metadata, where=f"{where}.metadata")
+
+
+def _check_reserved(metadata: dict[str, Any], *, where: str) -> None:
+    for field, reserved in (
+        ("labels", naming.RESERVED_LABELS),
+        ("annotations", naming.RESERVED_ANNOTATIONS),
+    ):
+        for key in mapping(metadata, field, where=where):
+            if key in reserved:
+                message = "is reserved for django-userpods; leave it out of the template"
+                raise TemplateError(message, where=f"{where}.{field}.{key}")
+
+
+def mapping(parent: dict[str, Any], field: str, *, where: str) -> dict[str, Any]:
+    """Return ``parent[field]``, made where it is missing."""
+    value = parent.get(field)
+    if value is None:
+        value = parent[field] = {}
+    if not isinstance(value, dict):
+        raise TemplateError("is not a mapping", where=f"{where}.{field}")
+    return value
+
+
+def _settle_selector(document: Manifest) -> None:
+    """Make the selector ``app=<name>`` and hold the pods' labels against it."""
+    where, name = document["kind"], document["metadata"]["name"]
+    spec = mapping(document, "spec", where=where)
+    selector = mapping(spec, "selector", where=f"{where}.spec")
+    match = mapping(selector, "matchLabels", where=f"{where}.spec.selector")
+    template = mapping(spec, "template", where=f"{where}.spec")
+    metadata = mapping(template, "metadata", where=f"{where}.spec.template")
+    labels = mapping(metadata, "labels", where=f"{where}.spec.template.metadata")
+    _check_reserved(metadata, where=f"{where}.spec.template.metadata")
+    match.setdefault("app", name)
+    labels.setdefault("app", match["app"])
+    if match != {"app": name} or "matchExpressions" in selector:
+        message = f'must be "app: {name}" alone: selectors cannot be changed later'
+        raise TemplateError(message, where=f"{where}.spec.selector")
+    if labels["app"] != match["app"]:
+        message = f'the selector "app: {match["app"]}" does not match the pods\' label '
+        message += f'"app: {labels["app"]}"'
+        raise TemplateError(message, where=f"{where}.spec.template.metadata.labels")
+    pod = mapping(template, "spec", where=f"{where}.spec.template")
+    containers = pod.get("containers")
+    if not isinstance(containers, list) or not containers:
+        message = "must list at least one container"
+        raise TemplateError(message, where=f"{where}.spec.template.spec.containers")
+
+
+def _settle_service_selector(document: Manifest, workloads: set[str]) -> None:
+    where = document["kind"]
+    spec = mapping(document, "spec", where=where)
+    selector = mapping(spec, "selector", where=f"{where}.spec")
+    selector.setdefault("app", document["metadata"]["name"])
+    if selector["app"] not in workloads:
+        message = f'"app: {selector["app"]}" matches no pods of this template; '
+        message += f"it must be one of {', '.join(sorted(workloads)) or '(no Deployment there)'}"
+        raise TemplateError(message, where=f"{where}.spec.selector")
+    if not isinstance(spec.get("ports"), list) or not spec["ports"]:
+        raise TemplateError("must list at least one port", where=f"{where}.spec.ports")
+
+
+def _check_complete(documents: list[Manifest], name: str) -> None:
+    for kind in (DEPLOYMENT, SERVICE):
+        if not any(Kind.of(d) == kind and d["metadata"]["name"] == name for d in documents):
+            message = f'the template has no {kind.kind} ({kind.api_version}) named "{name}"'
+            raise TemplateError(message)
+    seen = set()
+    for document in documents:
+        key = (document["apiVersion"], document["kind"], document["metadata"]["name"])
+        if key in seen:
+            message = "stands in the template twice"
+            raise TemplateError(message, where=f"{key[1]} {key[2]}")
+        seen.add(key)
+
+
+def _rank(document: Manifest) -> int:
+    kind: str = document["kind"]
+    if kind in _ORDER:
+        return _ORDER.index(kind)
+    return len(_ORDER) + (kind in WITH_SELECTOR) + 2 * (kind == "Service")
+
+
+def inside(value: Any, *fields: str) -> dict[str, Any]:  # noqa: ANN401 - a person wrote it
+    """Return the mapping under ``fields``, empty where there is none or something else."""
+    for field in fields:
+        value = value.get(field) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
