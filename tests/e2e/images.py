@@ -147,7 +147,7 @@ def _package() -> Path:
     sources = [path for name in ("src", "manifests", "pyproject.toml") for path in _tracked(name)]
     for path in sources:
         digest.update(str(path).encode() + b"\0" + (TOP / path).read_bytes() + b"\0")
-    target = build.cache_dir() / "images" / f"{digest.hexdigest()[:24]}.package.tar"
+    target = images.directory() / f"{digest.hexdigest()[:24]}.package.tar"
     with build.lock(target.with_suffix(".lock")):
         if target.exists():
             return target
@@ -165,7 +165,7 @@ def _package() -> Path:
 def _run(layers: Sequence[Path], script: str, stage: dockerfile.Stage) -> Path:
     """A layer with what *script* changes, run as root in the image that *layers* make."""
     key = hashlib.sha256("\0".join([*(layer.name for layer in layers), script]).encode())
-    target = build.cache_dir() / "images" / f"{key.hexdigest()[:24]}.run.tar"
+    target = images.directory() / f"{key.hexdigest()[:24]}.run.tar"
     with build.lock(target.with_suffix(".lock")):
         if target.exists():
             return target

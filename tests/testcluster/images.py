@@ -7,6 +7,8 @@ list of packages and kept in the cache; what changes often (our own files) is a 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from contextlib import contextmanager
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,7 +106,7 @@ def build_image(name: str, layers: Sequence[Path], config: Config) -> Path:
             "Layers": [f"{digest}.tar" for digest in digests],
         }
     ]
-    target = _images() / f"{key[:24]}.image.tar"
+    target = directory() / f"{key[:24]}.image.tar"
     if not target.exists():
         with _finished(target) as unfinished, tarfile.open(unfinished, "w") as tar:
             _add_bytes(tar, "manifest.json", json.dumps(manifest).encode(), 0o644)
@@ -123,7 +125,7 @@ def files_layer(files: Mapping[str, Source]) -> Path:
         for path, source in sorted(files.items()):
             _add(tar, path.strip("/"), source)
     content = buffer.getvalue()
-    target = _images() / f"{hashlib.sha256(content).hexdigest()[:24]}.files.tar"
+    target = directory() / f"{hashlib.sha256(content).hexdigest()[:24]}.files.tar"
     if not target.exists():
         with _finished(target) as unfinished:
             unfinished.write_bytes(content)
@@ -133,7 +135,7 @@ def files_layer(files: Mapping[str, Source]) -> Path:
 def debian_layer(packages: Sequence[str]) -> Path:
     """A minimal Debian root file system with *packages*, as a layer."""
     wanted = sorted({"ca-certificates", *packages})
-    target = _images() / f"{_key(SUITE, *_DROP, *wanted)}.debian.tar"
+    target = directory() / f"{_key(SUITE, *_DROP, *wanted)}.debian.tar"
     with build.lock(target.with_suffix(".lock")):
         if target.exists():
             return target
@@ -157,16 +159,16 @@ def pip_layer(requirements: Sequence[str]) -> Path:
         _digest(Path(item)) if item.endswith(".whl") and Path(item).exists() else item
         for item in requirements
     ]
-    target = _images() / f"{_key('pip', PYTHON, *sorted(parts))}.pip.tar"
+    target = directory() / f"{_key('pip', PYTHON, *sorted(parts))}.pip.tar"
     with build.lock(target.with_suffix(".lock")):
         if target.exists():
             return target
-        with tempfile.TemporaryDirectory() as directory:
+        with tempfile.TemporaryDirectory() as place:
             command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"]
-            command += ["--target", directory, "--python-version", PYTHON]
+            command += ["--target", place, "--python-version", PYTHON]
             command += ["--implementation", "cp", "--only-binary=:all:", *requirements]
             _run(command)
-            layer = files_layer({SITE_PACKAGES: Path(directory)})
+            layer = files_layer({SITE_PACKAGES: Path(place)})
         layer.rename(target)
     return target
 
@@ -180,13 +182,27 @@ _DROP = (
 )
 
 
-def _images() -> Path:
+_KEPT_SECONDS = 30 * 24 * 3600
+
+
+def directory() -> Path:
+    """Where images and layers are kept between runs; what nobody read for a month is removed."""
     path = build.cache_dir() / "images"
     path.mkdir(exist_ok=True)
+    _remove_unread(path)
     return path
 
 
-@contextmanager
+@functools.cache
+def _remove_unread(path: Path) -> None:
+    for file in path.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found = file.stat()
+            if max(found.st_atime, found.st_mtime) < time.time() - _KEPT_SECONDS:
+                file.unlink()
+
+
+@contextlib.contextmanager
 def _finished(target: Path) -> Iterator[Path]:
     """A path to write to, that becomes *target* only if all goes well."""
     unfinished = target.with_suffix(f".{os.getpid()}.tar")
