@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils import timezone
 
-from django_userpods import identity, signals
+from django_userpods import identity, routers, signals
 from django_userpods.act import Outcome, health_after
 from django_userpods.conf import conf
 from django_userpods.core.health import Health, State
@@ -38,8 +38,9 @@ class Written:
     again: set[str] = field(default_factory=set)
     #: The row is gone, and with it the hold on its name.
     freed: bool = False
-    #: Users whose address is another now.
+    #: Users whose address is another now, and those of them who had one before.
     moved: set[str] = field(default_factory=set)
+    displaced: set[str] = field(default_factory=set)
 
 
 def kinds_to_come(subjects: Iterable[Subject]) -> None:
@@ -77,6 +78,9 @@ def outcomes(items: list[tuple[Subject, Outcome]]) -> list[Written]:
         ]
     if moved := {user_pk for item in written for user_pk in item.moved}:
         identity.forget(moved)
+    # Nobody may go on to an address that can be another user's by now.
+    for user_pk in {user_pk for item in written for user_pk in item.displaced}:
+        routers.purge(user_pk)
     for item in written:
         _tell(item)
     return written
@@ -100,6 +104,9 @@ def _write(
 ) -> Written:
     entry = subject.entry
     written = Written(subject, outcome, message=str(subject.error or outcome.error or ""))
+    if entry.address and "address" in changes and not entry.absent:
+        # (Of those who should have nothing routers were told when that was decided.)
+        written.displaced.add(entry.user_pk)
     if entry.pk is None:
         return written
     if outcome.gone and entry.user_id is None:
@@ -122,8 +129,10 @@ def _write(
             UserPod.objects.filter(
                 pk__in=[pk for pk, _ in lost], address=changes["address"]
             ).update(address=None)
-            written.again.update(user_pk for _, user_pk in lost)
-            written.moved |= written.again
+            losers = {user_pk for _, user_pk in lost}
+            written.again |= losers
+            written.moved |= losers
+            written.displaced |= losers
     # Somebody may have asked for something else meanwhile: that stays to be done.
     rows = UserPod.objects.filter(pk=entry.pk, wanted=entry.wanted)
     rows.update(updated_at=timezone.now(), **changes)

@@ -1,4 +1,6 @@
-"""Tell the routers that what they remember of a user is void: at logout, deactivation, deletion.
+"""Tell the routers that what they remember of a user is void.
+
+That is at logout, deactivation and deletion, and when a pod's address is another than before.
 
 In the background and at most once: a router that was not reached forgets by itself when its
 cached answer expires.
@@ -39,9 +41,13 @@ def purge(user_pk: str) -> None:
         logger.warning("too many purges wait; user %s is left to expire", user_pk)
 
 
-def wait_idle() -> None:
-    """Wait until everything asked for so far has been tried (for tests)."""
-    _jobs.join()
+def wait_idle(seconds: float | None = None) -> bool:
+    """Wait until everything asked for has been tried, for so many seconds at most (else for ever).
+
+    For processes that end: what is not tried by then is lost. Returns whether all was.
+    """
+    with _jobs.all_tasks_done:
+        return _jobs.all_tasks_done.wait_for(lambda: not _jobs.unfinished_tasks, seconds)
 
 
 def _start() -> None:

@@ -11,10 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.core.management import call_command
 
 from django_userpods import routers
 from django_userpods.models import AccessToken
 from django_userpods.reconcile import reconcile
+from tests.django.support import row, service
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -149,6 +151,50 @@ def test_a_queue_that_is_full(
     settings.USERPODS_ROUTERS = ["http://127.0.0.1:1"]
     routers.purge("7")
     assert "user 7 is left to expire" in caplog.text
+
+
+@pytest.mark.django_db
+def test_users_whose_address_changes(router: Router, settings: Any, memory: MemoryCluster) -> None:
+    settings.USERPODS_ROUTERS = [router.url]
+    first, second = UserFactory(username="first"), UserFactory(username="second")
+    reconcile()
+    routers.wait_idle()
+    # There was nothing to forget of them before they had one.
+    assert router.user_ids == []
+    # The first's Service was made again elsewhere, and the second's has its address now.
+    one = str(row(first).address).partition(":")[0]
+    for name, address in (("user-first", "10.96.9.9"), ("user-second", one)):
+        spec = service(memory, name)["spec"]
+        spec["clusterIP"], spec["clusterIPs"] = address, [address]
+    reconcile([str(second.pk)])
+    routers.wait_idle()
+    assert set(router.user_ids) == {str(first.pk), str(second.pk)}
+    router.told.clear()
+    reconcile()
+    routers.wait_idle()
+    assert router.user_ids == []
+
+
+@pytest.mark.django_db
+def test_a_sync_does_not_end_before_routers_know(
+    router: Router, settings: Any, memory: MemoryCluster
+) -> None:
+    settings.USERPODS_ROUTERS = [router.url]
+    router.delay = 0.5
+    user = UserFactory(username="alice")
+    reconcile()
+    spec = service(memory, "user-alice")["spec"]
+    spec["clusterIP"], spec["clusterIPs"] = "10.96.9.9", ["10.96.9.9"]
+    call_command("sync_userpods", verbosity=0)
+    assert router.user_ids == [str(user.pk)]
+
+
+def test_waiting_for_routers_has_an_end(router: Router, settings: Any) -> None:
+    settings.USERPODS_ROUTERS = [router.url]
+    router.delay = 0.5
+    routers.purge("7")
+    assert not routers.wait_idle(0.05)
+    assert routers.wait_idle(5)
 
 
 @pytest.mark.django_db

@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from django_userpods import routers
 from django_userpods.core.plan import Verb
 from django_userpods.exceptions import UserpodsError
 from django_userpods.models import UserPod
@@ -24,6 +25,8 @@ _DONE = {Verb.CREATE: "Created", Verb.UPDATE: "Updated", Verb.DELETE: "Deleted"}
 _WOULD = {Verb.CREATE: "Would create", Verb.UPDATE: "Would update", Verb.DELETE: "Would delete"}
 #: Seconds between two looks while waiting.
 _LOOK_EVERY = 2.0
+#: Seconds that routers have at the end to hear of addresses that changed.
+_TELL_ROUTERS = 5.0
 
 
 class Command(BaseCommand):
@@ -89,6 +92,7 @@ class Command(BaseCommand):
             )
             if options["wait"] and not options["dry_run"] and not report.refused:
                 self._wait(report, user_pks, deadline, bar)
+            routers.wait_idle(_TELL_ROUTERS)
         except UserpodsError as error:
             bar.clear()
             self._fail(str(error), as_json=as_json)
