@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -206,6 +208,41 @@ def test_pods_go_on_while_the_kubelet_restarts(pods: Pods) -> None:
     pods.wait("later", "web")
     after = pods.get("pod", "web")["status"]["containerStatuses"][0]
     assert (after["containerID"], after["restartCount"]) == (before["containerID"], 0)
+
+
+def test_no_connection_suffers_from_pods_that_come_and_go(pods: Pods) -> None:
+    allow = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "all"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]},
+    }
+    pods.put(allow, *pod("web"))
+    pods.wait("web")
+    address = pods.get("service", "web")["spec"]["clusterIP"]
+    took: list[float] = []
+    over = threading.Event()
+
+    def connect() -> None:
+        while not over.wait(0.002):
+            started = time.monotonic()
+            socket.create_connection((address, 80), timeout=10).close()
+            took.append(time.monotonic() - started)
+
+    thread = threading.Thread(target=connect)
+    thread.start()
+    try:
+        for number in range(5):
+            come = f"come{number}"
+            pods.put(*pod(come))
+            pods.wait(come)
+            pods.cluster.kubectl("delete", f"pod/{come}", f"service/{come}", "-n", pods.namespace)
+    finally:
+        over.set()
+        thread.join()
+    # A second is what TCP waits before it sends the first packet of a connection again.
+    assert len(took) > 500
+    assert max(took) < 1.0, sorted(took)[-10:]
 
 
 def test_a_debian_image_has_packages_python_distributions_and_files(pods: Pods) -> None:
