@@ -6,10 +6,11 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
 from django.db import transaction
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import class_prepared, post_delete, post_save
 
 from django_userpods import identity, routers, tasks
 from django_userpods.models import AccessToken, tokens_revoked
@@ -17,24 +18,37 @@ from django_userpods.models import AccessToken, tokens_revoked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from django.contrib.auth.models import AbstractBaseUser
     from django.db.models import Model
 
 logger = logging.getLogger("django_userpods")
 
 
 def connect() -> None:
-    """Connect the receivers; proxies and subclasses of the user model send under other names."""
-    post_save.connect(user_saved, dispatch_uid="django_userpods.user_saved")
-    post_delete.connect(user_deleted, dispatch_uid="django_userpods.user_deleted")
+    """Connect the receivers, once all models are there."""
+    for model in apps.get_models():
+        _connect_user(model)
+    class_prepared.connect(_connect_user, dispatch_uid="django_userpods.class_prepared")
     for signal, uid in ((post_save, "token_saved"), (post_delete, "token_deleted")):
         signal.connect(token_changed, sender=AccessToken, dispatch_uid=f"django_userpods.{uid}")
     tokens_revoked.connect(revoked, dispatch_uid="django_userpods.revoked")
     user_logged_out.connect(logged_out, dispatch_uid="django_userpods.logged_out")
 
 
+def _connect_user(sender: type[Model], **_: Any) -> None:  # noqa: ANN401
+    """Connect to a model of users: proxies and subclasses send under their own names.
+
+    Not to all models at once: Django reads each row before it deletes it where anybody listens.
+    """
+    if issubclass(sender, get_user_model()):
+        uid = f"django_userpods.{sender._meta.label}"  # noqa: SLF001 - Django's documented name
+        post_save.connect(user_saved, sender=sender, dispatch_uid=uid)
+        post_delete.connect(user_deleted, sender=sender, dispatch_uid=uid)
+
+
 def user_saved(
     sender: type[Model],  # noqa: ARG001 - a signal's argument
-    instance: Model,
+    instance: AbstractBaseUser,
     *,
     raw: bool = False,
     created: bool = False,
@@ -43,7 +57,7 @@ def user_saved(
     **_: Any,  # noqa: ANN401
 ) -> None:
     """Ask for the user's pod. Fixtures (``raw``) may be half loaded: the next sync sees them."""
-    if not isinstance(instance, get_user_model()) or raw:
+    if raw:
         return
     if update_fields is not None and set(update_fields) <= {"last_login"}:
         return
@@ -58,9 +72,8 @@ def user_deleted(
     **_: Any,  # noqa: ANN401
 ) -> None:
     """Ask for the end of the user's pod. The key is noted now: the instance loses it."""
-    if isinstance(instance, get_user_model()):
-        user_pk = str(instance.pk)
-        _after_commit(user_pk, partial(tasks.ask, [user_pk]), using=using)
+    user_pk = str(instance.pk)
+    _after_commit(user_pk, partial(tasks.ask, [user_pk]), using=using)
 
 
 def token_changed(

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
 from django.core import serializers
 from django.core.management import call_command
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from django_userpods.exceptions import ClusterUnavailable
 from django_userpods.models import UserPod
@@ -225,6 +228,15 @@ def test_other_models_are_none_of_our_business(
     with django_capture_on_commit_callbacks() as callbacks:
         Group.objects.create(name="g").delete()
     assert callbacks == []
+
+
+def test_other_models_are_deleted_without_being_read() -> None:
+    """A site that clears a million old sessions does so with one statement, as without us."""
+    for key in ("one", "two"):
+        Session.objects.create(session_key=key, session_data="", expire_date=timezone.now())
+    with CaptureQueriesContext(connection) as queries:
+        Session.objects.all().delete()
+    assert [query["sql"].split()[0] for query in queries] == ["DELETE"]
 
 
 # --- what no signal tells of
