@@ -70,8 +70,10 @@ def is_news(subject: Subject) -> bool:
 def outcomes(items: list[tuple[Subject, Outcome]]) -> list[Written]:
     """Write each user's outcome where it changes the row, all in one transaction."""
     changes = [_changes(subject, outcome) for subject, outcome in items]
+    # Before the transaction: on SQLite one that reads first cannot write while another does, and
+    # then fails at once, whatever the timeout.
+    holders = _holders([new["address"] for new in changes if new.get("address")])
     with transaction.atomic():
-        holders = _holders([new["address"] for new in changes if new.get("address")])
         written = [
             _write(subject, outcome, new, holders)
             for (subject, outcome), new in zip(items, changes, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -179,6 +180,25 @@ def test_an_address_that_moved_to_another_users_service(memory: MemoryCluster) -
         spec["clusterIPs"] = [spec["clusterIP"]]
     assert reconcile().ok
     assert (row(first).address, row(second).address) == (two, one)
+
+
+def test_no_transaction_begins_with_reading(memory: MemoryCluster) -> None:
+    """On SQLite it could not go on to write while another one does."""
+    first_user, _ = bulk(2)
+    statements = []
+    for delete in (False, True):
+        if delete:
+            first_user.delete()
+        with CaptureQueriesContext(connection) as queries:
+            reconcile()
+        statements += [query["sql"].split()[0] for query in queries]
+    first = {
+        then
+        for begin, then in itertools.pairwise(statements)
+        if begin in {"BEGIN", "SAVEPOINT"} and then not in {"BEGIN", "SAVEPOINT"}
+    }
+    assert first
+    assert "SELECT" not in first, statements
 
 
 def test_the_loser_of_an_address_is_looked_at_again(memory: MemoryCluster) -> None:
