@@ -222,6 +222,7 @@ def test_charlie_is_added_in_the_admin_and_has_a_pod(demo: Demo, browser: WebDri
 def test_a_stopped_pod_starts_when_its_user_comes(demo: Demo, browser: WebDriver) -> None:
     browser.get(f"{demo.site}/admin/auth/user/?q=bob")
     sign_in(browser, "admin", demo.passwords["admin"])
+    wait_for_text(browser, "h1", "Select user to change")
     browser.find_element(By.CSS_SELECTOR, "input.action-select").click()
     Select(browser.find_element(By.NAME, "action")).select_by_visible_text("Stop pods")
     browser.find_element(By.CSS_SELECTOR, ".actions button[name=index]").click()

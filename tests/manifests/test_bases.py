@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,11 @@ def test_the_api_server_accepts_it_without_a_warning(site: Site, group: str) -> 
     assert site.apply(group) == ""
 
 
+def _established(cluster: Cluster, crd: str) -> bool:
+    path = 'jsonpath={.status.conditions[?(@.type=="Established")].status}'
+    return cluster.kubectl("get", crd, "-o", path).stdout == "True"
+
+
 @pytest.fixture(scope="module")
 def gateway_api(cluster: Cluster) -> Iterator[None]:
     """The Gateway API's CRDs in the cluster: from their Go module, or there already."""
@@ -154,7 +160,8 @@ def gateway_api(cluster: Cluster) -> Iterator[None]:
         file = crds / f"gateway.networking.k8s.io_{kind}.yaml"
         cluster.kubectl("apply", "--server-side", "-f", file)
         crd = f"crd/{kind}.gateway.networking.k8s.io"
-        cluster.kubectl("wait", "--for=condition=Established", crd, "--timeout=60s")
+        # (`kubectl wait` fails where there are no conditions yet.)
+        wait_for(partial(_established, cluster, crd), f"{crd} to be established", 60)
     yield
 
 
