@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
@@ -83,19 +84,30 @@ def test_a_new_user_waits_hardly_longer_than_kubernetes_takes(site: Site, report
     try:
         # The first of each pays for what is loaded once.
         for index in range(-1, RUNS):
-            ours = _user(site, django, f"timed{index + 1}")
-            theirs = _kubectl(site, objects, f"user-timed{index + 1}")
+            name = f"timed{index + 1}"
+            if index % 2:
+                ours = _user(site, django, name)
+                theirs = _kubectl(site, objects, f"user-{name}")
+            else:
+                theirs = _kubectl(site, objects, f"user-{name}")
+                ours = _user(site, django, name)
             if index >= 0:
                 report.users.append(ours)
                 report.kubectl.append(theirs)
     finally:
         django.close()
         site.kubectl("delete", "namespace", "plain", "--wait=false")
-    said = ratio(report.users, report.kubectl, 0.5)
+    said = ratio(report.users, report.kubectl)
     assert said <= AT_MOST, (said, report.users, report.kubectl)
 
 
+def _any_moment() -> None:
+    """Fall out of step with the kubelet, which looks at its pods once a second."""
+    time.sleep(random.random())
+
+
 def _user(site: Site, django: Django, name: str) -> float:
+    _any_moment()
     started, _, token = django.tell(f"create {name}").split()
     client = site.client()
     while True:
@@ -115,6 +127,7 @@ def _user(site: Site, django: Django, name: str) -> float:
 def _kubectl(site: Site, objects: list[dict[str, Any]], name: str) -> float:
     named = [json.loads(json.dumps(item).replace("user-bob", name)) for item in objects]
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": named})
+    _any_moment()
     started = time.time()
     site.cluster.kubectl("create", "-f", "-", input=text)
     address = site.get("service", name, namespace="plain")["spec"]["clusterIP"]
