@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from django_userpods.clusters.local.workload import expand
 from django_userpods.core.shape import MISSING, Shape, compile_shape
 from django_userpods.exceptions import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VALUES = {
     "name": "user-alice",
@@ -55,6 +59,50 @@ def differences(declared: Any, observed: Any, *, kind: str = "Deployment") -> li
 )
 def test_placeholders(text: str, filled: str) -> None:
     assert shape({"a": text}).fill(VALUES) == {"a": filled}
+
+
+#: All the places of a container in which Kubernetes expands ``$(NAME)``.
+EXPANDED = [
+    lambda text: {"env": [{"name": "WHO", "value": text}]},
+    lambda text: {"command": ["run", text]},
+    lambda text: {"args": [text]},
+    lambda text: {"volumeMounts": [{"name": "home", "mountPath": "/home", "subPathExpr": text}]},
+    lambda text: {"livenessProbe": {"exec": {"command": ["test", text]}}},
+    lambda text: {"readinessProbe": {"exec": {"command": ["test", text]}}},
+    lambda text: {"startupProbe": {"exec": {"command": ["test", text]}}},
+]
+
+
+@pytest.mark.parametrize("containers", ["containers", "initContainers", "ephemeralContainers"])
+@pytest.mark.parametrize("place", EXPANDED)
+def test_kubernetes_expands_nothing_in_a_users_value(
+    containers: str, place: Callable[[str], Any]
+) -> None:
+    compiled = shape({"spec": {"template": {"spec": {containers: [place("$(HOME)/{username}")]}}}})
+    values = {**VALUES, "username": "$(PORT)"}
+    filled = {"spec": {"template": {"spec": {containers: [place("$(HOME)/$$(PORT)")]}}}}
+    assert compiled.fill(values) == filled
+    assert compiled.matches(filled, values)
+    expanded = {"spec": {"template": {"spec": {containers: [place("$(HOME)/$(PORT)")]}}}}
+    assert not compiled.matches(expanded, values)
+
+
+@pytest.mark.parametrize("text", ["{username}", "${username}", "$${username}", "a{username}$b"])
+@pytest.mark.parametrize(
+    "username", ["$(PORT)", "(PORT)", "$$(PORT)", "$", "$$", "a$b", "$(", "100%", "alice"]
+)
+def test_a_container_gets_the_username_itself(text: str, username: str) -> None:
+    compiled = shape({"containers": [{"args": [text]}]})
+    (argument,) = compiled.fill({**VALUES, "username": username})["containers"][0]["args"]
+    written = text.replace("$${", "${").replace("{username}", username)
+    assert expand(argument, {"PORT": "8000"}) == written
+
+
+def test_a_dollar_sign_elsewhere_is_left_alone() -> None:
+    texts = {"data": {"who": "{username}"}, "env": [{"name": "WHO", "value": "{username}"}]}
+    values = {**VALUES, "username": "$(PORT)"}
+    filled = {"data": {"who": "$(PORT)"}, "env": [{"name": "WHO", "value": "$(PORT)"}]}
+    assert shape(texts, kind="ConfigMap").fill(values) == filled
 
 
 @pytest.mark.parametrize("text", ["{user}", "{Name}", "$(x) {password}", "{name} {oops}"])

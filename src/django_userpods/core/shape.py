@@ -31,6 +31,14 @@ UNKNOWN: Any = object()
 # "{name}" is a placeholder; "{{name}}" is how to write a literal "{name}".
 _PLACEHOLDER = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
+# Where the kubelet expands "$(NAME)": ExpandContainerCommandAndArgs and its neighbours in
+# pkg/kubelet/container/helpers.go, and makeEnvironment in kubelet_pods.go.
+_EXPANDED = re.compile(
+    r"\.(?:containers|initContainers|ephemeralContainers)\[\d+\]\."
+    r"(?:env\[\d+\]\.value|(?:command|args)\[\d+\]|volumeMounts\[\d+\]\.subPathExpr"
+    r"|(?:liveness|readiness|startup)Probe\.exec\.command\[\d+\])$"
+)
+
 _MERGE_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "containers": (("name",),),
     "initContainers": (("name",),),
@@ -156,6 +164,27 @@ class Text(Shape):
     def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
         wanted = self.fill(values)
         return bool(observed == wanted) or (observed is MISSING and not wanted)
+
+
+class Expanded(Text):
+    """A text in which Kubernetes expands ``$(NAME)``; a user's value is taken as it is.
+
+    ``$$`` is how to write a ``$`` there. One of the template's own right before a placeholder is
+    doubled, too: it would make a reference of a value that begins with a bracket.
+    """
+
+    def __init__(self, *pieces: str) -> None:
+        super().__init__(*pieces)
+        before = [
+            piece + "$" if (len(piece) - len(piece.rstrip("$"))) % 2 else piece
+            for piece in pieces[:-1:2]
+        ]
+        self._format = "%s".join(piece.replace("%", "%%") for piece in (*before, pieces[-1]))
+        # Not the value itself.
+        self.only = ""
+
+    def fill(self, values: Values) -> str:
+        return self._format % tuple([str(values[name]).replace("$", "$$") for name in self._names])
 
 
 class Value(Shape):
@@ -310,7 +339,9 @@ def compile_shape(
     is_quantity = in_quantities or field in _QUANTITY_FIELDS
     if isinstance(value, str):
         pieces = [value] if literal else _pieces(value, where=where)
-        return Text(*pieces) if len(pieces) > 1 else Scalar(pieces[0], is_quantity=is_quantity)
+        if len(pieces) == 1:
+            return Scalar(pieces[0], is_quantity=is_quantity)
+        return Expanded(*pieces) if _EXPANDED.search(where) else Text(*pieces)
     if value is None or isinstance(value, bool | int | float):
         return Scalar(value, is_quantity=is_quantity, zero_counts=field in _ZERO_COUNTS)
     message = (
