@@ -107,7 +107,7 @@ class Bench:
     def wrk_rate(self, seconds: int, *, tag: str) -> float:
         """Return how many POSTs a second the API server takes from ``wrk``."""
         from django_userpods.core.template import values_for
-        from django_userpods.desired import Desired
+        from django_userpods.reconcile.wanted import Desired
 
         values = values_for(name="NAME", namespace="wrk", user_pk="1", username="NAME")
         manifests = Desired().template_for(None, values).fill(values)

@@ -34,7 +34,7 @@ def main() -> None:
         SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
         ROOT_URLCONF="bench_urls",
         USERPODS_CACHE=None,
-        USERPODS_CLUSTER={"BACKEND": "django_userpods.clusters.memory.MemoryCluster"},
+        USERPODS_CLUSTER={"BACKEND": "django_userpods.testing.MemoryCluster"},
     )
     from django.conf import settings
     from django.contrib.auth.models import User

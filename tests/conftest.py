@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from django_userpods.clusters.memory import MemoryCluster
+from django_userpods.testing import MemoryCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

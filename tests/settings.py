@@ -42,4 +42,4 @@ USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 USERPODS_IMAGE = "example.org/app:1"
-USERPODS_CLUSTER = {"BACKEND": "django_userpods.clusters.memory.MemoryCluster"}
+USERPODS_CLUSTER = {"BACKEND": "django_userpods.testing.MemoryCluster"}

@@ -9,8 +9,8 @@ from django.core import checks
 
 from django_userpods.conf import conf, get_cluster
 from django_userpods.core import template
-from django_userpods.desired import base_manifests
 from django_userpods.exceptions import ClusterError, SettingError, TemplateError
+from django_userpods.reconcile.wanted import base_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

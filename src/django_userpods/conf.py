@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 DEFAULT_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
 DEFAULT_AUTHENTICATORS = (
-    "django_userpods.auth.SessionAuthenticator",
-    "django_userpods.auth.TokenAuthenticator",
+    "django_userpods.access.SessionAuthenticator",
+    "django_userpods.access.TokenAuthenticator",
 )
 
 
@@ -166,7 +166,7 @@ class Conf:
         made = [path() for path in _imported_all("AUTHENTICATORS", DEFAULT_AUTHENTICATORS)]
         for authenticator in made:
             if not callable(getattr(authenticator, "authenticate", None)):
-                hint = "Name subclasses of django_userpods.auth.Authenticator."
+                hint = "Name subclasses of django_userpods.access.Authenticator."
                 message = f"has {authenticator!r}, which has no authenticate(request)"
                 raise _error("AUTHENTICATORS", message, hint)
         return made

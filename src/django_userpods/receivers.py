@@ -12,7 +12,8 @@ from django.contrib.auth.signals import user_logged_out
 from django.db import transaction
 from django.db.models.signals import class_prepared, post_delete, post_save
 
-from django_userpods import identity, routers, tasks
+from django_userpods import tasks
+from django_userpods.access import cache, routers
 from django_userpods.models import AccessToken, tokens_revoked
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def logged_out(sender: type[Model], user: Model | None = None, **_: Any) -> None
 
 def _forget(user_pk: str) -> None:
     # First here: a router that has forgotten asks again at once.
-    identity.forget([user_pk])
+    cache.forget([user_pk])
     routers.purge(user_pk)
 
 

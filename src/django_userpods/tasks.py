@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from django_userpods import reconcile as _reconcile
 from django_userpods.conf import conf
 from django_userpods.exceptions import (
     ClusterError,
@@ -25,14 +24,15 @@ from django_userpods.exceptions import (
     TemplateError,
 )
 from django_userpods.models import UserPod
-from django_userpods.rows import note, settle
+from django_userpods.reconcile import run
+from django_userpods.reconcile.pods import note, settle
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from django.contrib.auth.models import AbstractBaseUser
 
-    from django_userpods.report import Report
+    from django_userpods.reconcile.report import Report
 
 _task: Any = None
 with contextlib.suppress(ImportError):  # Django 5.2 has no tasks
@@ -183,7 +183,7 @@ def _inline(pks: Sequence[str], asked: Asked) -> None:
 
 def _run(user_pks: Collection[str], *, timeout: float | None = None) -> Report:
     try:
-        return _reconcile.reconcile(user_pks, timeout=timeout)
+        return run.reconcile(user_pks, timeout=timeout)
     except (SettingError, TemplateError) as error:
         logger.error("%s", error)
         rows = UserPod.objects.filter(user_pk__in=user_pks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from django_userpods import views
+from django_userpods.pages import views
 
 app_name = "userpods"
 

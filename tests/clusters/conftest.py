@@ -10,8 +10,8 @@ import pytest
 from django_userpods.clusters.kubernetes import KubernetesCluster
 from django_userpods.clusters.local import LocalCluster
 from django_userpods.clusters.local.__main__ import main
-from django_userpods.clusters.memory import MemoryCluster
 from django_userpods.core.objects import SERVICE, Ref
+from django_userpods.testing import MemoryCluster
 from tests.clusters.local import COMMAND, all_marked, wait_for
 from tests.faultproxy import FaultProxy
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from django_userpods.clusters.memory import Call, MemoryCluster
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Ref
 from django_userpods.exceptions import (
     ClusterConfigurationError,
@@ -15,6 +14,7 @@ from django_userpods.exceptions import (
     Invalid,
     TooManyRequests,
 )
+from django_userpods.testing import Call, MemoryCluster
 from tests.clusters.manifests import LABELS, deployment, service
 
 if TYPE_CHECKING:

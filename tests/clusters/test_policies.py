@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 
-from django_userpods.clusters import errors, paging
-from django_userpods.clusters.kubernetes import KubernetesCluster
-from django_userpods.clusters.ownership import ownership_patch
-from django_userpods.clusters.ratelimit import RateLimiter
-from django_userpods.clusters.retry import ATTEMPTS, parse_retry_after, pause_before_retry
+from django_userpods.clusters.kubernetes import KubernetesCluster, errors, paging
+from django_userpods.clusters.kubernetes.ownership import ownership_patch
+from django_userpods.clusters.kubernetes.ratelimit import RateLimiter
+from django_userpods.clusters.kubernetes.retry import (
+    ATTEMPTS,
+    parse_retry_after,
+    pause_before_retry,
+)
 from django_userpods.core.objects import DEPLOYMENT, Kind
 from django_userpods.exceptions import (
     BadAnswer,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from django.dispatch import Signal
     from django.test import Client
 
-    from django_userpods.clusters.memory import MemoryCluster
+    from django_userpods.testing import MemoryCluster
 
 
 @pytest.fixture(autouse=True)

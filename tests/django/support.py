@@ -11,7 +11,7 @@ from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest, Re
 from django_userpods.models import UserPod
 
 if TYPE_CHECKING:
-    from django_userpods.clusters.memory import MemoryCluster
+    from django_userpods.testing import MemoryCluster
 
 PVC = Kind("v1", "PersistentVolumeClaim")
 CONFIGMAP = Kind("v1", "ConfigMap")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from django.test import Client
 
-    from django_userpods.clusters.memory import MemoryCluster
+    from django_userpods.testing import MemoryCluster
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

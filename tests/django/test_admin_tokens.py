@@ -18,7 +18,7 @@ from django.db import connection
 from django.test import RequestFactory
 from django.utils import timezone
 
-from django_userpods import routers
+from django_userpods.access import routers
 from django_userpods.admin import AccessTokenAdmin
 from django_userpods.models import AccessToken
 from tests.factories import UserFactory
@@ -26,7 +26,7 @@ from tests.factories import UserFactory
 if TYPE_CHECKING:
     from django.test import Client
 
-    from django_userpods.clusters.memory import MemoryCluster
+    from django_userpods.testing import MemoryCluster
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.django.admin_urls")]
 

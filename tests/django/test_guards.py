@@ -9,7 +9,6 @@ import pytest
 from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 
-from django_userpods.clusters.memory import MemoryCluster
 from django_userpods.exceptions import (
     ClusterUnavailable,
     Expired,
@@ -17,6 +16,7 @@ from django_userpods.exceptions import (
 )
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
+from django_userpods.testing import MemoryCluster
 from tests.django.support import (
     WRITES,
     build,
@@ -128,7 +128,7 @@ def test_a_database_that_cannot_be_read_is_not_an_empty_one(
     def broken(*_: Any, **__: Any) -> Any:
         raise DatabaseError("disk I/O error")
 
-    monkeypatch.setattr("django_userpods.rows._users", broken)
+    monkeypatch.setattr("django_userpods.reconcile.pods._users", broken)
     with pytest.raises(DatabaseError):
         reconcile(allow_mass_delete=True)
     assert len(pairs(memory)) == 3

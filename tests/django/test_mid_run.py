@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from django_userpods import reconcile as reconcile_module
-from django_userpods.clusters.memory import MemoryCluster
 from django_userpods.exceptions import (
     ClusterUnavailable,
     Forbidden,
@@ -20,6 +18,8 @@ from django_userpods.exceptions import (
 )
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
+from django_userpods.reconcile import run as reconcile_module
+from django_userpods.testing import MemoryCluster
 from tests.django.support import (
     CONFIG,
     bulk,

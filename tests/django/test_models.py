@@ -17,7 +17,7 @@ from django_userpods.models import AccessToken, UserPod
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
-    from django_userpods.clusters.memory import MemoryCluster
+    from django_userpods.testing import MemoryCluster
 
 pytestmark = pytest.mark.django_db
 

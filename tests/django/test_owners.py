@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from django_userpods.clusters.memory import MemoryCluster
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Ref
 from django_userpods.exceptions import Conflict
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
+from django_userpods.testing import MemoryCluster
 from tests.django.support import (
     bulk,
     deployment,
@@ -213,17 +213,17 @@ def test_hostile_usernames_at_once(memory: MemoryCluster) -> None:
 def test_a_name_that_was_taken_between_looking_and_storing(
     memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from django_userpods import rows
+    from django_userpods.reconcile import pods
 
     user = UserFactory(username="alice")
-    original = rows._store
+    original = pods._store
 
     def late(**arguments: Any) -> None:
         if not UserPod.objects.exists():
             UserPod.objects.create(user_pk="other", name="user-alice", namespace="default")
         original(**arguments)
 
-    monkeypatch.setattr(rows, "_store", late)
+    monkeypatch.setattr(pods, "_store", late)
     reconcile([str(user.pk)])
     monkeypatch.undo()
     assert reconcile().ok

@@ -31,7 +31,7 @@ from tests.django.support import (
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
-    from django_userpods.clusters.memory import MemoryCluster
+    from django_userpods.testing import MemoryCluster
 
 pytestmark = pytest.mark.django_db
 

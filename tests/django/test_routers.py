@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.management import call_command
 
-from django_userpods import routers
+from django_userpods.access import routers
 from django_userpods.models import AccessToken
 from django_userpods.reconcile import reconcile
 from tests.django.support import row, service
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from django.test import Client
 
-    from django_userpods.clusters.memory import MemoryCluster
+    from django_userpods.testing import MemoryCluster
 
 
 @dataclass

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 FOR_ANY_USER_MODEL = (
     "test_receivers.py",
     "test_whoami.py",
-    "test_identity.py",
+    "test_access_cache.py",
 )
 
 

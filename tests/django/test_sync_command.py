@@ -16,7 +16,7 @@ from tests.django.support import bulk, deployment, names, pairs, users, writes
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
-    from django_userpods.clusters.memory import MemoryCluster
+    from django_userpods.testing import MemoryCluster
 
 pytestmark = pytest.mark.django_db
 
@@ -126,7 +126,7 @@ def test_a_database_that_cannot_be_read(
     def broken(*_: Any, **__: Any) -> Any:
         raise OperationalError("could not connect to server")
 
-    monkeypatch.setattr("django_userpods.rows._users", broken)
+    monkeypatch.setattr("django_userpods.reconcile.pods._users", broken)
     status, out, err = sync("--allow-mass-delete")
     assert (status, out) == (1, "")
     assert "nothing was deleted" in err

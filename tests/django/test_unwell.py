@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from django_userpods.clusters.memory import MemoryCluster
 from django_userpods.core.objects import SERVICE, Kind, Ref
 from django_userpods.exceptions import NotFound
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
+from django_userpods.testing import MemoryCluster
 from tests.django.support import bulk, deployment, pairs, row, service, template_with
 from tests.factories import UserFactory
 

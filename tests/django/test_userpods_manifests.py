@@ -11,7 +11,7 @@ import pytest
 import yaml
 from django.core.management import CommandError, call_command
 
-from django_userpods import kustomize, manifests
+from django_userpods.deploy import kustomize, shipped
 from django_userpods.management.commands.userpods_manifests import Command
 from django_userpods.models import UserPod
 from tests.factories import UserFactory
@@ -108,7 +108,7 @@ def test_settings_and_options_are_filled_in() -> None:
 
 
 def test_the_routers_settings_come_from_the_project(project: Settings) -> None:
-    from django_userpods import project as of_project
+    from django_userpods.deploy import project as of_project
 
     project.USERPODS_TOKEN_COOKIE = "acme_token"
     project.STATIC_URL = "/assets/"
@@ -132,7 +132,7 @@ def test_the_routers_settings_come_from_the_project(project: Settings) -> None:
     }
     assert values.text["cluster-domain"] == "acme.internal"
     assert values.text["name-prefix"] == "u-"
-    assert list(values.site_paths) == [*manifests.SITE_PATHS, "/welcome/", "/assets/"]
+    assert list(values.site_paths) == [*shipped.SITE_PATHS, "/welcome/", "/assets/"]
 
 
 @pytest.mark.usefixtures("project")
@@ -154,7 +154,7 @@ def rules_of(text: str, kind: str = "Role") -> dict[str, list[str]]:
 
 
 def more(settings: Settings, *kinds: tuple[str, str]) -> None:
-    from django_userpods.desired import base_manifests
+    from django_userpods.reconcile.wanted import base_manifests
 
     settings.USERPODS_TEMPLATE = [
         *base_manifests(),
@@ -280,7 +280,7 @@ def test_everything_goes_into_a_folder_and_what_fits_together_onto_the_screen(
     tmp_path: Path,
 ) -> None:
     run("--output", str(tmp_path))
-    assert {path.name for path in tmp_path.iterdir()} == set(manifests.available())
+    assert {path.name for path in tmp_path.iterdir()} == set(shipped.available())
     out, _ = run()
     found = objects(out)
     assert set(found) >= {
@@ -392,6 +392,6 @@ def test_a_host_that_nobody_named_is_said(settings: Settings) -> None:
 
 def test_help_names_all_there_is() -> None:
     text = Command().create_parser("manage.py", "x").format_help()
-    for group in manifests.GROUPS:
+    for group in shipped.GROUPS:
         assert f"  {group} " in text
     assert "kubectl apply -k" in text

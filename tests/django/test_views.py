@@ -11,7 +11,7 @@ from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 
-from django_userpods.auth import SessionAuthenticator
+from django_userpods.access.authenticators import SessionAuthenticator
 from django_userpods.exceptions import ClusterUnavailable
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
@@ -19,7 +19,7 @@ from tests.django.support import deployment, row
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
-    from django_userpods.clusters.memory import MemoryCluster
+    from django_userpods.testing import MemoryCluster
 
 pytestmark = pytest.mark.django_db
 

@@ -22,7 +22,7 @@ from tests.factories import UserFactory
 if TYPE_CHECKING:
     from django.http import HttpResponse
 
-    from django_userpods.clusters.memory import MemoryCluster
+    from django_userpods.testing import MemoryCluster
 
 pytestmark = pytest.mark.django_db
 
@@ -245,7 +245,7 @@ def test_a_session_goes_before_a_token(signed_in: Client) -> None:
 
 
 def test_other_authenticators(alice: Any, client: Client, settings: Any) -> None:
-    settings.USERPODS_AUTHENTICATORS = ["django_userpods.auth.SessionAuthenticator"]
+    settings.USERPODS_AUTHENTICATORS = ["django_userpods.access.SessionAuthenticator"]
     assert answer(ask(client, token_for(alice))) == NO_TOKEN
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from django_userpods import manifests
+from django_userpods.deploy import shipped
 from tests.testcluster.processes import wait_for
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Site:
     def write(self, *groups: str, **values: Any) -> Path:
         """Write bases for these namespaces, and return the folder that they are in."""
         text = {"django-namespace": self.django, "users-namespace": self.users}
-        tree = manifests.tree(
-            groups, manifests.Values(**{**values, "text": text | values.get("text", {})})
+        tree = shipped.tree(
+            groups, shipped.Values(**{**values, "text": text | values.get("text", {})})
         )
         for path, content in tree.items():
             (self.folder / path).parent.mkdir(parents=True, exist_ok=True)

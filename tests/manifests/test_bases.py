@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from django_userpods import kustomize, manifests
+from django_userpods.deploy import kustomize, shipped
 from tests.manifests.conftest import built
 from tests.testcluster.controlplane import ControlPlane
 from tests.testcluster.processes import wait_for
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.cluster
 
-TOP = manifests.source()
+TOP = shipped.source()
 KUSTOMIZATIONS = sorted(path.parent for path in TOP.rglob("kustomization.yaml"))
 BASES = [
     folder
@@ -77,7 +77,7 @@ def test_our_stream_is_what_kubectl_builds(cluster: Cluster, folder: Path) -> No
 
 @pytest.mark.parametrize("group", [name_of(f) for f in BASES if f.parent == TOP])
 def test_every_folder_is_a_group_of_the_command(group: str) -> None:
-    assert group in manifests.GROUPS
+    assert group in shipped.GROUPS
 
 
 def test_the_site_comes_up_with_one_command_and_no_warning(site: Site) -> None:
@@ -107,7 +107,7 @@ def test_without_secrets_nothing_starts_on_a_known_password() -> None:
 
 
 @pytest.mark.parametrize(
-    "group", [g for g in manifests.available() if g not in ("example", "gateway")]
+    "group", [g for g in shipped.available() if g not in ("example", "gateway")]
 )
 def test_the_api_server_accepts_it_without_a_warning(site: Site, group: str) -> None:
     if group in ("isolation", "rbac"):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from django_userpods import kustomize, manifests, project
 from django_userpods.core.objects import Kind
+from django_userpods.deploy import kustomize, project, shipped
 from tests.router.harness import ROOT, nginx_binary
 from tests.testcluster.processes import wait_for
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 def yaml_files() -> list[Path]:
-    return sorted(manifests.source().rglob("*.yaml"))
+    return sorted(shipped.source().rglob("*.yaml"))
 
 
 def test_shipped_values_stand_only_in_lines_that_are_marked() -> None:
@@ -39,17 +39,17 @@ def test_shipped_values_stand_only_in_lines_that_are_marked() -> None:
 
 
 def test_with_the_shipped_values_the_files_stay_as_they_are() -> None:
-    for path, text in manifests.files(manifests.available()):
+    for path, text in shipped.files(shipped.available()):
         if path.suffix != ".yaml":
             continue
-        filled = manifests.fill(path, text, manifests.Values())
+        filled = shipped.fill(path, text, shipped.Values())
         assert list(yaml.safe_load_all(filled)) == list(yaml.safe_load_all(text)), path
 
 
 def test_a_mark_that_does_not_fit_is_an_error() -> None:
     for line in ("a: b  # userpods:hosts", "a: b  # userpods:host"):
-        with pytest.raises(manifests.ManifestError, match=r"x\.yaml: "):
-            manifests.fill(Path("x.yaml"), line, manifests.Values())
+        with pytest.raises(shipped.ManifestError, match=r"x\.yaml: "):
+            shipped.fill(Path("x.yaml"), line, shipped.Values())
 
 
 @pytest.mark.parametrize(
@@ -71,15 +71,15 @@ def test_a_mark_that_does_not_fit_is_an_error() -> None:
     ],
 )
 def test_resources_of_kinds(kind: Kind, resource: tuple[str, str, bool]) -> None:
-    assert manifests.resource_of(kind) == resource
+    assert shipped.resource_of(kind) == resource
 
 
 def test_kustomizations_that_need_more_are_refused(tmp_path: Path) -> None:
     for text in ("patches: []", "configMapGenerator: [{name: x, envs: [y]}]"):
         (tmp_path / "kustomization.yaml").write_text(text)
-        with pytest.raises(manifests.ManifestError, match="kubectl kustomize"):
+        with pytest.raises(shipped.ManifestError, match="kubectl kustomize"):
             kustomize.build([tmp_path])
-    with pytest.raises(manifests.ManifestError, match="No such file"):
+    with pytest.raises(shipped.ManifestError, match="No such file"):
         kustomize.build([tmp_path / "nowhere"])
 
 
@@ -101,7 +101,7 @@ def test_the_router_starts_with_its_files_with_a_projects_values(
         secrets={},
         warn=lambda _: None,
     )
-    for path, text in manifests.tree(["router"], values).items():
+    for path, text in shipped.tree(["router"], values).items():
         target = tmp_path / path.relative_to("router")
         target.parent.mkdir(parents=True, exist_ok=True)
         # The name is looked up at the start; ports may be in use.
@@ -129,9 +129,9 @@ def test_the_router_starts_with_its_files_with_a_projects_values(
 
 
 def test_the_example_projects_pods_migrate_and_start(tmp_path: Path) -> None:
-    documents = yaml.safe_load_all((manifests.source() / "example" / "django.yaml").read_text())
+    documents = yaml.safe_load_all((shipped.source() / "example" / "django.yaml").read_text())
     pod = next(d for d in documents if d["kind"] == "Deployment")["spec"]["template"]["spec"]
-    kustomization = (manifests.source() / "example" / "kustomization.yaml").read_text()
+    kustomization = (shipped.source() / "example" / "kustomization.yaml").read_text()
     generators = yaml.safe_load(kustomization)["configMapGenerator"]
     settings = dict(text.split("=", 1) for text in generators[0]["literals"])
     env = {
@@ -159,7 +159,7 @@ def test_the_example_projects_pods_migrate_and_start(tmp_path: Path) -> None:
 
 
 def test_the_routers_files_are_filled_in() -> None:
-    values = manifests.Values(
+    values = shipped.Values(
         text={
             "django-namespace": "acme",
             "host": "pods.acme.test",
@@ -169,7 +169,7 @@ def test_the_routers_files_are_filled_in() -> None:
         lua={"login_url": '/in"\\\n/', "cookies": ["acme_session", "acme_csrf"]},
         site_paths=["/admin/", "= /in"],
     )
-    tree = {path.as_posix(): text for path, text in manifests.tree(["router"], values).items()}
+    tree = {path.as_posix(): text for path, text in shipped.tree(["router"], values).items()}
     assert "server django.acme.svc.acme.internal:8000;" in tree["router/settings/http.conf"]
     assert "default pods.acme.test;" in tree["router/settings/http.conf"]
     lua = tree["router/settings/settings.lua"]

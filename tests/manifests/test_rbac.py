@@ -13,12 +13,12 @@ import yaml
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from django_userpods import manifests
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind
-from django_userpods.desired import base_manifests
+from django_userpods.deploy import shipped
 from django_userpods.exceptions import UserpodsError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
+from django_userpods.reconcile.wanted import base_manifests
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ CONFIG = Kind("v1", "ConfigMap")
 
 
 def shipped_rules(path: str) -> list[dict[str, Any]]:
-    text = (manifests.source() / path).read_text()
+    text = (shipped.source() / path).read_text()
     rules: list[dict[str, Any]] = yaml.safe_load(text)["rules"]
     return rules
 
@@ -142,9 +142,9 @@ def test_the_whole_job_is_done_with_these_rights_alone(
 def test_none_of_the_verbs_can_be_left_out(
     site: Site, only_rbac: Callable[..., None], resource: str, verb: str
 ) -> None:
-    rules = manifests.rules_for([])
+    rules = shipped.rules_for([])
     for kind in rules:
-        if manifests.resource_of(kind)[1] == resource:
+        if shipped.resource_of(kind)[1] == resource:
             rules[kind] = rules[kind] - {verb}
     # A rule has to have verbs; this one is never used.
     only_rbac(rules={kind: verbs or {"deletecollection"} for kind, verbs in rules.items()})
@@ -177,7 +177,7 @@ def test_rights_made_for_more_kinds_are_enough(
         },
     ]
     only_rbac(
-        rules=manifests.rules_for([DEPLOYMENT, SERVICE, kind], retain={"PersistentVolumeClaim"})
+        rules=shipped.rules_for([DEPLOYMENT, SERVICE, kind], retain={"PersistentVolumeClaim"})
     )
     user = UserFactory(username="alice")
     synced()
@@ -224,16 +224,16 @@ def cluster_wide(site: Site) -> Iterator[str]:
 def test_both_variants_have_the_same_rules() -> None:
     assert shipped_rules("rbac/cluster/clusterrole.yaml") == RULES
     accounts = [
-        (manifests.source() / folder / "serviceaccount.yaml").read_text()
+        (shipped.source() / folder / "serviceaccount.yaml").read_text()
         for folder in ("rbac", "rbac/cluster")
     ]
     assert accounts[0] == accounts[1]
 
 
 def test_the_shipped_rules_are_those_that_the_command_writes() -> None:
-    made = manifests.fill(
-        (manifests.source() / "rbac/role.yaml").relative_to(manifests.source()),
-        (manifests.source() / "rbac/role.yaml").read_text(),
-        manifests.Values(rules=manifests.rules_for([])),
+    made = shipped.fill(
+        (shipped.source() / "rbac/role.yaml").relative_to(shipped.source()),
+        (shipped.source() / "rbac/role.yaml").read_text(),
+        shipped.Values(rules=shipped.rules_for([])),
     )
     assert yaml.safe_load(made)["rules"] == RULES

@@ -68,7 +68,7 @@ def delete(name: str) -> None:
 
 def main() -> None:
     django.setup()
-    from django_userpods import routers
+    from django_userpods.access import routers
 
     name, *arguments = sys.argv[1:]
     commands: dict[str, Callable[..., None]] = {

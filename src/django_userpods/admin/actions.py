@@ -18,11 +18,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from django_userpods import steer
+from django_userpods import lifecycle
 from django_userpods.admin import wording
 from django_userpods.exceptions import UserpodsError
+from django_userpods.lifecycle import Verb
 from django_userpods.models import UserPod
-from django_userpods.steer import Verb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,7 +135,7 @@ class SteerMixin(_ModelAdmin):
             rows, without = self.rows_for(queryset)
             if verb in wording.WARNINGS and not self._is_confirmed(request, rows):
                 return self._confirmation(request, verb, queryset, rows)
-            result = steer.FUNCTIONS[verb](rows)
+            result = lifecycle.FUNCTIONS[verb](rows)
         except UserpodsError as error:
             self.message_user(request, str(error), messages.ERROR)
             return back(request)

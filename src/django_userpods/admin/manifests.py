@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from django_userpods.admin.people import user_of
-from django_userpods.desired import Desired, values_of
 from django_userpods.models import UserPod
+from django_userpods.reconcile.wanted import Desired, values_of
 
 if TYPE_CHECKING:
     from django_userpods.core.objects import Manifest

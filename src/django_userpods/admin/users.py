@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django_userpods import steer
+from django_userpods import lifecycle
 from django_userpods.admin import wording
 from django_userpods.admin.actions import SteerMixin
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.utils.functional import _StrOrPromise
 
+    from django_userpods.lifecycle import Verb
     from django_userpods.models import UserPod
-    from django_userpods.steer import Verb
 
 
 class UserPodsUserAdminMixin(SteerMixin):
@@ -31,5 +31,5 @@ class UserPodsUserAdminMixin(SteerMixin):
 
     def rows_for(self, queryset: QuerySet[Any]) -> tuple[QuerySet[UserPod], int]:
         """Return the users' rows, and how many of them have none and are to have none."""
-        rows = steer.rows_of(queryset)
+        rows = lifecycle.rows_of(queryset)
         return rows, queryset.count() - rows.count()

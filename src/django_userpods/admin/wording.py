@@ -9,7 +9,7 @@ from django.utils.formats import number_format
 from django.utils.text import Truncator
 from django.utils.translation import gettext, gettext_lazy, ngettext_lazy, pgettext_lazy
 
-from django_userpods.steer import Steered, Verb
+from django_userpods.lifecycle import Steered, Verb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

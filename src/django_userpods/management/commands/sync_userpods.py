@@ -12,12 +12,12 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from django_userpods import routers
+from django_userpods.access import routers
 from django_userpods.core.plan import Verb
 from django_userpods.exceptions import UserpodsError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
-from django_userpods.report import Failure, Report
+from django_userpods.reconcile.report import Failure, Report
 
 EXIT_FAILED, EXIT_REFUSED = 1, 3
 

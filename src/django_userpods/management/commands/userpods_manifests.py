@@ -13,9 +13,9 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from django_userpods import kustomize, manifests, project
 from django_userpods.core import naming
 from django_userpods.core.objects import Kind
+from django_userpods.deploy import kustomize, project, shipped
 from django_userpods.exceptions import SettingError, UserpodsError
 
 #: What goes to stdout unless asked otherwise: what can stand side by side, with one way in.
@@ -72,12 +72,12 @@ class Command(BaseCommand):
             "--only",
             type=_groups,
             metavar="NAMES",
-            help="only these, separated by commas: " + ", ".join(manifests.GROUPS),
+            help="only these, separated by commas: " + ", ".join(shipped.GROUPS),
         )
         parser.add_argument(
             "--django-namespace",
             type=_namespace,
-            default=manifests.DEFAULTS["django-namespace"],
+            default=shipped.DEFAULTS["django-namespace"],
             metavar="NAME",
             help="the namespace of Django and the router, which `example` makes and otherwise has "
             "to be there [%(default)s]",
@@ -100,12 +100,12 @@ class Command(BaseCommand):
             type=_path,
             metavar="/PATH/",
             help="a path that belongs to Django, not to users' pods; given once or several times, "
-            f"in the place of {', '.join(manifests.SITE_PATHS)}",
+            f"in the place of {', '.join(shipped.SITE_PATHS)}",
         )
         parser.add_argument(
             "--gateway-class",
             type=_host,
-            default=manifests.DEFAULTS["gateway-class"],
+            default=shipped.DEFAULTS["gateway-class"],
             metavar="NAME",
             help="the GatewayClass in `gateway` [%(default)s]",
         )
@@ -156,7 +156,7 @@ class Command(BaseCommand):
                     "USERPODS_NAMESPACE is chosen per user: rights are for all namespaces, and "
                     "`isolation` is left out. Give each namespace its policies where you make it."
                 )
-            written = manifests.tree(groups, values)
+            written = shipped.tree(groups, values)
             if output is None:
                 self.stdout.write(_stream(written, groups), ending="")
             else:
@@ -173,11 +173,11 @@ class Command(BaseCommand):
 
     def _groups(self, only: list[str] | None, output: Path | None) -> list[str]:
         if only is None:
-            only = list(STDOUT_GROUPS) if output is None else manifests.available()
+            only = list(STDOUT_GROUPS) if output is None else shipped.available()
         if "example" in only:
             # Its base stands on theirs.
             only = [*only, "isolation", "rbac"]
-        return [group for group in manifests.GROUPS if group in only]
+        return [group for group in shipped.GROUPS if group in only]
 
     def _secrets(self, groups: list[str], output: Path | None) -> dict[str, str]:
         if "example" not in groups:
@@ -239,9 +239,9 @@ def _stream(written: dict[Path, str], groups: list[str]) -> str:
 
 def _groups(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in manifests.GROUPS]
+    unknown = [name for name in names if name not in shipped.GROUPS]
     if unknown or not names:
-        message = f"{text!r}: there are {', '.join(manifests.GROUPS)}"
+        message = f"{text!r}: there are {', '.join(shipped.GROUPS)}"
         raise argparse.ArgumentTypeError(message)
     return names
 

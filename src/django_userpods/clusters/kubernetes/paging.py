@@ -7,7 +7,7 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from django_userpods.clusters import errors
+from django_userpods.clusters.kubernetes import errors
 from django_userpods.core.objects import DEPLOYMENT, SERVICE
 from django_userpods.exceptions import BadAnswer
 

@@ -18,9 +18,9 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from django_userpods.access.cache import VALID_UNTIL
 from django_userpods.conf import conf
 from django_userpods.exceptions import UserpodsError
-from django_userpods.identity import VALID_UNTIL
 from django_userpods.models import AccessToken
 
 if TYPE_CHECKING:

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils import timezone
 
-from django_userpods import identity, routers, signals
-from django_userpods.act import Outcome, health_after
+from django_userpods import signals
+from django_userpods.access import cache, routers
 from django_userpods.conf import conf
 from django_userpods.core.health import Health, State
 from django_userpods.models import UserPod
+from django_userpods.reconcile.apply import Outcome, health_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django.dispatch import Signal
 
-    from django_userpods.observe import Subject
+    from django_userpods.reconcile.observe import Subject
 
 _BATCH = 500
 _NOTHING = Outcome()
@@ -67,7 +68,7 @@ def is_news(subject: Subject) -> bool:
     return subject.error is not None or subject.entry.recreate or bool(_changes(subject, _NOTHING))
 
 
-def outcomes(items: list[tuple[Subject, Outcome]]) -> list[Written]:
+def write(items: list[tuple[Subject, Outcome]]) -> list[Written]:
     """Write each user's outcome where it changes the row, all in one transaction."""
     changes = [_changes(subject, outcome) for subject, outcome in items]
     # Before the transaction: on SQLite one that reads first cannot write while another does, and
@@ -79,7 +80,7 @@ def outcomes(items: list[tuple[Subject, Outcome]]) -> list[Written]:
             for (subject, outcome), new in zip(items, changes, strict=True)
         ]
     if moved := {user_pk for item in written for user_pk in item.moved}:
-        identity.forget(moved)
+        cache.forget(moved)
     # Nobody may go on to an address that can be another user's by now.
     for user_pk in {user_pk for item in written for user_pk in item.displaced}:
         routers.purge(user_pk)

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from django_userpods.clusters.discovery import BUILT_IN
+from django_userpods.clusters.kubernetes.discovery import BUILT_IN
 from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind
 from django_userpods.exceptions import UserpodsError
 
@@ -81,7 +81,7 @@ class Values:
 def source() -> Path:
     """Return the folder of the shipped manifests: in an installed package, or in a checkout."""
     here = Path(__file__).resolve()
-    for folder in (here.parent / "manifests", here.parents[2] / "manifests"):
+    for folder in (here.parent / "manifests", here.parents[3] / "manifests"):
         if (folder / "rbac").is_dir():
             return folder
     message = "the manifests are missing from this installation of django-userpods: reinstall it"

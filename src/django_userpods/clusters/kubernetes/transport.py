@@ -14,8 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from django_userpods.clusters import errors
-from django_userpods.clusters.retry import Deadline, parse_retry_after, pause_before_retry
+from django_userpods.clusters.kubernetes import errors
+from django_userpods.clusters.kubernetes.retry import (
+    Deadline,
+    parse_retry_after,
+    pause_before_retry,
+)
 from django_userpods.exceptions import (
     BadAnswer,
     ClusterConfigurationError,
@@ -28,7 +32,7 @@ from django_userpods.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from django_userpods.clusters.ratelimit import RateLimiter
+    from django_userpods.clusters.kubernetes.ratelimit import RateLimiter
 
 _T = TypeVar("_T")
 _PIECE = 1 << 18

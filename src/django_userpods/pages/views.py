@@ -20,11 +20,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from django_userpods import identity, tasks
-from django_userpods.auth import InvalidCredentials, Undecided, authenticate
+from django_userpods import tasks
+from django_userpods.access import cache
+from django_userpods.access.authenticators import InvalidCredentials, Undecided, authenticate
 from django_userpods.conf import conf, get_cluster
 from django_userpods.models import UserPod
-from django_userpods.rows import ensure_row
+from django_userpods.reconcile.pods import ensure_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,25 +53,25 @@ def whoami(request: HttpRequest) -> JsonResponse:
     503 while the user's name is still held by somebody whose pod is going, and while the database
     (or ``USERPODS_SELECT``) cannot tell.
     """
-    known = identity.recall(request)
+    known = cache.recall(request)
     return _for_user(request, _whoami) if known is None else _answer(known)
 
 
 def _whoami(request: HttpRequest, user: AbstractBaseUser, pod: UserPod) -> JsonResponse:
     if not pod.name:
         return _json({"error": "not ready", "message": pod.message}, status=503)
-    found = identity.Identity(
+    found = cache.Identity(
         user_pk=str(user.pk),
         username=user.get_username(),
         name=pod.name,
         namespace=pod.namespace,
         address=pod.address,
     )
-    identity.remember(request, found)
+    cache.remember(request, found)
     return _answer(found)
 
 
-def _answer(found: identity.Identity) -> JsonResponse:
+def _answer(found: cache.Identity) -> JsonResponse:
     peer = found.address
     port = int(peer.rpartition(":")[2]) if peer else conf.port
     response = JsonResponse({"user": found.username, "service": found.name})

@@ -2,11 +2,11 @@
 
 In the test settings::
 
-    USERPODS_CLUSTER = {"BACKEND": "django_userpods.clusters.memory.MemoryCluster"}
+    USERPODS_CLUSTER = {"BACKEND": "django_userpods.testing.MemoryCluster"}
 
 and in a test::
 
-    from django_userpods.clusters.memory import MemoryCluster
+    from django_userpods.testing import MemoryCluster
 
     @pytest.fixture(autouse=True)
     def cluster():
@@ -41,7 +41,6 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, ClassVar
 
-from django_userpods.clusters import memory_apply, memory_defaults
 from django_userpods.clusters.base import Cluster
 from django_userpods.core.objects import Kind, Manifest, Ref
 from django_userpods.exceptions import (
@@ -51,6 +50,7 @@ from django_userpods.exceptions import (
     Conflict,
     Invalid,
 )
+from django_userpods.testing import memory_apply, memory_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

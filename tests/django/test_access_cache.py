@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.cache import cache
+from django.core.cache import cache as django_cache
 from django.db import connection
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_userpods import identity
-from django_userpods.auth import Authenticator
+from django_userpods.access import cache
+from django_userpods.access.authenticators import Authenticator
 from django_userpods.models import AccessToken, UserPod
 from django_userpods.reconcile import reconcile
 from tests.django.support import by_name, row, service, users
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
     from django.http import HttpRequest
 
-    from django_userpods.clusters.memory import MemoryCluster
+    from django_userpods.testing import MemoryCluster
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("untouched_session")]
 
@@ -36,14 +36,14 @@ def _cache(settings: Any) -> Iterator[None]:
     settings.CACHES = {
         "default": {
             "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-            "LOCATION": "identity",
+            "LOCATION": "access",
         }
     }
     settings.USERPODS_CACHE = "default"
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
-    cache.clear()
+    django_cache.clear()
     yield
-    cache.clear()
+    django_cache.clear()
 
 
 @pytest.fixture
@@ -56,11 +56,11 @@ def ask(client: Client, token: str = "") -> Any:
     return client.get("/whoami", headers=headers)
 
 
-def recalled(client: Client) -> identity.Identity | None:
+def recalled(client: Client) -> cache.Identity | None:
     """Return what is remembered of a client's session."""
     request = RequestFactory().get("/")
     request.session = client.session
-    return identity.recall(request)
+    return cache.recall(request)
 
 
 def queries(client: Client, token: str = "", *, status: int = 200) -> int:
@@ -130,7 +130,7 @@ def test_a_deactivated_user_is_out_within_the_ttl_whatever_happens(
     ask(signed_in)
     users().update(is_active=False)
     assert ask(signed_in).status_code == 200
-    late = time.time() + identity.TTL + 0.1
+    late = time.time() + cache.TTL + 0.1
     monkeypatch.setattr("django.core.cache.backends.locmem.time.time", lambda: late)
     assert ask(signed_in).status_code == 403
 
@@ -187,10 +187,10 @@ def test_a_logout_forgets(signed_in: Client, alice: Any, commit: Any) -> None:
     ask(signed_in)
     request = RequestFactory().get("/")
     request.session = signed_in.session
-    assert identity.recall(request) is not None
+    assert cache.recall(request) is not None
     with commit():
         signed_in.logout()
-    assert identity.recall(request) is None
+    assert cache.recall(request) is None
 
 
 def test_an_address_that_changes_is_known_at_once(
@@ -252,8 +252,8 @@ def test_an_authenticator_without_a_fingerprint_is_always_asked(
     UserFactory(username="bob")
     ask(signed_in)
     settings.USERPODS_AUTHENTICATORS = [
-        "tests.django.test_identity.NamedInHeader",
-        "django_userpods.auth.SessionAuthenticator",
+        "tests.django.test_access_cache.NamedInHeader",
+        "django_userpods.access.authenticators.SessionAuthenticator",
     ]
     assert signed_in.get("/whoami", headers={"X-Named": "bob"}).json()["user"] == "bob"
     assert queries(signed_in) >= 1

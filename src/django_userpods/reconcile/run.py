@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from django_userpods import act, record
 from django_userpods.conf import conf, get_cluster
 from django_userpods.core import naming
 from django_userpods.core.health import State
 from django_userpods.core.interpreter import long_look, survivors_set_aside
 from django_userpods.core.plan import Action, is_mass_deletion, plan
-from django_userpods.desired import Desired
 from django_userpods.exceptions import (
     ClusterError,
     ClusterUnavailable,
@@ -24,9 +22,11 @@ from django_userpods.exceptions import (
     OutOfTime,
 )
 from django_userpods.models import UserPod
-from django_userpods.observe import Subject, observe, subject_of
-from django_userpods.report import Failure, Report
-from django_userpods.rows import Entry, labels_in_use, settle
+from django_userpods.reconcile import apply, outcomes
+from django_userpods.reconcile.observe import Subject, observe, subject_of
+from django_userpods.reconcile.pods import Entry, labels_in_use, settle
+from django_userpods.reconcile.report import Failure, Report
+from django_userpods.reconcile.wanted import Desired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator
@@ -254,16 +254,16 @@ def _carry_out(
     instance: str,
 ) -> None:
     """Act, and write the rows as the outcomes come in."""
-    record.kinds_to_come([subjects[label] for label in plans])
+    outcomes.kinds_to_come([subjects[label] for label in plans])
     quiet = (subject for label, subject in subjects.items() if label not in plans)
-    _write(run, [(subject, act.Outcome()) for subject in quiet if record.is_news(subject)])
-    pending: list[tuple[Subject, act.Outcome]] = []
+    _write(run, [(subject, apply.Outcome()) for subject in quiet if outcomes.is_news(subject)])
+    pending: list[tuple[Subject, apply.Outcome]] = []
     left = dict.fromkeys(plans)
     flushed, down = time.monotonic(), 0
     go_on = True
-    outcomes = _outcomes(run, cluster, subjects, plans, instance=instance, go_on=lambda: go_on)
+    coming = _outcomes(run, cluster, subjects, plans, instance=instance, go_on=lambda: go_on)
     try:
-        for number, (label, outcome) in enumerate(outcomes, start=1):
+        for number, (label, outcome) in enumerate(coming, start=1):
             if isinstance(outcome.error, OutOfTime):
                 # Nothing is wrong with this user: it is just not done.
                 run.report.done.extend(outcome.done)
@@ -281,7 +281,7 @@ def _carry_out(
                 go_on = False
     finally:
         # Also when interrupted: what was done is on the rows.
-        outcomes.close()
+        coming.close()
         _write(run, pending)
     run.report.not_done.extend(str(subjects[label].entry) for label in left)
 
@@ -294,14 +294,14 @@ def _outcomes(
     *,
     instance: str,
     go_on: Callable[[], bool],
-) -> Generator[tuple[str, act.Outcome]]:
+) -> Generator[tuple[str, apply.Outcome]]:
     """Yield each user's outcome as it comes, with as many at once as the cluster takes.
 
     Once ``go_on`` says no, what has begun is seen to its end and nothing else is begun.
     """
 
-    def perform(label: str) -> act.Outcome:
-        return act.perform(
+    def perform(label: str) -> apply.Outcome:
+        return apply.perform(
             cluster, subjects[label], plans[label], instance=instance, remaining=run.remaining
         )
 
@@ -310,7 +310,7 @@ def _outcomes(
             if go_on():
                 yield label, perform(label)
         return
-    done: SimpleQueue[tuple[str, act.Outcome | BaseException]] = SimpleQueue()
+    done: SimpleQueue[tuple[str, apply.Outcome | BaseException]] = SimpleQueue()
 
     def work(label: str) -> None:
         try:
@@ -344,9 +344,9 @@ def _outcomes(
             pool.shutdown(cancel_futures=True)
 
 
-def _write(run: _Run, outcomes: list[tuple[Subject, act.Outcome]]) -> None:
+def _write(run: _Run, items: list[tuple[Subject, apply.Outcome]]) -> None:
     """Write rows, send signals, and add to the report."""
-    for written in record.outcomes(outcomes):
+    for written in outcomes.write(items):
         run.report.done.extend(written.outcome.done)
         if isinstance(written.outcome.error, ClusterUnavailable):
             run.report.unavailable = True

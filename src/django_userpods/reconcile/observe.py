@@ -16,9 +16,9 @@ from django_userpods.core import health, naming
 from django_userpods.core.health import Health, State
 from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind, Manifest, Ref
 from django_userpods.core.plan import Observed
-from django_userpods.desired import Desired, values_of
 from django_userpods.exceptions import Expired, NotFound, TemplateError
 from django_userpods.models import UserPod
+from django_userpods.reconcile.wanted import Desired, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from django_userpods.clusters.base import Cluster
     from django_userpods.core.shape import Values
     from django_userpods.core.template import Template
-    from django_userpods.rows import Entry
+    from django_userpods.reconcile.pods import Entry
 
 logger = logging.getLogger("django_userpods")
 

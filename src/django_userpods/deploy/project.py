@@ -1,4 +1,4 @@
-"""What this project's settings say to the shipped manifests (``manifests.Values``)."""
+"""What this project's settings say to the shipped manifests (``shipped.Values``)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from django.db import DatabaseError
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, reverse
 
-from django_userpods import manifests
 from django_userpods.conf import conf, get_cluster
 from django_userpods.core import naming, template
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind
-from django_userpods.desired import Desired, base_manifests, values_of
+from django_userpods.deploy import shipped
 from django_userpods.exceptions import SettingError, TemplateError
 from django_userpods.models import UserPod
+from django_userpods.reconcile.wanted import Desired, base_manifests, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -41,7 +41,7 @@ def values(
     extra_kinds: Collection[Kind],
     secrets: Mapping[str, str],
     warn: Warn,
-) -> manifests.Values:
+) -> shipped.Values:
     """Return the project's values; ``warn`` is told what a person should know of them.
 
     What settings do not say is given: where Django is, the site's host (None: from
@@ -69,7 +69,7 @@ def values(
     if site_image:
         text["site-image"] = site_image
     login_url = _login_url()
-    return manifests.Values(
+    return shipped.Values(
         text=text,
         rules=_rules(extra_kinds, warn),
         everywhere=callable(namespace),
@@ -86,7 +86,7 @@ def _host(warn: Warn) -> str:
     for name in [*settings.ALLOWED_HOSTS, *origins]:
         if _is_public_name(name):
             return str(name).lower()
-    default = manifests.DEFAULTS["host"]
+    default = shipped.DEFAULTS["host"]
     warn(f"neither ALLOWED_HOSTS nor --host names the site's host: {default} is written.")
     return default
 
@@ -139,7 +139,7 @@ def _lua(login_url: str, warn: Warn) -> dict[str, str | list[str]]:
 
 def _site_paths(login_url: str) -> list[str]:
     """Return the paths that the router is to send to Django, as nginx's ``location`` has them."""
-    paths = list(manifests.SITE_PATHS)
+    paths = list(shipped.SITE_PATHS)
     for url in (login_url, settings.STATIC_URL or ""):
         parts = urlsplit(url)
         first, deep, _ = parts.path.lstrip("/").partition("/")
@@ -165,7 +165,7 @@ def _rules(extra: Collection[Kind], warn: Warn) -> dict[Kind, frozenset[str]]:
             f"left out: {str(error).strip()}"
         )
     former = {Kind.parse(text) for joined in texts for text in joined.split(",") if text}
-    rules = manifests.rules_for(kinds, former=former - kinds, retain=conf.retain)
+    rules = shipped.rules_for(kinds, former=former - kinds, retain=conf.retain)
     names = {kind.kind for kind in rules}
     if "Secret" in names:
         warn(

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django_userpods.clusters import errors
+from django_userpods.clusters.kubernetes import errors
 from django_userpods.exceptions import ClusterConfigurationError
 
 if TYPE_CHECKING:

@@ -15,14 +15,20 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from django_userpods import __version__
-from django_userpods.clusters import credentials, errors, options
+from django_userpods.clusters import options
 from django_userpods.clusters.base import FIELD_MANAGER, Cluster
-from django_userpods.clusters.discovery import BUILT_IN, Resource, group_path, label_selector
-from django_userpods.clusters.ownership import ownership_patch
-from django_userpods.clusters.paging import read_pages
-from django_userpods.clusters.ratelimit import RateLimiter
-from django_userpods.clusters.retry import Deadline
-from django_userpods.clusters.transport import Connection, Request, Transport
+from django_userpods.clusters.kubernetes import credentials, errors
+from django_userpods.clusters.kubernetes.discovery import (
+    BUILT_IN,
+    Resource,
+    group_path,
+    label_selector,
+)
+from django_userpods.clusters.kubernetes.ownership import ownership_patch
+from django_userpods.clusters.kubernetes.paging import read_pages
+from django_userpods.clusters.kubernetes.ratelimit import RateLimiter
+from django_userpods.clusters.kubernetes.retry import Deadline
+from django_userpods.clusters.kubernetes.transport import Connection, Request, Transport
 from django_userpods.core.objects import Kind, Manifest, Ref
 from django_userpods.exceptions import (
     BadAnswer,

@@ -19,7 +19,7 @@ from django.utils import timezone
 from django_userpods import tasks
 from django_userpods.exceptions import UserpodsError
 from django_userpods.models import UserPod
-from django_userpods.rows import BATCH, settle
+from django_userpods.reconcile.pods import BATCH, settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

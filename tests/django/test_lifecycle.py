@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_userpods import steer, tasks
+from django_userpods import lifecycle, tasks
 from django_userpods.core.objects import DEPLOYMENT, Ref
 from django_userpods.exceptions import ClusterUnavailable, Invalid
 from django_userpods.models import UserPod
@@ -20,7 +20,7 @@ from tests.factories import UserFactory
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from django_userpods.clusters.memory import MemoryCluster
+    from django_userpods.testing import MemoryCluster
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,13 +43,13 @@ def deployment_of(memory: MemoryCluster, username: str) -> dict[str, Any]:
 def test_stop_and_start(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     UserFactory(username="bob")
-    result = steer.stop(UserPod.objects.filter(name="user-alice"))
+    result = lifecycle.stop(UserPod.objects.filter(name="user-alice"))
     assert (result.done, result.later, result.failures, result.deferred) == (1, 0, [], False)
     assert deployment_of(memory, "alice")["spec"]["replicas"] == 0
     assert deployment_of(memory, "bob")["spec"]["replicas"] == 1
     assert pod_of("alice").state == "stopped"
-    assert steer.stop(UserPod.objects.all()).already == 1
-    result = steer.start(UserPod.objects.filter(wanted="stopped"))
+    assert lifecycle.stop(UserPod.objects.all()).already == 1
+    result = lifecycle.start(UserPod.objects.filter(wanted="stopped"))
     assert result.done == 2
     assert deployment_of(memory, "alice")["spec"]["replicas"] == 1
     alice = pod_of("alice")
@@ -60,9 +60,9 @@ def test_stop_and_start(memory: MemoryCluster) -> None:
 def test_restart_replaces_pods_that_run(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     UserFactory(username="bob")
-    steer.stop(UserPod.objects.filter(name="user-bob"))
+    lifecycle.stop(UserPod.objects.filter(name="user-bob"))
     before = deployment_of(memory, "alice")["spec"]["template"]
-    result = steer.restart(UserPod.objects.all())
+    result = lifecycle.restart(UserPod.objects.all())
     assert (result.done, result.stopped) == (1, 1)
     assert deployment_of(memory, "alice")["spec"]["template"] != before
     assert pod_of("bob").restarted_at is None
@@ -71,7 +71,7 @@ def test_restart_replaces_pods_that_run(memory: MemoryCluster) -> None:
 def test_recreate_makes_new_objects(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     before = deployment_of(memory, "alice")["metadata"]["uid"]
-    assert steer.recreate(UserPod.objects.all()).done == 1
+    assert lifecycle.recreate(UserPod.objects.all()).done == 1
     assert deployment_of(memory, "alice")["metadata"]["uid"] != before
     assert not pod_of("alice").recreate
 
@@ -80,16 +80,20 @@ def test_sync_puts_back_what_was_changed_by_hand(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     found = deployment_of(memory, "alice")
     memory.delete(Ref(DEPLOYMENT, "default", "user-alice"), uid=found["metadata"]["uid"])
-    assert steer.sync(UserPod.objects.all()).done == 1
+    assert lifecycle.sync(UserPod.objects.all()).done == 1
     assert Ref(DEPLOYMENT, "default", "user-alice") in memory.objects
 
 
-@pytest.mark.parametrize("verb", [steer.Verb.START, steer.Verb.STOP, steer.Verb.RECREATE])
-def test_users_who_are_to_have_no_pod_are_left_out(memory: MemoryCluster, verb: steer.Verb) -> None:
+@pytest.mark.parametrize(
+    "verb", [lifecycle.Verb.START, lifecycle.Verb.STOP, lifecycle.Verb.RECREATE]
+)
+def test_users_who_are_to_have_no_pod_are_left_out(
+    memory: MemoryCluster, verb: lifecycle.Verb
+) -> None:
     user = UserFactory(username="alice")
     user.is_active = False
     user.save()
-    result = steer.FUNCTIONS[verb](UserPod.objects.all())
+    result = lifecycle.FUNCTIONS[verb](UserPod.objects.all())
     assert (result.absent, result.pods) == (1, [])
     assert pod_of("alice").wanted == "absent"
     assert not memory.objects
@@ -98,7 +102,7 @@ def test_users_who_are_to_have_no_pod_are_left_out(memory: MemoryCluster, verb: 
 def test_a_cluster_that_is_down_costs_nothing_that_was_asked_for(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     memory.fail_with(ClusterUnavailable("no route to host"))
-    result = steer.stop(UserPod.objects.all())
+    result = lifecycle.stop(UserPod.objects.all())
     assert (result.done, result.later) == (0, 1)
     assert "no route to host" in result.reason
     assert pod_of("alice").wanted == "stopped"
@@ -110,7 +114,7 @@ def test_a_cluster_that_is_down_costs_nothing_that_was_asked_for(memory: MemoryC
 def test_failures_are_named(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     memory.fail_with(Invalid("the quota is used up"), verb="apply")
-    result = steer.stop(UserPod.objects.all())
+    result = lifecycle.stop(UserPod.objects.all())
     assert result.done == 0
     assert len(result.failures) == 1
     assert result.failures[0].startswith("user-alice: ")
@@ -120,7 +124,7 @@ def test_failures_are_named(memory: MemoryCluster) -> None:
 def test_in_a_transaction_it_waits_for_the_commit(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     with transaction.atomic():
-        result = steer.stop(UserPod.objects.all())
+        result = lifecycle.stop(UserPod.objects.all())
         assert result.deferred
         assert deployment_of(memory, "alice")["spec"]["replicas"] == 1
     assert (result.deferred, result.done) == (False, 1)
@@ -130,7 +134,7 @@ def test_in_a_transaction_it_waits_for_the_commit(memory: MemoryCluster) -> None
 def test_a_rolled_back_request_asks_for_nothing(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     with transaction.atomic():
-        steer.stop(UserPod.objects.all())
+        lifecycle.stop(UserPod.objects.all())
         transaction.set_rollback(True)
     assert pod_of("alice").wanted == "running"
     assert deployment_of(memory, "alice")["spec"]["replicas"] == 1
@@ -139,7 +143,7 @@ def test_a_rolled_back_request_asks_for_nothing(memory: MemoryCluster) -> None:
 def test_settings_that_make_no_sense_leave_it_recorded(settings: Any) -> None:
     UserFactory(username="alice")
     settings.USERPODS_SELECT = "no.such.module"
-    result = steer.stop(UserPod.objects.all())
+    result = lifecycle.stop(UserPod.objects.all())
     assert (result.done, result.later) == (0, 1)
     assert "USERPODS_SELECT" in result.reason
     assert pod_of("alice").wanted == "stopped"
@@ -150,7 +154,7 @@ def test_users_without_a_row_get_one() -> None:
     field = model.USERNAME_FIELD
     model.objects.bulk_create([model(**{field: "alice"}), model(**{field: "bob"})])
     model.objects.bulk_create([model(**{field: "gone", "is_active": False})])
-    rows = steer.rows_of(model.objects.order_by("-pk").distinct())
+    rows = lifecycle.rows_of(model.objects.order_by("-pk").distinct())
     assert {pod.name for pod in rows} == {"user-alice", "user-bob"}
 
 
@@ -169,7 +173,7 @@ def test_ten_thousand_rows_take_few_statements(memory: MemoryCluster) -> None:
     with CaptureQueriesContext(
         connection,
     ) as queries:
-        result = steer.stop(UserPod.objects.filter(wanted="running"))
+        result = lifecycle.stop(UserPod.objects.filter(wanted="running"))
     assert result.done + result.later == 10_000
     assert 0 < result.done <= 50
     assert UserPod.objects.filter(wanted="stopped", updated_at__gte=before).count() == 10_000
@@ -188,8 +192,8 @@ def test_a_task_backend_gets_all_of_them(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(tasks, "has_task_backend", lambda: True)
     monkeypatch.setattr(tasks, "ask", ask)
-    monkeypatch.setattr(steer, "BATCH", 1)
-    result = steer.stop(UserPod.objects.all())
+    monkeypatch.setattr(lifecycle, "BATCH", 1)
+    result = lifecycle.stop(UserPod.objects.all())
     assert (result.enqueued, result.done, result.later) == (2, 0, 0)
     assert sorted(asked) == sorted([pk] for pk in UserPod.objects.values_list("user_pk", flat=True))
 
@@ -205,6 +209,6 @@ def test_a_queue_that_is_down_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(tasks, "has_task_backend", lambda: True)
     monkeypatch.setattr(tasks, "ask", ask)
-    monkeypatch.setattr(steer, "BATCH", 1)
-    result = steer.restart(UserPod.objects.all())
+    monkeypatch.setattr(lifecycle, "BATCH", 1)
+    result = lifecycle.restart(UserPod.objects.all())
     assert (len(calls), result.later, result.reason) == (1, 3, "The queue is down.")

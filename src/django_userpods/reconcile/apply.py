@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django_userpods.clusters.base import Cluster
-    from django_userpods.observe import Subject
+    from django_userpods.reconcile.observe import Subject
 
 logger = logging.getLogger("django_userpods")
 

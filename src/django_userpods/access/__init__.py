@@ -1,0 +1,12 @@
+"""Who may reach which pod: authenticators, the cache of their answers, and telling routers."""
+
+from __future__ import annotations
+
+from django_userpods.access.authenticators import (
+    Authenticator,
+    InvalidCredentials,
+    SessionAuthenticator,
+    TokenAuthenticator,
+)
+
+__all__ = ["Authenticator", "InvalidCredentials", "SessionAuthenticator", "TokenAuthenticator"]
