@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from django_userpods.pages import views
+from django_userpods.pages import waiting, whoami
 
 app_name = "userpods"
 
 urlpatterns = [
-    path("whoami", views.whoami, name="whoami"),
-    path("userpods/waiting/", views.waiting, name="waiting"),
-    path("userpods/status/", views.status, name="status"),
-    path("userpods/wake/", views.wake, name="wake"),
+    path("whoami", whoami.whoami, name="whoami"),
+    path("userpods/waiting/", waiting.waiting, name="waiting"),
+    path("userpods/status/", waiting.status, name="status"),
+    path("userpods/wake/", waiting.wake, name="wake"),
 ]

@@ -118,7 +118,9 @@ def test_a_setting_that_makes_no_sense(settings: Any, name: str, value: Any, id_
 @pytest.mark.parametrize(
     "options", [{"nonsense": 1}, {"timeout": "soon"}, {"concurrency": 0}, {"qps": -1}]
 )
-@pytest.mark.parametrize("backend", ["clusters.kubernetes.KubernetesCluster", "testing.MemoryCluster"])
+@pytest.mark.parametrize(
+    "backend", ["clusters.kubernetes.KubernetesCluster", "testing.MemoryCluster"]
+)
 def test_options_that_make_no_sense(settings: Any, backend: str, options: dict[str, Any]) -> None:
     settings.USERPODS_CLUSTER = {
         "BACKEND": f"django_userpods.{backend}",

@@ -1,3 +1,3 @@
-"""What a browser or the router asks of Django: ``whoami``, the waiting page, status and wake."""
+"""What the router and browsers ask of Django: ``whoami``, the waiting page, status and wake."""
 
 from __future__ import annotations

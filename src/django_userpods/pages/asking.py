@@ -1,0 +1,64 @@
+"""Who is asking, and about which pod: the beginning of every view here."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from django.db import Error
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from django_userpods.access.authenticators import InvalidCredentials, Undecided, authenticate
+from django_userpods.models import UserPod
+from django_userpods.reconcile.pods import ensure_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.contrib.auth.models import AbstractBaseUser
+
+logger = logging.getLogger("django_userpods")
+
+#: Seconds after which a client may ask again.
+RETRY_AFTER = 3
+
+
+def for_user(
+    request: HttpRequest,
+    answer: Callable[[HttpRequest, AbstractBaseUser, UserPod], HttpResponse],
+) -> JsonResponse:
+    """Answer 401, 403 and 503, or what ``answer`` makes for the user and the row."""
+    try:
+        return _decide(request, answer)
+    except Undecided:
+        return as_json({"error": "unavailable"}, status=503)
+    except Error:  # InterfaceError too: a connection that is gone
+        logger.exception("the database could not tell who is asking")
+        return as_json({"error": "unavailable"}, status=503)
+
+
+def _decide(
+    request: HttpRequest,
+    answer: Callable[[HttpRequest, AbstractBaseUser, UserPod], HttpResponse],
+) -> JsonResponse:
+    try:
+        user = authenticate(request)
+    except InvalidCredentials:
+        return as_json({"error": "invalid token"}, status=403)
+    if user is None:
+        return as_json({"error": "no token"}, status=401)
+    pod: UserPod | None = getattr(user, "userpod", None)
+    if pod is None or pod.wanted == UserPod.Wanted.ABSENT:
+        # No signal told us of this user (bulk_create, SQL).
+        pod = ensure_row(user)
+    if pod is None:
+        return as_json({"error": "not ready"}, status=503)
+    return answer(request, user, pod)  # type: ignore[return-value]
+
+
+def as_json(data: dict[str, str | None], *, status: int) -> JsonResponse:
+    """Return the data as JSON; a 503 says when to ask again (RFC 9110, section 10.2.3)."""
+    response = JsonResponse(data, status=status)
+    if status == 503:
+        response["Retry-After"] = str(RETRY_AFTER)
+    return response

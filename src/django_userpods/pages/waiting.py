@@ -1,0 +1,111 @@
+"""What a person sees whose pod is not up, and what that page asks. Never asks the cluster."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from django_userpods import tasks
+from django_userpods.models import UserPod
+from django_userpods.pages.asking import RETRY_AFTER, as_json, for_user
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+#: A page that polls does not ask the cluster more often than this.
+_LOOK_EVERY = datetime.timedelta(seconds=2)
+
+
+@csrf_exempt
+@login_not_required
+@never_cache
+def waiting(request: HttpRequest) -> HttpResponse:
+    """Answer in the place of a pod that is not up: a page for people, JSON for machines.
+
+    A person who comes here (a navigation, not a script's request) wakes a stopped pod. The status
+    is 503 with ``Retry-After`` (RFC 9110, section 10.2.3).
+    """
+
+    def answer(request: HttpRequest, _user: AbstractBaseUser, pod: UserPod) -> HttpResponse:
+        if not _is_navigation(request):
+            return as_json(_status_of(pod), status=503)
+        _wake(pod)
+        return page({"pod": pod})
+
+    def page(context: dict[str, UserPod]) -> HttpResponse:
+        response = render(request, "userpods/waiting.html", context, status=503)
+        response["Retry-After"] = str(RETRY_AFTER)
+        return response
+
+    found = for_user(request, answer)
+    undecided = found.status_code == 503 and isinstance(found, JsonResponse)
+    # The page asks again, and a person sees no JSON meanwhile.
+    return page({}) if undecided and _is_navigation(request) else found
+
+
+@csrf_exempt
+@login_not_required
+@never_cache
+def status(request: HttpRequest) -> HttpResponse:
+    """Answer how the asking user's pod is doing: JSON ``{"state", "message", "service"}``."""
+
+    def answer(_request: HttpRequest, _user: AbstractBaseUser, pod: UserPod) -> HttpResponse:
+        if pod.state in (UserPod.State.PENDING, UserPod.State.STARTING):
+            _look(pod)
+        return JsonResponse(_status_of(pod))
+
+    return for_user(request, answer)
+
+
+@csrf_exempt
+@login_not_required
+@never_cache
+@require_POST
+def wake(request: HttpRequest) -> HttpResponse:
+    """Start the asking user's pod if it is stopped.
+
+    Needs no CSRF token: it can only start what is the user's own.
+    """
+
+    def answer(_request: HttpRequest, _user: AbstractBaseUser, pod: UserPod) -> HttpResponse:
+        _wake(pod)
+        return as_json(_status_of(pod), status=202)
+
+    return for_user(request, answer)
+
+
+def _wake(pod: UserPod) -> None:
+    if pod.wanted == UserPod.Wanted.STOPPED:
+        stopped = UserPod.objects.filter(pk=pod.pk, wanted=UserPod.Wanted.STOPPED)
+        stopped.update(wanted=UserPod.Wanted.RUNNING, state=UserPod.State.PENDING, message="")
+        tasks.ask([pod.user_pk])
+        pod.refresh_from_db()
+    else:
+        _look(pod)
+
+
+def _look(pod: UserPod) -> None:
+    """Ask for a look at the pod, unless somebody did a moment ago."""
+    before = timezone.now() - _LOOK_EVERY
+    if UserPod.objects.filter(pk=pod.pk, updated_at__lt=before).update(updated_at=timezone.now()):
+        tasks.ask([pod.user_pk])
+    pod.refresh_from_db()
+
+
+def _status_of(pod: UserPod) -> dict[str, str | None]:
+    return {"state": pod.state, "message": pod.message, "service": pod.name}
+
+
+def _is_navigation(request: HttpRequest) -> bool:
+    """Tell whether a person's browser opens a page (Fetch Metadata, else the Accept header)."""
+    mode = request.headers.get("Sec-Fetch-Mode")
+    html = "text/html" in request.headers.get("Accept", "")
+    return html and mode in (None, "navigate")

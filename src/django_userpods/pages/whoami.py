@@ -1,0 +1,70 @@
+"""``whoami``: what the router asks before it lets a request through. Never asks the cluster.
+
+nginx's ``auth_request`` lets 2xx pass and takes 401 and 403 as "no"; everything else is an error
+to it. So ``whoami`` answers 200 if and only if it names somebody, and never redirects.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+
+from django_userpods.access import cache
+from django_userpods.conf import conf, get_cluster
+from django_userpods.pages.asking import as_json, for_user
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+    from django_userpods.models import UserPod
+
+
+@csrf_exempt
+@login_not_required
+@never_cache
+def whoami(request: HttpRequest) -> JsonResponse:
+    """Answer who is asking, and which Service is theirs.
+
+    200 with JSON ``{"user", "service"}`` and the headers ``X-Target-Service``,
+    ``X-Target-Address`` (``host:port`` inside the cluster), ``X-Target-Peer`` (the Service's own
+    ``ip:port``, left out while it has none), ``X-Userpods-User`` (percent-encoded) and
+    ``X-Userpods-User-Id``; 401 without credentials; 403 for credentials that are not valid;
+    503 while the user's name is still held by somebody whose pod is going, and while the database
+    (or ``USERPODS_SELECT``) cannot tell.
+    """
+    known = cache.recall(request)
+    return for_user(request, _whoami) if known is None else _answer(known)
+
+
+def _whoami(request: HttpRequest, user: AbstractBaseUser, pod: UserPod) -> JsonResponse:
+    if not pod.name:
+        return as_json({"error": "not ready", "message": pod.message}, status=503)
+    found = cache.Identity(
+        user_pk=str(user.pk),
+        username=user.get_username(),
+        name=pod.name,
+        namespace=pod.namespace,
+        address=pod.address,
+    )
+    cache.remember(request, found)
+    return _answer(found)
+
+
+def _answer(found: cache.Identity) -> JsonResponse:
+    peer = found.address
+    port = int(peer.rpartition(":")[2]) if peer else conf.port
+    response = JsonResponse({"user": found.username, "service": found.name})
+    response["X-Target-Service"] = found.name
+    response["X-Target-Address"] = get_cluster().address(
+        namespace=found.namespace, name=found.name, port=port, peer=peer
+    )
+    if peer:
+        response["X-Target-Peer"] = peer
+    response["X-Userpods-User"] = quote(found.username, safe="@+")
+    response["X-Userpods-User-Id"] = quote(found.user_pk, safe="@+")
+    return response
