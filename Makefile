@@ -16,7 +16,7 @@ help:  ## This list
 venv: $(STAMP)  ## The virtual environment with everything that development needs
 
 $(STAMP): pyproject.toml
-	@test -n "$(PYTHON)" || tools/apt-install python3-venv
+	@test -n "$(PYTHON)" || tools/apt-install bare
 	@$(or $(PYTHON),python3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed" >&2; exit 1; }
 	@[ -x $(BIN)/python ] || $(or $(PYTHON),python3) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
@@ -36,15 +36,15 @@ test: tools  ## All tests but the node's: real API server, real router, browser
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "not node"
 
 e2e: tools  ## End to end on a real node, from the shipped manifests (root)
-	@tools/apt-install $(NODE_PACKAGES)
+	@tools/apt-install node
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m node
 
 cluster: tools  ## A cluster to try things on, until Ctrl-C (NODE=1: with a node that runs pods; root)
-	@if [ -n "$(NODE)" ]; then tools/apt-install $(NODE_PACKAGES); fi
+	@if [ -n "$(NODE)" ]; then tools/apt-install node; fi
 	@PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/python -m tests.testcluster $(if $(NODE),--node)
 
 bench: tools  ## The benchmarks, into docs/benchmarks (several minutes; wants a quiet machine)
-	@tools/apt-install wrk
+	@tools/apt-install bench
 	@for name in sync save whoami router; do \
 	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/$$name.py || exit 1; done
 
@@ -52,11 +52,8 @@ matrix: venv  ## The unit tests on every Python and Django that is at hand (ENVS
 	$(BIN)/tox $(if $(ENVS),-e $(ENVS))
 
 # What the tests need of the machine: Debian packages, and a Go to build the test cluster with.
-TEST_PACKAGES := nginx-light libnginx-mod-http-lua lua-cjson chromium chromium-driver openssl
-NODE_PACKAGES = $(shell $(BIN)/python -c 'from tests.testcluster.apt import NODE_PACKAGES; print(*NODE_PACKAGES)')
-
 tools: venv
-	@tools/apt-install $(TEST_PACKAGES)
+	@tools/apt-install router test
 	@tools/go-install $(BIN)
 
 # A virtual environment of its own: what a site needs, without the tools of development.

@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 ROUTER = ROOT / "manifests" / "router"
-MODULES = Path("/usr/lib/nginx/modules")
 SYSTEMD = Path("/run/systemd/system")  # there where systemd runs the machine
-PACKAGES = ("nginx-light", "libnginx-mod-http-lua")
+PACKAGES = ROOT / "tools" / "debian-packages"
 HOST = "127.0.0.1"
 
 
@@ -196,7 +195,7 @@ class Demo:
     def _start_router(self) -> None:
         say("Starting the router under nginx ...")
         folder = self._router_folder()
-        command = [nginx(), "-p", f"{folder}/", "-c", str(folder / "nginx.conf")]
+        command = [found("nginx"), "-p", f"{folder}/", "-c", str(folder / "nginx.conf")]
         if os.geteuid() == 0:
             command += ["-g", "user root;"]
         self._start("The router", command, log="router.log")
@@ -331,29 +330,40 @@ def replace(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def nginx() -> str:
-    """Return the path of nginx, which may be outside a user's PATH."""
+def found(shows: str) -> str:
+    """Return the path of a program, which may be outside a user's PATH, or of a file's pattern."""
+    if shows.startswith("/"):
+        return next(map(str, Path("/").glob(shows.lstrip("/"))), "")
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
-    return shutil.which("nginx", path=path) or ""
+    return shutil.which(shows, path=path) or ""
 
 
-def install_nginx() -> None:
-    """Install nginx with Lua from the distribution where it is missing."""
-    if nginx() and (MODULES / "ngx_http_lua_module.so").exists():
+def missing_packages() -> list[str]:
+    """Return the packages of the router that are not there, by the list of tools/."""
+    rows = [
+        line.split() for line in PACKAGES.read_text().splitlines() if line.startswith("router ")
+    ]
+    return [package for _, package, shows in rows if not found(shows)]
+
+
+def install_packages() -> None:
+    """Install from the distribution what the router needs and this machine lacks."""
+    packages = missing_packages()
+    if not packages:
         return
-    manual = f"apt-get install --no-install-recommends {' '.join(PACKAGES)}"
+    manual = f"apt-get install --no-install-recommends {' '.join(packages)}"
     if not shutil.which("apt-get"):
-        msg = f"nginx with its Lua module is missing. On Debian or Ubuntu: {manual}"
+        msg = f"the router lacks {' and '.join(packages)}. On Debian or Ubuntu: {manual}"
         raise DemoError(msg)
     prefix = []
     if os.geteuid() != 0:
         if not shutil.which("sudo") or not sys.stdin.isatty():
-            msg = f"nginx with its Lua module is missing. As root: {manual}"
+            msg = f"the router lacks {' and '.join(packages)}. As root: {manual}"
             raise DemoError(msg)
         prefix = ["sudo"]
-    had_nginx = bool(nginx())
-    say(f"Installing {' and '.join(PACKAGES)} ...")
-    install = [*prefix, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]
+    had_nginx = bool(found("nginx"))
+    say(f"Installing {' and '.join(packages)} ...")
+    install = [*prefix, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     if subprocess.run(install, env=env, check=False, stdout=subprocess.DEVNULL).returncode:
         subprocess.run([*prefix, "apt-get", "update", "-qq"], env=env, check=False)
@@ -384,7 +394,7 @@ def main() -> int:
     data = Path(os.environ.get("DEMO_DIR") or ROOT / ".demo").absolute()
     try:
         check_port(port)
-        install_nginx()
+        install_packages()
         Demo(port=port, data=data).run()
     except KeyboardInterrupt:
         return 0

@@ -279,7 +279,7 @@ class TestPages:
         assert site.ask("GET", "/healthz")[::2] == (200, "ok\n")
 
 
-class TestNginxForTheDemo:
+class TestPackagesForTheDemo:
     @pytest.fixture
     def calls(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
         """A machine with apt-get and without nginx; what is called is noted, nothing is run."""
@@ -289,7 +289,7 @@ class TestNginxForTheDemo:
             calls.append(words)
             return subprocess.CompletedProcess(words, 0)
 
-        monkeypatch.setattr(demo, "nginx", lambda: "")
+        monkeypatch.setattr(demo, "found", lambda _: "")
         monkeypatch.setattr(demo, "SYSTEMD", tmp_path / "none")
         monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}")
         monkeypatch.setattr(subprocess, "run", run)
@@ -299,17 +299,26 @@ class TestNginxForTheDemo:
         self, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
     ) -> None:
         monkeypatch.setattr(os, "geteuid", lambda: 0)
-        demo.install_nginx()
+        demo.install_packages()
         assert len(calls) == 1
         assert calls[0][0] == "apt-get"
-        assert calls[0][-2:] == ["nginx-light", "libnginx-mod-http-lua"]
+        assert calls[0][-3:] == ["nginx-light", "libnginx-mod-http-lua", "lua-cjson"]
+
+    def test_only_what_is_missing_is_installed(
+        self, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
+    ) -> None:
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        monkeypatch.setattr(demo, "found", lambda shows: "" if "cjson" in shows else shows)
+        demo.install_packages()
+        assert [words[-1] for words in calls] == ["lua-cjson"]
+        assert "nginx-light" not in calls[0]
 
     def test_the_server_that_the_package_starts_is_stopped(
         self, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]], tmp_path: Path
     ) -> None:
         monkeypatch.setattr(os, "geteuid", lambda: 0)
         monkeypatch.setattr(demo, "SYSTEMD", tmp_path)
-        demo.install_nginx()
+        demo.install_packages()
         assert calls[-1] == ["systemctl", "disable", "--now", "nginx"]
 
     def test_others_ask_sudo_at_a_terminal(
@@ -317,7 +326,7 @@ class TestNginxForTheDemo:
     ) -> None:
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
         monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-        demo.install_nginx()
+        demo.install_packages()
         assert calls[0][:2] == ["sudo", "apt-get"]
 
     def test_others_are_told_without_one(
@@ -326,15 +335,15 @@ class TestNginxForTheDemo:
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
         monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
         with pytest.raises(demo.DemoError, match="As root: apt-get install"):
-            demo.install_nginx()
+            demo.install_packages()
         assert calls == []
 
     def test_a_machine_without_apt(
         self, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
     ) -> None:
         monkeypatch.setattr(shutil, "which", lambda name, **_: None)
-        with pytest.raises(demo.DemoError, match="nginx with its Lua module is missing"):
-            demo.install_nginx()
+        with pytest.raises(demo.DemoError, match="the router lacks nginx-light and"):
+            demo.install_packages()
 
 
 class TestWorkload:

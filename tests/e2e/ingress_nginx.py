@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tests.testcluster import build, images
+from tests.testcluster import apt, build, images
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,11 +21,9 @@ IMAGE = "localhost/ingress-nginx:1"
 NAMESPACE = "ingress-nginx"
 MODULE = "k8s.io/ingress-nginx"
 PACKAGES = (
-    "nginx-light",
-    "libnginx-mod-http-lua",
+    *apt.packages("router"),
     "libnginx-mod-http-headers-more-filter",
     "libnginx-mod-http-set-misc",
-    "lua-cjson",
     "lua-nginx-dns",
     "lua-nginx-cookie",
     "diffutils",

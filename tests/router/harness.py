@@ -22,21 +22,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.testcluster import apt
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUTER = ROOT / "manifests" / "router"
 WORKLOAD = Path(__file__).with_name("workload.py")
-PACKAGES = "apt-get install --no-install-recommends nginx-light libnginx-mod-http-lua lua-cjson"
 
 
 def nginx_binary() -> str:
-    """The path of nginx; fails loudly where nginx or its Lua module is missing."""
+    """The path of nginx; fails loudly where nginx, its Lua or a module of that is missing."""
     found = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
-    module = Path("/usr/lib/nginx/modules/ngx_http_lua_module.so")
-    if found is None or not module.exists():
-        raise RuntimeError(f"nginx with Lua is missing: {PACKAGES}")
+    if found is None or apt.missing("router"):
+        raise RuntimeError(f"nginx with Lua is missing: {apt.command('router')}")
     return found
 
 

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 
-from tests.testcluster.apt import NODE_PACKAGES
+from tests.testcluster import apt
 from tests.testcluster.build import BuildError
 from tests.testcluster.controlplane import ControlPlane
 from tests.testcluster.node import WORKLOAD, NodeCluster, NodeUnavailableError
@@ -47,7 +47,7 @@ Without one, to see the states that a person should be told about, annotate the 
 def main() -> int:
     arguments = _parser().parse_args()
     if arguments.apt:
-        print("\n".join(NODE_PACKAGES))
+        print("\n".join(apt.packages("node")))
         return 0
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

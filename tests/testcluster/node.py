@@ -47,8 +47,8 @@ class NodeCluster(ControlPlane):
         """
         if os.geteuid():
             raise NodeUnavailableError("a node needs root: it makes namespaces and containers")
-        if missing := apt.missing():
-            raise NodeUnavailableError(f"{', '.join(missing)} missing: {apt.command()}")
+        if missing := apt.missing("node"):
+            raise NodeUnavailableError(f"{', '.join(missing)} missing: {apt.command('node')}")
         self._netpol = build.binary("netpol")
         self._images = [
             _static_image(_PAUSE, "workload", "pause"),
