@@ -170,6 +170,8 @@ class Router:
     public: str = "proxy_connect_timeout 2s; proxy_read_timeout 5s;"
     gateway: bool = False
     workers: int = 2
+    # Lines of settings/site.conf and what takes their place.
+    site: dict[str, str] = field(default_factory=dict)
     site_paths: tuple[str, ...] = ("/accounts/", "/admin/", "/api/", "/static/", "/userpods/")
     port: int = field(default_factory=free_port)
     internal: int = field(default_factory=free_port)
@@ -192,6 +194,11 @@ class Router:
             "internal": f"127.0.0.1:{self.internal}",
             **self.options,
         }
+        believed = "127.0.0.0/8" if self.gateway else "192.0.2.0/24"
+        site = (ROUTER / "settings" / "site.conf").read_text()
+        for old, new in self.site.items():
+            assert old in site, old
+            site = site.replace(old, new)
         paths = "\n".join(f"location {path} {{ include site.conf; }}" for path in self.site_paths)
         settings = {
             "main.conf": "\n".join([f"worker_processes {self.workers};", *modules]),
@@ -199,11 +206,15 @@ class Router:
                 upstream django {{ server 127.0.0.1:{self.django}; keepalive 64; }}
                 map $server_port $userpods_site_host {{ default site.test; }}
                 map $server_port $userpods_site_proto {{ default https; }}
-                geo $userpods_gateway {{
-                    default 0; 127.0.0.0/8 {int(self.gateway)};
-                }}
             """,
-            "public.conf": f"listen 127.0.0.1:{self.port};\n{self.public}\n{paths}\n",
+            "public.conf": f"""
+                listen 127.0.0.1:{self.port};
+                set_real_ip_from {believed}; real_ip_header X-Forwarded-For;
+                client_header_timeout 20s;
+                {self.public}
+                {paths}
+            """,
+            "site.conf": site,
             "internal.conf": f"listen 127.0.0.1:{self.internal};\n",
             "settings.lua": f"return {lua(options)}\n",
         }

@@ -300,3 +300,20 @@ def test_the_deployment_fits_nginx() -> None:
 def test_the_lua_values_of_the_tests_are_lua() -> None:
     assert lua({"a": [1, True, 'x"\n']}) == '{ a = { 1, true, "x\\034\\010" } }'
     assert (ROOT / "manifests" / "router").is_dir()
+
+
+def test_ingress_nginx_bounds_the_site_as_the_router_does() -> None:
+    """What the annotations and settings/site.conf say is the same where both can say it."""
+    ingresses = yaml.safe_load_all((ROUTER.parent / "ingress-nginx" / "ingress.yaml").read_text())
+    site = next(one for one in ingresses if one["metadata"]["name"] == "userpods-site")
+    prefix = "nginx.ingress.kubernetes.io/"
+    said = {
+        name.removeprefix(prefix): value for name, value in site["metadata"]["annotations"].items()
+    }
+    limits = (ROUTER / "settings" / "site.conf").read_text()
+    assert f"limit_conn userpods_clients {said['limit-connections']};" in limits
+    assert f"client_max_body_size {said['proxy-body-size']};" in limits
+    assert f"proxy_max_temp_file_size {said['proxy-max-temp-file-size']};" in limits
+    for name in ("connect", "read", "send"):
+        assert f"proxy_{name}_timeout {said[f'proxy-{name}-timeout']}s;" in limits
+    assert said["proxy-request-buffering"] == said["proxy-buffering"] == "on"

@@ -155,12 +155,26 @@ function _M.from_pod()
     end
 end
 
+-- Takes the whole body from the client, who is cut off where it takes too long. (nginx bounds the
+-- time between two bytes alone.)
+local function read_body()
+    local clock = ngx.thread.spawn(function()
+        ngx.sleep(settings.site_body_seconds)
+        return ngx.exit(ngx.HTTP_REQUEST_TIMEOUT)
+    end)
+    ngx.req.read_body()
+    ngx.thread.kill(clock)
+end
+
 function _M.to_site()
     live.forget()
     if is_last() then
         return ngx.exec("@site_last")
     end
     read_headers(nothing)
+    if var.http_content_length or var.http_transfer_encoding then
+        read_body()
+    end
 end
 
 local function forget_user(cookie, authorization)
@@ -206,6 +220,15 @@ end
 
 function _M.site_down()
     return pages.say(503, "Unavailable", "Please try again in a moment.", settings.retry_after)
+end
+
+function _M.site_refuses()
+    if ngx.status == 413 then
+        return pages.say(413, "Too large", "This is more than the site takes at once.")
+    end
+    return pages.say(429, "Too many requests",
+        "Your address has too many requests under way. Please try again in a moment.",
+        settings.retry_after)
 end
 
 function _M.to_whoami()

@@ -35,6 +35,8 @@ local defaults = {
     grace_seconds = 60,
     -- Seconds a WebSocket may be silent.
     websocket_seconds = 3600,
+    -- Seconds that the body of a request for the Django site may take.
+    site_body_seconds = 120,
     -- Whether pods may be at loopback addresses: the local cluster alone.
     allow_loopback = false,
     -- Where this router's own internal port is, for itself.
@@ -65,7 +67,7 @@ function _M.complete(given)
         end
         complete[name] = value
     end
-    for _, name in ipairs { "recheck_seconds", "websocket_seconds" } do
+    for _, name in ipairs { "recheck_seconds", "websocket_seconds", "site_body_seconds" } do
         if complete[name] < 1 then
             return nil, name .. " must be at least 1"
         end
