@@ -262,7 +262,11 @@ class Router:
         if body:
             lines.append(f"Content-Length: {len(body)}")
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        return raw(port or self.port, head + body, method)
+        return self.exchange(port or self.port, head + body, method)
+
+    def exchange(self, port: int, data: bytes, method: str) -> Response:
+        """Send a request to this port and read the answer."""
+        return raw(port, data, method)
 
     def purge(self, user_id: str) -> Response:
         body = json.dumps({"user_id": user_id}).encode()

@@ -75,21 +75,7 @@ class Workload:
         if (request.get("upgrade") or "").lower() == "websocket":
             await self.websocket(request, reader, writer)
             return False
-        if request.path == "/hang":
-            await asyncio.sleep(3600)
-            return False
-        if request.path == "/close":
-            return False
-        if request.path == "/half":
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-            await writer.drain()
-            return False
-        if request.path == "/raw":
-            writer.write(query["bytes"].encode("latin-1"))
-            await writer.drain()
-            return False
-        if request.path == "/sse":
-            await self.events(writer, float(query.get("every", "0.1")))
+        if await self.misbehaves(request, writer):
             return False
         if request.path == "/slow":
             await asyncio.sleep(float(query["seconds"]))
@@ -125,6 +111,35 @@ class Workload:
         await writer.drain()
         # "x-close": close without having said so.
         return (request.get("connection") or "").lower() != "close" and not request.get("x-close")
+
+    async def misbehaves(self, request: Request, writer: asyncio.StreamWriter) -> bool:
+        """Do what this path asks for in place of an answer; False if it asks for nothing such."""
+        query = dict(request.query)
+        if request.path == "/hang":
+            await asyncio.sleep(3600)
+            return True
+        if request.path == "/close":
+            return True
+        if request.path == "/half":
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+            await writer.drain()
+            return True
+        if request.path == "/raw":
+            writer.write(query["bytes"].encode("latin-1"))
+            await writer.drain()
+            return True
+        if request.path == "/parts":
+            # Each "bytes" in turn, some seconds apart; the first one at once.
+            for number, part in enumerate(v for key, v in request.query if key == "bytes"):
+                if number:
+                    await asyncio.sleep(float(query["apart"]))
+                writer.write(part.encode("latin-1"))
+                await writer.drain()
+            return True
+        if request.path == "/sse":
+            await self.events(writer, float(query.get("every", "0.1")))
+            return True
+        return False
 
     async def events(self, writer: asyncio.StreamWriter, every: float) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")

@@ -1,0 +1,111 @@
+"""No byte that one pod sent is ever seen by another user, whichever gateway shares connections.
+
+Every test of hostile pods runs again behind each gateway. After each request one of bob's follows,
+on the same connection between the gateway and the router.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.router.gateways import KINDS, Behind, Gateway, Second, gateway
+from tests.router.harness import Router, workload
+from tests.router.hostile_answers import HOSTILE, SECOND
+from tests.router.test_hostile_pods import *  # noqa: F403 - its tests, with the router below
+from tests.router.wire import Gone, Malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.router.fake_django import FakeDjango
+
+pytestmark = pytest.mark.router
+
+
+@pytest.fixture(scope="module")
+def options() -> dict[str, object]:
+    """Bob is remembered for the whole module: none of his requests needs Django."""
+    return {"cache_seconds": 60, "recheck_seconds": 60}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def running_gateway(
+    request: pytest.FixtureRequest, folder: Path, running_router: Router
+) -> Iterator[Gateway]:
+    with gateway(request.param, running_router.port, folder / request.param) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def mallory_pod(folder: Path) -> Iterator[str]:
+    with workload("mallory", folder) as peer:
+        yield peer
+
+
+@pytest.fixture
+def router(
+    running_router: Router, running_gateway: Gateway, django: FakeDjango, mallory_pod: str
+) -> Iterator[Router]:
+    django.user("mallory", mallory_pod)
+    second = Second(running_gateway.plain)
+    second.follows()
+    yield Behind(running_router, running_gateway, second)
+    second.follows()
+    second.close()
+
+
+def accepted(router: Router) -> int:
+    """How many connections the router ever took, but for those that ask this."""
+    lines = router.get("/status", port=router.internal).body.split(b"\n")
+    return int(lines[2].split()[0])
+
+
+def test_users_share_a_connection_to_the_router(router: Behind) -> None:
+    """Or the tests of this module would prove nothing."""
+    router.get("/", ("Cookie", "sessionid=s-alice"))
+    before = accepted(router)
+    for _ in range(10):
+        assert router.get("/", ("Cookie", "sessionid=s-alice")).json()["name"] == "alice"
+    # One asks this; HAProxy's "safe" gives a client's first request a connection of its own.
+    most = 11 if router.gateway_kind == "haproxy-safe" else 1
+    assert accepted(router) - before <= most
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_nothing_of_a_hostile_pod_reaches_the_next_user(
+    router: Behind, name: str, method: str
+) -> None:
+    attack(router, method, f"/raw?{urlencode({'bytes': HOSTILE[name]})}")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_nothing_that_a_pod_adds_later_reaches_the_next_user(router: Behind, name: str) -> None:
+    """The gateway took the first answer for whole, and asks for bob while the pod goes on."""
+    parts = [HOSTILE[name], SECOND, SECOND, SECOND]
+    query = urlencode([("apart", "0.1"), *(("bytes", part) for part in parts)])
+    attack(router, "GET", f"/parts?{query}")
+
+
+def attack(router: Behind, method: str, path: str) -> None:
+    """Mallory asks her pod for this; bob follows while the answer may still be coming."""
+    wire = router.wire()
+    try:
+        wire.send(
+            f"{method} {path} HTTP/1.1\r\nHost: site.test\r\nContent-Length: 0\r\n"
+            "Cookie: sessionid=s-mallory\r\n\r\n".encode()
+        )
+        try:
+            answer = wire.answer(method)
+        except (Gone, Malformed, TimeoutError):
+            # What mallory herself gets to see of her own pod is the fuzzer's concern.
+            return
+        cookies = [value for key, value in answer.headers if key == b"set-cookie"]
+        assert not [value for value in cookies if b"sessionid" in value]
+    finally:
+        router.second.follows()
+        wire.close()
