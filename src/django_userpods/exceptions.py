@@ -3,6 +3,33 @@
 Nothing here imports Django or a Kubernetes client, so every room may use it. An error's text is
 written for the person who reads it on a row, in a log or on a terminal: what was wrong, where,
 and what to do. It never carries a token, a request body or a whole server answer.
+
+::
+
+    UserpodsError
+    ├── TemplateError
+    ├── SettingError
+    ├── ManifestError
+    ├── MassDeletionRefused
+    ├── InvalidCredentials
+    ├── Undecided
+    └── ClusterError
+        ├── ClusterConfigurationError
+        ├── NotOurs
+        ├── Unauthorized                    401
+        ├── Forbidden                       403
+        │   └── QuotaExceeded
+        ├── NotFound                        404
+        │   └── UnknownKind
+        ├── AlreadyExists                   409
+        ├── Conflict                        409, transient
+        ├── Expired                         410, transient
+        ├── Invalid                         400, 422
+        └── ClusterUnavailable              transient
+            ├── ClusterTimeout
+            ├── OutOfTime
+            ├── TooManyRequests             429
+            └── BadAnswer
 """
 
 from __future__ import annotations
@@ -33,6 +60,18 @@ class SettingError(UserpodsError):
         self.setting = setting
         self.hint = hint
         super().__init__(f"{setting}: {message}")
+
+
+class ManifestError(UserpodsError):
+    """The shipped manifests are not there, or not as ``deploy`` expects them."""
+
+
+class InvalidCredentials(UserpodsError):  # noqa: N818 - says what they are
+    """A request's credentials are of the right form, but stand for nobody who may come in."""
+
+
+class Undecided(UserpodsError):  # noqa: N818 - says what the question is
+    """Whether a user may come in cannot be told now."""
 
 
 class MassDeletionRefused(UserpodsError):  # noqa: N818 - says what happened, as the exit code does
@@ -104,6 +143,14 @@ class QuotaExceeded(Forbidden):
 
 class NotFound(ClusterError):  # noqa: N818 - HTTP's own name
     """404: the object, its namespace or its kind is not there."""
+
+
+class UnknownKind(NotFound):
+    """404 for a whole kind, which says nothing about whether an object is there."""
+
+
+class NotOurs(ClusterError):  # noqa: N818 - says what was found
+    """An object of the wanted name belongs to somebody else, and is left alone."""
 
 
 class AlreadyExists(ClusterError):  # noqa: N818 - Kubernetes' own reason

@@ -29,6 +29,7 @@ from django_userpods.exceptions import (
     Forbidden,
     NotFound,
     TooManyRequests,
+    UnknownKind,
 )
 
 CONFIGMAP = Kind("v1", "ConfigMap")
@@ -137,7 +138,7 @@ def test_no_second_try_for_what_would_be_the_same() -> None:
 def test_a_404_without_a_name_is_about_the_kind(body: bytes) -> None:
     error = errors.from_answer(404, body, what="get", server="s", retry_after=None)
 
-    assert type(error) is errors.UnknownKind
+    assert type(error) is UnknownKind
 
 
 def test_answers_are_cut_and_objects_not_quoted() -> None:

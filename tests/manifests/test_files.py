@@ -15,6 +15,7 @@ import yaml
 
 from django_userpods.core.objects import Kind
 from django_userpods.deploy import kustomize, project, shipped
+from django_userpods.exceptions import ManifestError
 from tests.router.harness import ROOT, nginx_binary
 from tests.testcluster.processes import wait_for
 
@@ -48,7 +49,7 @@ def test_with_the_shipped_values_the_files_stay_as_they_are() -> None:
 
 def test_a_mark_that_does_not_fit_is_an_error() -> None:
     for line in ("a: b  # userpods:hosts", "a: b  # userpods:host"):
-        with pytest.raises(shipped.ManifestError, match=r"x\.yaml: "):
+        with pytest.raises(ManifestError, match=r"x\.yaml: "):
             shipped.fill(Path("x.yaml"), line, shipped.Values())
 
 
@@ -77,9 +78,9 @@ def test_resources_of_kinds(kind: Kind, resource: tuple[str, str, bool]) -> None
 def test_kustomizations_that_need_more_are_refused(tmp_path: Path) -> None:
     for text in ("patches: []", "configMapGenerator: [{name: x, envs: [y]}]"):
         (tmp_path / "kustomization.yaml").write_text(text)
-        with pytest.raises(shipped.ManifestError, match="kubectl kustomize"):
+        with pytest.raises(ManifestError, match="kubectl kustomize"):
             kustomize.build([tmp_path])
-    with pytest.raises(shipped.ManifestError, match="No such file"):
+    with pytest.raises(ManifestError, match="No such file"):
         kustomize.build([tmp_path / "nowhere"])
 
 

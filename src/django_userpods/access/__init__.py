@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django_userpods.access.authenticators import (
     Authenticator,
-    InvalidCredentials,
     SessionAuthenticator,
     TokenAuthenticator,
 )
+from django_userpods.exceptions import InvalidCredentials
 
 __all__ = ["Authenticator", "InvalidCredentials", "SessionAuthenticator", "TokenAuthenticator"]

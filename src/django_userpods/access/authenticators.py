@@ -20,7 +20,7 @@ from django.utils.crypto import constant_time_compare
 
 from django_userpods.access.cache import VALID_UNTIL
 from django_userpods.conf import conf
-from django_userpods.exceptions import UserpodsError
+from django_userpods.exceptions import InvalidCredentials, Undecided
 from django_userpods.models import AccessToken
 
 if TYPE_CHECKING:
@@ -31,14 +31,6 @@ logger = logging.getLogger("django_userpods")
 
 #: ``last_used_at`` of a token is kept no more exactly than this.
 _LAST_USED_EVERY = datetime.timedelta(seconds=60)
-
-
-class InvalidCredentials(UserpodsError):  # noqa: N818 - says what they are
-    """The credentials are of the right form, but stand for nobody who may come in."""
-
-
-class Undecided(UserpodsError):  # noqa: N818 - says what the question is
-    """Whether the user may come in cannot be told now."""
 
 
 class Authenticator(ABC):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from django_userpods.deploy.shipped import ManifestError
+from django_userpods.exceptions import ManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

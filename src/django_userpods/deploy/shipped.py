@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from django_userpods.clusters.kubernetes.discovery import BUILT_IN
 from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind
-from django_userpods.exceptions import UserpodsError
+from django_userpods.exceptions import ManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -46,10 +46,6 @@ _WHOLE_NAMESPACE = ("namespace.yaml", "default-deny.yaml", "limits.yaml")
 _ALL = frozenset({"create", "delete", "get", "list", "patch"})
 _MARK = re.compile(r"[ \t]+(?:#|--) userpods:([a-z0-9-]+)$")
 _LIST_MARK = re.compile(r"^([ \t]*)# userpods:(private-ipv[46])$")
-
-
-class ManifestError(UserpodsError):
-    """The shipped manifests are not there, or not as this module expects them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from django_userpods.access.authenticators import InvalidCredentials, Undecided, authenticate
+from django_userpods.access.authenticators import authenticate
+from django_userpods.exceptions import InvalidCredentials, Undecided
 from django_userpods.models import UserPod
 from django_userpods.reconcile.pods import ensure_row
 

@@ -10,7 +10,7 @@ from django_userpods.core import naming
 from django_userpods.core.health import Health, State
 from django_userpods.core.objects import POD, SERVICE, Manifest, Ref
 from django_userpods.core.plan import Action, Holder, Verb, holder
-from django_userpods.exceptions import AlreadyExists, ClusterError, Conflict, Invalid
+from django_userpods.exceptions import AlreadyExists, ClusterError, Conflict, Invalid, NotOurs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from django_userpods.reconcile.observe import Subject
 
 logger = logging.getLogger("django_userpods")
-
-
-class Refused(ClusterError):  # noqa: N818 - says what happened
-    """An object of the wanted name is somebody else's: left alone."""
 
 
 @dataclass(slots=True)
@@ -142,7 +138,7 @@ def _check_ours(existing: Manifest, subject: Subject, ref: Ref, instance: str) -
             f"{ref} belongs to another user ({naming.USER_ID_LABEL}={label}): left alone. "
             "If that user is gone and nobody needs it, delete it, then sync"
         )
-    raise Refused(message)
+    raise NotOurs(message)
 
 
 def _is_gone(

@@ -36,6 +36,7 @@ from django_userpods.exceptions import (
     Conflict,
     Invalid,
     NotFound,
+    UnknownKind,
 )
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class KubernetesCluster(Cluster):
             answer = self._transport.call(
                 Request("DELETE", path, what, json.dumps(body).encode()), deadline
             )
-        except errors.UnknownKind:
+        except UnknownKind:
             raise
         except NotFound:
             return
@@ -214,7 +215,7 @@ class KubernetesCluster(Cluster):
         path = self._resource(ref.kind, deadline).item(ref.namespace, ref.name)
         try:
             body = self._transport.call(Request("GET", path, what), deadline)
-        except errors.UnknownKind:
+        except UnknownKind:
             raise
         except NotFound:
             return None
@@ -290,7 +291,7 @@ class KubernetesCluster(Cluster):
         for item in known.get("resources") or []:
             if item.get("kind") == kind.kind and "/" not in item["name"]:
                 return Resource.of(kind, item["name"], namespaced=bool(item["namespaced"]))
-        raise errors.UnknownKind(
+        raise UnknownKind(
             f"{what}: {self._transport.server} does not know this kind of object", status=404
         )
 

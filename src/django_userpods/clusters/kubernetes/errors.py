@@ -27,6 +27,7 @@ from django_userpods.exceptions import (
     QuotaExceeded,
     TooManyRequests,
     Unauthorized,
+    UnknownKind,
 )
 
 if TYPE_CHECKING:
@@ -36,10 +37,6 @@ _LONGEST = 300
 #: Server-side apply says with status 500 that a manifest does not fit the schema.
 _NO_FIT = ("failed to create typed patch object", "failed to convert")
 _QUOTA = re.compile(r"exceeded quota: (?P<name>[^,\s]+)")
-
-
-class UnknownKind(NotFound):
-    """404 for a whole kind, which says nothing about whether an object is there."""
 
 
 def shortened(text: str) -> str:
