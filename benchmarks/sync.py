@@ -72,7 +72,7 @@ def raw_lists(
     connection = http.client.HTTPSConnection(server.removeprefix("https://"), context=context)
     connection.connect()
     headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "gzip"}
-    selector = quote("django-userpods/instance=default")
+    selector = quote("app.kubernetes.io/managed-by=django-userpods")
     began, size = time.monotonic(), 0
     for path in (
         "/apis/apps/v1/namespaces/bench/deployments",
@@ -107,10 +107,10 @@ class Bench:
     def wrk_rate(self, seconds: int, *, tag: str) -> float:
         """Return how many POSTs a second the API server takes from ``wrk``."""
         from django_userpods.core.template import values_for
-        from django_userpods.reconcile.wanted import Desired
+        from django_userpods.reconcile.wanted import Desired, this_installation
 
         values = values_for(name="NAME", namespace="wrk", user_pk="1", username="NAME")
-        manifests = Desired().template_for(None, values).fill(values)
+        manifests = Desired(this_installation()).template_for(None, values).fill(values)
         folder = Path(tempfile.mkdtemp(prefix="userpods-wrk-"))
         (folder / "bodies").write_text("".join(json.dumps(m) + "\n" for m in manifests))
         script = WRK.format(bodies=folder / "bodies", token=self.plane.token, tag=tag)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core import checks
 
 from django_userpods.conf import conf, get_cluster
-from django_userpods.core import template
+from django_userpods.core import naming, template
 from django_userpods.exceptions import ClusterError, SettingError, TemplateError
 from django_userpods.reconcile.wanted import base_manifests
 
@@ -75,7 +75,9 @@ def check_template(app_configs: Sequence[Any] | None = None, **_: Any) -> list[c
     """Compile the pod template, and say where it makes no sense."""
     try:
         if not callable(conf.template):
-            template.compile_template(base_manifests(), instance=conf.instance)
+            template.compile_template(
+                base_manifests(), installation=naming.Installation("anybody", conf.instance)
+            )
     except TemplateError as error:
         return [
             checks.Error(

@@ -75,15 +75,15 @@ class Undecided(UserpodsError):  # noqa: N818 - says what the question is
 
 
 class MassDeletionRefused(UserpodsError):  # noqa: N818 - says what happened, as the exit code does
-    """A sync would delete more than half of all pods, and more than ten."""
+    """A sync would delete more than half of all pods whose deletion nobody asked for by name."""
 
     def __init__(self, *, deletions: int, total: int) -> None:
         self.deletions = deletions
         self.total = total
         super().__init__(
-            f"refused to delete the objects of {deletions} of {total} users: "
-            "more than half of all, and more than ten. If this is meant, run "
-            "sync_userpods --allow-mass-delete"
+            f"refused to delete the objects of {deletions} of {total} users: more than half of "
+            "all. If this is the right database and it is meant, run sync_userpods "
+            "--allow-mass-delete, or name the users with --user"
         )
 
 

@@ -1,4 +1,4 @@
-"""The two tables: who should have a pod and how it is doing, and tokens for access to it."""
+"""The tables: whose objects are ours, who should have a pod and how it is doing, and tokens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
-from django.db import models
+from django.db import models, router
 from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -16,6 +16,54 @@ from django_userpods.core.health import State as _State
 
 if TYPE_CHECKING:
     import datetime
+
+
+def _random_identifier() -> str:
+    return secrets.token_hex(8)
+
+
+class InstallationManager(models.Manager["Installation"]):
+    """Finds the one row."""
+
+    def current(self, *, write: bool = True) -> Installation:
+        """Return the row, made where there is none; with ``write=False`` unsaved then.
+
+        Read from the database that is written to: a replica that has no row yet, or another's,
+        would make us somebody else.
+        """
+        rows = self.using(router.db_for_write(Installation))
+        found = rows.filter(pk=Installation.PK).first()
+        if found is not None:
+            return found
+        # Two processes may be here at once: one makes it, both read it.
+        return rows.get_or_create(pk=Installation.PK)[0] if write else Installation()
+
+
+class Installation(models.Model):
+    """Who we are to a cluster, so that objects of another database are never taken for ours.
+
+    One row with a random identifier. It is on every object as a label and in every list's
+    selector. A test database, an empty one or another site's is another installation; a restored
+    backup is the same one.
+    """
+
+    #: The only primary key there is.
+    PK = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=PK, editable=False)
+    identifier = models.CharField(
+        _("identifier"), max_length=32, default=_random_identifier, editable=False
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    objects = InstallationManager()
+
+    class Meta:
+        verbose_name = _("installation")
+        verbose_name_plural = _("installations")
+
+    def __str__(self) -> str:
+        return self.identifier
 
 
 class UserPod(models.Model):

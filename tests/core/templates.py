@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django_userpods.core.naming import Installation
 from django_userpods.core.template import Template, compile_template, values_for
+
+BLUE, GREEN = Installation("b1ue", "blue"), Installation("9reen", "green")
 
 VALUES = values_for(name="user-alice", namespace="apps", user_pk="7", username="alice")
 
@@ -32,7 +35,7 @@ def extra(kind: str, name: str = "{name}", api_version: str = "v1", **rest: Any)
 
 
 def compiled(manifests: Any) -> Template:
-    return compile_template(manifests, instance="blue")
+    return compile_template(manifests, installation=BLUE)
 
 
 def changed(change: Any) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import string
 import pytest
 
 from django_userpods.core import naming
+from tests.core.templates import BLUE
 
 DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 PREFIX = "user-"
@@ -211,8 +212,9 @@ def test_any_other_label_value_is_a_hash(text: str) -> None:
 
 
 def test_labels_for_a_user() -> None:
-    assert naming.labels_for("7", instance="blue") == {
+    assert naming.labels_for("7", installation=BLUE) == {
         "app.kubernetes.io/managed-by": "django-userpods",
+        "django-userpods/installation": "b1ue",
         "django-userpods/instance": "blue",
         "django-userpods/user-id": "7",
     }

@@ -7,6 +7,7 @@ import pytest
 from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Ref
 from django_userpods.core.plan import Action, Holder, Observed, Verb, holder, is_mass_deletion, plan
+from tests.core.templates import BLUE, GREEN
 
 DEPLOY = Ref(DEPLOYMENT, "ns", "user-a")
 SVC = Ref(SERVICE, "ns", "user-a")
@@ -56,11 +57,13 @@ def test_another_namespace_is_another_object() -> None:
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        (naming.labels_for("7", instance="blue"), Holder.OURS),
-        ({**naming.labels_for("7", instance="blue"), "more": "x"}, Holder.OURS),
-        (naming.labels_for("8", instance="blue"), Holder.OTHER_USER),
-        (naming.labels_for("7", instance="green"), Holder.FOREIGN),
-        ({naming.INSTANCE_LABEL: "blue"}, Holder.FOREIGN),
+        (naming.labels_for("7", installation=BLUE), Holder.OURS),
+        ({**naming.labels_for("7", installation=BLUE), "more": "x"}, Holder.OURS),
+        (naming.labels_for("8", installation=BLUE), Holder.OTHER_USER),
+        (naming.labels_for("7", installation=GREEN), Holder.FOREIGN),
+        ({naming.INSTALLATION_LABEL: "b1ue"}, Holder.FOREIGN),
+        ({**naming.labels_for("7", installation=BLUE), naming.INSTANCE_LABEL: "red"}, Holder.OURS),
+        ({naming.INSTANCE_LABEL: "blue", naming.USER_ID_LABEL: "7"}, Holder.FOREIGN),
         ({naming.USER_ID_LABEL: "7"}, Holder.FOREIGN),
         ({"app": "user-a"}, Holder.FOREIGN),
         ({}, Holder.FOREIGN),
@@ -68,15 +71,17 @@ def test_another_namespace_is_another_object() -> None:
     ],
 )
 def test_whose_an_object_is(labels: dict[str, str] | None, expected: Holder) -> None:
-    assert holder({"metadata": {"labels": labels}}, instance="blue", user_pk="7") == expected
+    assert holder({"metadata": {"labels": labels}}, installation=BLUE, user_pk="7") == expected
 
 
 @pytest.mark.parametrize(
     ("deletions", "total", "refused"),
     [
         (0, 0, False),
-        (10, 10, False),
-        (11, 11, True),
+        (0, 1, False),
+        (1, 1, True),
+        (1, 2, False),
+        (2, 3, True),
         (11, 21, True),
         (11, 22, False),
         (5000, 10_000, False),

@@ -12,7 +12,7 @@ from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT, SERVICE
 from django_userpods.core.template import compile_template
 from django_userpods.exceptions import TemplateError
-from tests.core.templates import VALUES, changed, compiled, extra, pair
+from tests.core.templates import BLUE, GREEN, VALUES, changed, compiled, extra, pair
 
 
 def filled(manifests: Any, **values: Any) -> dict[str, dict[str, Any]]:
@@ -28,7 +28,7 @@ def test_what_we_promise_is_added_to_every_object() -> None:
     for manifest in objects.values():
         metadata = manifest["metadata"]
         assert metadata["namespace"] == "apps"
-        assert naming.labels_for("7", instance="blue").items() <= metadata["labels"].items()
+        assert naming.labels_for("7", installation=BLUE).items() <= metadata["labels"].items()
         assert metadata["annotations"]["django-userpods/username"] == "alice"
         assert len(metadata["annotations"]["django-userpods/template-hash"]) == 16
     assert objects["Secret"]["metadata"]["name"] == "user-alice-key"
@@ -39,7 +39,7 @@ def test_selectors_are_app_alone_and_pods_carry_our_labels() -> None:
     spec = objects["Deployment"]["spec"]
     assert spec["selector"] == {"matchLabels": {"app": "user-alice"}}
     labels = spec["template"]["metadata"]["labels"]
-    assert labels == {"app": "user-alice", **naming.labels_for("7", instance="blue")}
+    assert labels == {"app": "user-alice", **naming.labels_for("7", installation=BLUE)}
     assert objects["Service"]["spec"]["selector"] == {"app": "user-alice"}
 
 
@@ -99,7 +99,7 @@ def test_find_and_kinds() -> None:
 def test_the_digest_tells_templates_apart_and_users_not() -> None:
     first = compiled(pair())
     assert compiled(pair()).digest == first.digest
-    assert compile_template(pair(), instance="green").digest != first.digest
+    assert compile_template(pair(), installation=GREEN).digest != first.digest
     assert compiled(changed(lambda d, s: d["spec"].update(replicas=2))).digest != first.digest
     secret = [*pair(), extra("Secret", stringData={"a": "{name}"})]
     other = [*pair(), extra("Secret", stringData={"a": "{username}"})]

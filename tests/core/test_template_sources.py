@@ -12,7 +12,7 @@ from django_userpods.core import builtin, naming
 from django_userpods.core.template import Template, personal
 from django_userpods.core.yamlfile import read_yaml
 from django_userpods.exceptions import TemplateError
-from tests.core.templates import VALUES, compiled, extra, pair
+from tests.core.templates import BLUE, VALUES, compiled, extra, pair
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ def own(change: Any = None, values: Any = VALUES) -> Template:
     manifests = copy.deepcopy(compiled(pair()).fill(VALUES))
     if change is not None:
         change(manifests)
-    return personal(manifests, name="user-alice", instance="blue", values=values)
+    return personal(manifests, name="user-alice", installation=BLUE, values=values)
 
 
 def test_personal_manifests_may_be_changed() -> None:
@@ -77,7 +77,7 @@ def test_personal_manifests_may_be_changed() -> None:
     # Nothing in them is a placeholder any more: a username may have put it there.
     assert container["args"] == ["{oops}", "{name}"]
     assert objects["ConfigMap"]["data"] == {"a": "{{name}}"}
-    assert objects["ConfigMap"]["metadata"]["labels"] == naming.labels_for("7", instance="blue")
+    assert objects["ConfigMap"]["metadata"]["labels"] == naming.labels_for("7", installation=BLUE)
 
 
 def test_personal_manifests_still_stop_and_restart() -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth import get_user_model
 from django.db import connection
 
+from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest, Ref
 from django_userpods.models import UserPod
+from django_userpods.reconcile.wanted import this_installation
 
 if TYPE_CHECKING:
     from django_userpods.testing import MemoryCluster
@@ -16,6 +18,14 @@ if TYPE_CHECKING:
 PVC = Kind("v1", "PersistentVolumeClaim")
 CONFIGMAP = Kind("v1", "ConfigMap")
 WRITES = frozenset({"create", "apply", "delete"})
+
+
+def our_labels(user_id: str = "") -> dict[str, str]:
+    """Return what marks an object as ours, and with a user's key as that user's."""
+    labels = naming.labels_for(user_id, installation=this_installation())
+    if not user_id:
+        del labels[naming.USER_ID_LABEL]
+    return labels
 
 
 def names(memory: MemoryCluster, kind: Kind = DEPLOYMENT) -> list[str]:

@@ -21,6 +21,7 @@ from tests.django.support import (
     WRITES,
     build,
     bulk,
+    delete_by_sql,
     deployment,
     names,
     pairs,
@@ -45,7 +46,7 @@ def delete(some: Iterable[Any]) -> None:
 
 @pytest.mark.parametrize(
     ("total", "deleted", "refused"),
-    [(10, 10, False), (11, 11, True), (22, 11, False), (21, 11, True), (30, 10, False)],
+    [(1, 1, True), (2, 1, False), (3, 2, True), (22, 11, False), (21, 11, True), (30, 10, False)],
 )
 def test_the_border_of_a_mass_deletion(
     memory: MemoryCluster, total: int, deleted: int, refused: bool
@@ -70,14 +71,75 @@ def test_an_emptied_user_table(memory: MemoryCluster) -> None:
     report = reconcile()
     assert report.refused is not None
     assert len(pairs(memory)) == 12
-    messages = set(UserPod.objects.values_list("message", flat=True))
-    assert messages == {str(report.refused)}
-    assert "--allow-mass-delete" in messages.pop()
+    assert "--allow-mass-delete" in str(report.refused)
+    # The rows are as they were, but for what the deletion itself took from them.
+    assert set(UserPod.objects.values_list("state", "wanted")) == {("running", "running")}
     # Refusing is lasting, and allowing is enough.
     assert reconcile().refused
     assert reconcile(allow_mass_delete=True).ok
     assert not memory.objects
     assert not UserPod.objects.exists()
+
+
+def test_a_table_that_was_empty_for_a_moment_harms_nobody(memory: MemoryCluster) -> None:
+    some = bulk(3)
+    reconcile()
+    before = dict(memory.objects)
+    table = list(users().values())
+    for user in some:
+        delete_by_sql(user)
+    assert reconcile().refused
+    users().bulk_create([users().model(**values) for values in table])
+    report = reconcile()
+    assert report.ok
+    assert report.done == []
+    assert memory.objects == before
+
+
+def test_what_was_asked_for_by_name_is_not_refused(memory: MemoryCluster) -> None:
+    some = bulk(3)
+    reconcile()
+    for user in some[:2]:
+        delete_by_sql(user)
+    assert reconcile().refused
+    assert reconcile([str(some[0].pk)]).ok
+    assert pairs(memory) == ["user-bulk001", "user-bulk002"]
+
+
+def test_deletions_that_were_asked_for_by_name_while_the_cluster_was_down_come_later(
+    memory: MemoryCluster, django_capture_on_commit_callbacks: Any
+) -> None:
+    some = bulk(3)
+    reconcile()
+    memory.fail_with(ClusterUnavailable("down"))
+    with django_capture_on_commit_callbacks(execute=True):
+        for user in some[:2]:
+            user.delete()
+    memory.heal()
+    assert len(pairs(memory)) == 3
+    assert reconcile().ok
+    assert pairs(memory) == ["user-bulk002"]
+
+
+def test_what_decides_over_deletion_is_read_where_it_is_written(
+    memory: MemoryCluster, settings: Any
+) -> None:
+    bulk(3)
+    reconcile()
+    settings.DATABASE_ROUTERS = ["tests.django.test_guards.LaggingReplica"]
+    report = reconcile()
+    assert report.ok
+    assert report.done == []
+
+
+class LaggingReplica:
+    """A router whose reads go to a database that has no tables yet."""
+
+    def db_for_read(self, model: Any, **_: Any) -> str:
+        return "replica"
+
+    def db_for_write(self, model: Any, **_: Any) -> str:
+        return "default"
 
 
 def test_a_refusal_holds_up_nothing_else(memory: MemoryCluster) -> None:

@@ -8,13 +8,14 @@ import pytest
 
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Ref
 from django_userpods.exceptions import Conflict
-from django_userpods.models import UserPod
+from django_userpods.models import Installation, UserPod
 from django_userpods.reconcile import reconcile
 from django_userpods.testing import MemoryCluster
 from tests.django.support import (
     bulk,
     deployment,
     names,
+    our_labels,
     pairs,
     row,
     service,
@@ -44,8 +45,8 @@ def foreign(name: str, *, labels: dict[str, str] | None = None) -> dict[str, Any
         None,
         {"app": "user-alice"},
         {"app.kubernetes.io/managed-by": "django-userpods", "django-userpods/instance": "other"},
-        # Ours by instance but without an owner: a person made it.
-        {"django-userpods/instance": "default"},
+        {"django-userpods/instance": "default", "django-userpods/user-id": "1"},
+        {"django-userpods/installation": "another", "django-userpods/user-id": "1"},
     ],
 )
 def test_a_foreign_object_is_refused_and_said_so(
@@ -77,7 +78,7 @@ def test_a_foreign_object_outlives_the_user(memory: MemoryCluster) -> None:
     user = UserFactory(username="alice")
     reconcile()
     user.delete()
-    assert reconcile().ok
+    assert reconcile(allow_mass_delete=True).ok
     assert list(memory.objects) == [Ref(SERVICE, "default", "user-alice")]
     assert not UserPod.objects.exists()
 
@@ -136,7 +137,7 @@ def test_a_newcomer_with_a_deleted_users_name_gets_it(memory: MemoryCluster) -> 
     uid = deployment(memory, "user-alice")["metadata"]["uid"]
     first.delete()
     second = UserFactory(username="alice")
-    assert reconcile().ok
+    assert reconcile(allow_mass_delete=True).ok
     assert row(second).name == "user-alice"
     assert pairs(memory) == ["user-alice"]
     found = deployment(memory, "user-alice")["metadata"]
@@ -178,7 +179,7 @@ def test_a_newcomer_waits_for_pods_that_still_run(memory: MemoryCluster) -> None
         "spec": {"containers": [{"name": "app", "image": "a"}]},
     }
     memory.create(pod)
-    reconcile()
+    reconcile(allow_mass_delete=True)
     # Its Service would reach the old user's pod.
     assert row(second).name is None
     old = UserPod.objects.get(user=None)
@@ -194,7 +195,7 @@ def test_a_user_of_the_same_key(memory: MemoryCluster) -> None:
     reconcile()
     first.delete()
     second = UserFactory(pk=pk, username="bob")
-    assert reconcile().ok
+    assert reconcile(allow_mass_delete=True).ok
     assert pairs(memory) == ["user-bob"]
     assert row(second).user == second
 
@@ -231,35 +232,34 @@ def test_a_name_that_was_taken_between_looking_and_storing(
     assert row(user).state == UserPod.State.RUNNING
 
 
-# --- instances
+# --- installations
 
 
 @pytest.fixture
 def two(settings: Any, memory: MemoryCluster) -> MemoryCluster:
-    """Let one cluster hold objects of another project."""
-    settings.USERPODS_INSTANCE = "blue"
+    """Let one cluster hold objects of another project, of the same instance name and keys."""
     settings.USERPODS_NAME_PREFIX = "blue-"
     UserFactory(username="alice")
     reconcile()
     UserPod.objects.all().delete()
-    settings.USERPODS_INSTANCE = "green"
+    Installation.objects.all().delete()
     settings.USERPODS_NAME_PREFIX = "green-"
     return memory
 
 
-def test_two_instances_in_one_cluster(two: MemoryCluster) -> None:
+def test_two_installations_in_one_cluster(two: MemoryCluster) -> None:
     assert reconcile().ok
     assert pairs(two) == ["blue-alice", "green-alice"]
     users().all().delete()
-    assert reconcile().ok
+    assert reconcile(allow_mass_delete=True).ok
     assert pairs(two) == ["blue-alice"]
 
 
-def test_two_instances_that_want_one_name(two: MemoryCluster, settings: Any) -> None:
+def test_two_installations_that_want_one_name(two: MemoryCluster, settings: Any) -> None:
     settings.USERPODS_NAME_PREFIX = "blue-"
     before = deployment(two, "blue-alice")["metadata"]["uid"]
     report = reconcile()
-    assert "does not carry the label django-userpods/instance=green" in report.failed[0].message
+    assert "exists and is not ours" in report.failed[0].message
     users().all().delete()
     reconcile()
     assert deployment(two, "blue-alice")["metadata"]["uid"] == before
@@ -270,17 +270,12 @@ def test_two_instances_that_want_one_name(two: MemoryCluster, settings: Any) -> 
 
 def orphan(memory: MemoryCluster, name: str = "user-ghost", user_id: str = "999") -> None:
     """Leave objects of a user whom the database does not know."""
-    labels = {
-        "app.kubernetes.io/managed-by": "django-userpods",
-        "django-userpods/instance": "default",
-        "django-userpods/user-id": user_id,
-    }
-    memory.create(foreign(name, labels=labels))
+    memory.create(foreign(name, labels=our_labels(user_id)))
 
 
 def test_orphans_are_pruned(memory: MemoryCluster) -> None:
     orphan(memory)
-    report = reconcile()
+    report = reconcile(allow_mass_delete=True)
     assert report.ok
     assert report.counts()["deleted"] == 1
     assert not memory.objects
@@ -304,7 +299,7 @@ def test_one_users_sync_prunes_nothing(memory: MemoryCluster) -> None:
 def test_objects_without_an_owner_are_left_alone(
     memory: MemoryCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    memory.create(foreign("by-hand", labels={"django-userpods/instance": "default"}))
+    memory.create(foreign("by-hand", labels=our_labels()))
     assert reconcile().ok
     assert names(memory, SERVICE) == ["by-hand"]
     assert "by-hand has no user label: left alone" in caplog.text
@@ -350,7 +345,7 @@ def test_a_namespace_for_each_user(memory: MemoryCluster, settings: Any) -> None
     assert reconcile().done == []
     assert [call.namespace for call in memory.calls] == [None, None]
     users().all().delete()
-    assert reconcile().ok
+    assert reconcile(allow_mass_delete=True).ok
     assert not memory.objects
 
 

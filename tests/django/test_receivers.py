@@ -254,7 +254,7 @@ def test_queryset_update(alice: Any, memory: MemoryCluster, commit: Any) -> None
     with commit():
         users().update(is_active=False)
     assert pairs(memory) == ["user-alice"]
-    assert reconcile().ok
+    assert reconcile(allow_mass_delete=True).ok
     assert not memory.objects
 
 
@@ -263,7 +263,7 @@ def test_raw_sql(alice: Any, memory: MemoryCluster, commit: Any) -> None:
         insert_by_sql(build("bob"))
         delete_by_sql(alice)
     assert pairs(memory) == ["user-alice"]
-    assert reconcile().ok
+    assert reconcile(allow_mass_delete=True).ok
     assert pairs(memory) == ["user-bob"]
     assert UserPod.objects.get().user == by_name("bob")
 

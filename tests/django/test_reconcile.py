@@ -23,6 +23,7 @@ from tests.django.support import (
     bulk,
     deployment,
     names,
+    our_labels,
     pairs,
     row,
     service,
@@ -98,7 +99,7 @@ def test_objects_say_whose_they_are(memory: MemoryCluster, settings: Any) -> Non
     (name,) = pairs(memory)
     for manifest in (deployment(memory, name), service(memory, name)):
         labels = manifest["metadata"]["labels"]
-        assert labels == naming.labels_for(str(user.pk), instance="blue")
+        assert labels == our_labels(str(user.pk))
         assert manifest["metadata"]["annotations"][naming.USERNAME_ANNOTATION] == "Zoë"
     assert deployment(memory, name)["spec"]["selector"] == {"matchLabels": {"app": name}}
 

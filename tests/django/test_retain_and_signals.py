@@ -61,7 +61,7 @@ def test_a_deactivated_users_volume_stays_and_the_row_is_at_rest(
     reconcile()
     users().update(is_active=False)
     for _ in range(3):
-        assert reconcile().ok
+        assert reconcile(allow_mass_delete=True).ok
         found = row(user)
         assert (found.state, found.message) == (UserPod.State.STOPPED, "")
     users().update(is_active=True)
@@ -77,7 +77,7 @@ def test_nothing_is_retained_where_nothing_is_to_be(memory: MemoryCluster, setti
     UserFactory(username="bob")
     reconcile()
     users().all().delete()
-    assert reconcile().ok
+    assert reconcile(allow_mass_delete=True).ok
     assert not memory.objects
 
 
@@ -89,7 +89,7 @@ def test_the_volume_of_a_former_user_is_not_given_to_another(
     reconcile()
     label = str(former.pk)
     former.delete()
-    reconcile()
+    reconcile(allow_mass_delete=True)
     newcomer = UserFactory(username="alice")
     report = reconcile()
     assert not report.ok
@@ -125,7 +125,7 @@ def test_our_signals(memory: MemoryCluster, heard: list[Any]) -> None:
     heard.clear()
 
     user.delete()
-    reconcile()
+    reconcile(allow_mass_delete=True)
     ((name, said),) = heard
     assert name == "userpod_deleted"
     assert said["userpod"].name == "user-alice"

@@ -97,7 +97,7 @@ def test_objects_that_a_finalizer_holds(
     reconcile()
     user.delete()
     monkeypatch.setattr(MemoryCluster, "delete", lambda *_, **__: None)
-    assert reconcile().ok
+    assert reconcile(allow_mass_delete=True).ok
     # Asked to go, and not gone yet: the row stays, and says so.
     assert UserPod.objects.get().state == UserPod.State.DELETING
     monkeypatch.undo()

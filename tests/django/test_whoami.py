@@ -301,7 +301,7 @@ def test_a_name_that_is_not_settled_yet(memory: MemoryCluster, client: Client) -
     response = ask(client)
     assert answer(response)[0] == 503
     assert response["Retry-After"] == "3"
-    reconcile()
+    reconcile(allow_mass_delete=True)
     assert answer(ask(client)) == ALICE
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from django_userpods.admin.people import user_of
 from django_userpods.models import UserPod
-from django_userpods.reconcile.wanted import Desired, values_of
+from django_userpods.reconcile.wanted import Desired, this_installation, values_of
 
 if TYPE_CHECKING:
     from django_userpods.core.objects import Manifest
@@ -33,7 +33,7 @@ def rendered(pod: UserPod) -> str:
         stopped=pod.wanted == UserPod.Wanted.STOPPED,
         restarted_at=pod.restarted_at,
     )
-    manifests = Desired().template_for(user, values).fill(values)
+    manifests = Desired(this_installation(write=False)).template_for(user, values).fill(values)
     return yaml.safe_dump_all(
         [masked(manifest) for manifest in manifests],
         sort_keys=False,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from typing import NamedTuple
 
 MAX_LABEL = 63
 #: The longest ``USERPODS_NAME_PREFIX``: room must be left for a slug and a hash.
@@ -17,9 +18,12 @@ MAX_PREFIX = 24
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "django-userpods"
+#: Tells our objects from another installation's: random, made once for each database.
+INSTALLATION_LABEL = "django-userpods/installation"
+#: The installation's name for people; decides nothing.
 INSTANCE_LABEL = "django-userpods/instance"
 USER_ID_LABEL = "django-userpods/user-id"
-RESERVED_LABELS = frozenset({MANAGED_BY_LABEL, INSTANCE_LABEL, USER_ID_LABEL})
+RESERVED_LABELS = frozenset({MANAGED_BY_LABEL, INSTALLATION_LABEL, INSTANCE_LABEL, USER_ID_LABEL})
 
 USERNAME_ANNOTATION = "django-userpods/username"
 TEMPLATE_HASH_ANNOTATION = "django-userpods/template-hash"
@@ -36,6 +40,13 @@ _PLAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\Z")
 _PREFIX = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9-])?\Z")
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?\Z")
 _NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
+
+
+class Installation(NamedTuple):
+    """Whose objects these are: the database's random ``id`` and the ``name`` that people see."""
+
+    id: str
+    name: str
 
 
 def is_valid_prefix(prefix: str) -> bool:
@@ -89,11 +100,12 @@ def label_value(text: str) -> str:
     return "sha256-" + _digest(text, 32)
 
 
-def labels_for(user_pk: str, *, instance: str) -> dict[str, str]:
+def labels_for(user_pk: str, *, installation: Installation) -> dict[str, str]:
     """Return the labels that mark an object as this user's and ours."""
     return {
         MANAGED_BY_LABEL: MANAGED_BY,
-        INSTANCE_LABEL: instance,
+        INSTALLATION_LABEL: installation.id,
+        INSTANCE_LABEL: installation.name,
         USER_ID_LABEL: label_value(user_pk),
     }
 

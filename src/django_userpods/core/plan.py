@@ -11,10 +11,8 @@ from django_userpods.core import naming
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from django_userpods.core.naming import Installation
     from django_userpods.core.objects import Manifest, Ref
-
-#: A sync that deletes more users' objects than this, and more than half of all, is refused.
-MASS_DELETION = 10
 
 
 class Verb(StrEnum):
@@ -35,7 +33,7 @@ class Holder(StrEnum):
 
 
 class Observed(NamedTuple):
-    """What a plan needs to know of an object that carries our instance label.
+    """What a plan needs to know of an object that carries our installation's label.
 
     ``differences`` are the declared fields that are not as declared (empty where the object is
     not wanted at all).
@@ -86,17 +84,16 @@ def plan(
     return actions
 
 
-def holder(existing: Manifest, *, instance: str, user_pk: str) -> Holder:
+def holder(existing: Manifest, *, installation: Installation, user_pk: str) -> Holder:
     """Tell whose an object is that stands where one of a user's should."""
     labels = existing.get("metadata", {}).get("labels") or {}
-    mine = naming.labels_for(user_pk, instance=instance)
-    if all(labels.get(key) == value for key, value in mine.items()):
+    if labels.get(naming.INSTALLATION_LABEL) != installation.id:
+        return Holder.FOREIGN
+    if labels.get(naming.USER_ID_LABEL) == naming.label_value(user_pk):
         return Holder.OURS
-    if labels.get(naming.INSTANCE_LABEL) == instance and naming.USER_ID_LABEL in labels:
-        return Holder.OTHER_USER
-    return Holder.FOREIGN
+    return Holder.OTHER_USER if naming.USER_ID_LABEL in labels else Holder.FOREIGN
 
 
 def is_mass_deletion(*, deletions: int, total: int) -> bool:
-    """Tell whether a sync would delete suspiciously many: over half of all, and over ten."""
-    return deletions > MASS_DELETION and deletions * 2 > total
+    """Tell whether a sync would delete suspiciously many: all, or more than half."""
+    return deletions * 2 > total

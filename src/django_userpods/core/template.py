@@ -18,6 +18,7 @@ from django_userpods.exceptions import TemplateError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from django_userpods.core.naming import Installation
     from django_userpods.core.shape import Values
 
 
@@ -107,7 +108,7 @@ def values_for(
 
 
 def compile_template(
-    manifests: Iterable[Manifest], *, instance: str, name: str = "{name}"
+    manifests: Iterable[Manifest], *, installation: Installation, name: str = "{name}"
 ) -> Template:
     """Check a template and make it ready for filling in.
 
@@ -119,11 +120,11 @@ def compile_template(
     for document in documents:
         if document["kind"] == "Secret":
             _encode_secret(document, literal=name != "{name}")
-    digest = _digest(documents, instance)
+    digest = _digest(documents, installation)
     kinds = frozenset(map(Kind.of, documents))
     return Template(
         objects=tuple(
-            _compile(document, instance=instance, digest=digest, literal=name != "{name}")
+            _compile(document, installation=installation, digest=digest, literal=name != "{name}")
             for document in documents
         ),
         digest=digest,
@@ -132,9 +133,9 @@ def compile_template(
     )
 
 
-def _digest(documents: list[Manifest], instance: str) -> str:
+def _digest(documents: list[Manifest], installation: Installation) -> str:
     try:
-        text = json.dumps([documents, instance], sort_keys=True, default=str)
+        text = json.dumps([documents, installation], sort_keys=True, default=str)
     except TypeError:
         # Keys that are not text (YAML reads "on" as True): compiling says where.
         text = ""
@@ -142,14 +143,14 @@ def _digest(documents: list[Manifest], instance: str) -> str:
 
 
 def personal(
-    manifests: Iterable[Manifest], *, name: str, instance: str, values: Values
+    manifests: Iterable[Manifest], *, name: str, installation: Installation, values: Values
 ) -> Template:
     """Compile one user's own manifests: filled in by ``Template.fill``, then changed by a person.
 
     What we promise on every object may not have been changed: TemplateError.
     """
     expected = {
-        "labels": naming.labels_for(values["user_id"], instance=instance),
+        "labels": naming.labels_for(values["user_id"], installation=installation),
         "annotations": {naming.USERNAME_ANNOTATION: values["username"]},
     }
     documents = list(flatten(manifests))
@@ -169,7 +170,7 @@ def personal(
                     if present.pop(key, value) != value:
                         message = "is reserved for django-userpods and was changed"
                         raise TemplateError(message, where=f"{place}.{field}.{key}")
-    return compile_template(documents, instance=instance, name=name)
+    return compile_template(documents, installation=installation, name=name)
 
 
 def _encode_secret(document: Manifest, *, literal: bool) -> None:
@@ -207,11 +208,14 @@ class _Base64(Shape):
             yield ""
 
 
-def _compile(document: Manifest, *, instance: str, digest: str, literal: bool) -> ObjectTemplate:
+def _compile(
+    document: Manifest, *, installation: Installation, digest: str, literal: bool
+) -> ObjectTemplate:
     where = document["kind"]
     labels: dict[str, Any] = {
         naming.MANAGED_BY_LABEL: naming.MANAGED_BY,
-        naming.INSTANCE_LABEL: Scalar(instance),
+        naming.INSTALLATION_LABEL: Scalar(installation.id),
+        naming.INSTANCE_LABEL: Scalar(installation.name),
         naming.USER_ID_LABEL: Value("user_label"),
     }
     metadata = document["metadata"]

@@ -181,9 +181,11 @@ def _rules(extra: Collection[Kind], warn: Warn) -> dict[Kind, frozenset[str]]:
 
 
 def _template_kinds(warn: Warn) -> set[Kind]:
-    desired = Desired()
+    # Kinds do not depend on who we are, and the database may not be there yet.
+    anybody = naming.Installation("anybody", conf.instance)
+    desired = Desired(anybody)
     if not callable(conf.template):
-        kinds = set(template.compile_template(base_manifests(), instance=conf.instance).kinds)
+        kinds = set(template.compile_template(base_manifests(), installation=anybody).kinds)
     else:
         kinds = {DEPLOYMENT, SERVICE}
     if not desired.per_user:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django_userpods.clusters.base import Cluster
+    from django_userpods.core.naming import Installation
     from django_userpods.reconcile.observe import Subject
 
 logger = logging.getLogger("django_userpods")
@@ -36,7 +37,7 @@ def perform(
     subject: Subject,
     actions: list[Action],
     *,
-    instance: str,
+    installation: Installation,
     remaining: Callable[[], float | None],
 ) -> Outcome:
     """Carry out the actions in order and stop at the first that fails; raises no ClusterError."""
@@ -44,7 +45,7 @@ def perform(
     try:
         for action in actions:
             if action.verb == Verb.CREATE:
-                done = _create(cluster, subject, action.ref, instance, remaining)
+                done = _create(cluster, subject, action.ref, installation, remaining)
                 if done is not None:
                     outcome.done.append(done)
             elif action.verb == Verb.UPDATE:
@@ -54,7 +55,7 @@ def perform(
                 cluster.delete(action.ref, uid=action.uid, timeout=remaining())
                 outcome.done.append(action)
         if subject.template is None:
-            outcome.gone = _is_gone(cluster, subject, actions, instance, remaining)
+            outcome.gone = _is_gone(cluster, subject, actions, installation, remaining)
     except ClusterError as error:
         logger.warning("%s: %s", subject.entry, error)
         outcome.error = error
@@ -65,7 +66,7 @@ def _create(
     cluster: Cluster,
     subject: Subject,
     ref: Ref,
-    instance: str,
+    installation: Installation,
     remaining: Callable[[], float | None],
 ) -> Action | None:
     """Create an object; None where it was there already, ours and as it should be."""
@@ -77,7 +78,7 @@ def _create(
         if existing is None or "deletionTimestamp" in existing["metadata"]:
             message = f"{ref} of before is still being deleted; it is made once that is gone"
             raise Conflict(message) from None
-        _check_ours(existing, subject, ref, instance)
+        _check_ours(existing, subject, ref, installation)
         subject.note(existing, ref, cluster)
         item = (
             subject.template.find(ref.kind, ref.name, subject.values) if subject.template else None
@@ -123,14 +124,14 @@ def _update(
     subject.note(stored, action.ref, cluster)
 
 
-def _check_ours(existing: Manifest, subject: Subject, ref: Ref, instance: str) -> None:
-    whose = holder(existing, instance=instance, user_pk=subject.entry.user_pk)
+def _check_ours(existing: Manifest, subject: Subject, ref: Ref, installation: Installation) -> None:
+    whose = holder(existing, installation=installation, user_pk=subject.entry.user_pk)
     if whose == Holder.OURS:
         return
     if whose == Holder.FOREIGN:
         message = (
-            f"{ref} exists and does not carry the label {naming.INSTANCE_LABEL}={instance}: "
-            "left alone. Delete or rename it, then sync"
+            f"{ref} exists and is not ours (its label {naming.INSTALLATION_LABEL} is not "
+            f"{installation.id}): left alone. Delete or rename it, then sync"
         )
     else:
         label = existing["metadata"]["labels"][naming.USER_ID_LABEL]
@@ -145,7 +146,7 @@ def _is_gone(
     cluster: Cluster,
     subject: Subject,
     actions: list[Action],
-    instance: str,
+    installation: Installation,
     remaining: Callable[[], float | None],
 ) -> bool:
     """Tell whether nothing is left: finalizers hold objects, and pods take time to stop.
@@ -157,7 +158,7 @@ def _is_gone(
     if subject.entry.name is None:
         return True
     labels = {
-        naming.INSTANCE_LABEL: instance,
+        naming.INSTALLATION_LABEL: installation.id,
         naming.USER_ID_LABEL: subject.entry.label,
     }
     pods = cluster.list(POD, namespace=subject.entry.namespace, labels=labels, timeout=remaining())

@@ -107,15 +107,16 @@ def observe(
     cluster: Cluster,
     subjects: dict[str, Subject],
     *,
+    installation: str,
     only: bool,
     remaining: Callable[[], float | None],
     progress: Callable[[int], None],
 ) -> dict[str, list[Observed]]:
     """Fill in what is there for each subject; return the objects of nobody known, by label.
 
-    ``subjects`` is keyed by the user's label. With ``only`` nothing but these users' objects is
-    asked for. ``progress`` is told how many objects have been read. Raises ClusterError where any
-    list could not be read whole.
+    ``subjects`` is keyed by the user's label; ``installation`` is the id that objects of ours
+    carry. With ``only`` nothing but these users' objects is asked for. ``progress`` is told how
+    many objects have been read. Raises ClusterError where any list could not be read whole.
     """
     strangers: dict[str, list[Observed]] = defaultdict(list)
     count = 0
@@ -123,7 +124,9 @@ def observe(
     template_kinds = {DEPLOYMENT, SERVICE}.union(*sets)
     for kind in sorted(_kinds(subjects.values(), template_kinds)):
         try:
-            for found in _objects(cluster, kind, subjects, only=only, remaining=remaining):
+            for found in _objects(
+                cluster, kind, subjects, installation=installation, only=only, remaining=remaining
+            ):
                 count += 1
                 if count % 500 == 0:
                     progress(count)
@@ -133,7 +136,7 @@ def observe(
             if kind in template_kinds:
                 raise
     progress(count)
-    _explain(cluster, subjects, only=only, remaining=remaining)
+    _explain(cluster, subjects, installation=installation, only=only, remaining=remaining)
     return strangers
 
 
@@ -153,7 +156,7 @@ def _take(
     metadata = found["metadata"]
     label = metadata["labels"].get(naming.USER_ID_LABEL)
     if label is None:
-        # Ours by instance, nobody's by label: a person's own doing, so leave it alone.
+        # Ours by installation, nobody's by label: a person's own doing, so leave it alone.
         logger.warning("%s %s has no user label: left alone", kind.kind, metadata["name"])
         return
     ref = Ref(kind, metadata["namespace"], metadata["name"])
@@ -178,11 +181,12 @@ def _objects(
     kind: Kind,
     subjects: dict[str, Subject],
     *,
+    installation: str,
     only: bool,
     remaining: Callable[[], float | None],
 ) -> Iterator[Manifest]:
     """Yield the objects of a kind, from as few lists as possible."""
-    labels = {naming.INSTANCE_LABEL: conf.instance}
+    labels = {naming.INSTALLATION_LABEL: installation}
     if only and len(subjects) <= _FEW:
         for label, subject in subjects.items():
             yield from _whole_list(
@@ -235,6 +239,7 @@ def _explain(
     cluster: Cluster,
     subjects: dict[str, Subject],
     *,
+    installation: str,
     only: bool,
     remaining: Callable[[], float | None],
 ) -> None:
@@ -248,7 +253,9 @@ def _explain(
         return
     pods: dict[str, list[Manifest]] = defaultdict(list)
     few = only or len(unwell) <= _FEW
-    for pod in _objects(cluster, POD, unwell, only=few, remaining=remaining):
+    for pod in _objects(
+        cluster, POD, unwell, installation=installation, only=few, remaining=remaining
+    ):
         pods[pod["metadata"]["labels"].get(naming.USER_ID_LABEL, "")].append(pod)
     for label, subject in unwell.items():
         subject.health = health.of_pods(pods[label]) or subject.health

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import router, transaction
 from django.utils import timezone
 
 from django_userpods import signals
@@ -74,7 +74,7 @@ def write(items: list[tuple[Subject, Outcome]]) -> list[Written]:
     # Before the transaction: on SQLite one that reads first cannot write while another does, and
     # then fails at once, whatever the timeout.
     holders = _holders([new["address"] for new in changes if new.get("address")])
-    with transaction.atomic():
+    with transaction.atomic(using=router.db_for_write(UserPod)):
         written = [
             _write(subject, outcome, new, holders)
             for (subject, outcome), new in zip(items, changes, strict=True)

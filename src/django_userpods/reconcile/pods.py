@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, router, transaction
 
 from django_userpods.conf import conf, is_active
 from django_userpods.core import naming
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import datetime
     from collections.abc import Collection, Iterable, Iterator
 
-    from django.db.models import Field
+    from django.db.models import Field, QuerySet
 
 _T = TypeVar("_T")
 
@@ -71,6 +71,8 @@ class Entry:
     #: The user, kept only where the template depends on it.
     user: AbstractBaseUser | None = None
     exists: bool = False
+    #: That the row should be otherwise is this run's own finding; nobody has asked for it before.
+    found_out: bool = False
 
     @property
     def label(self) -> str:
@@ -88,23 +90,46 @@ class Entry:
 
 @dataclass(slots=True)
 class Settled:
-    """What ``settle`` found: who takes part, who has to wait for a name, what went wrong."""
+    """Rows and users side by side: who takes part, who has to wait for a name, what went wrong."""
 
     entries: list[Entry] = field(default_factory=list)
     #: Users whose name is still held by somebody whose objects are going.
     waiting: list[Entry] = field(default_factory=list)
     #: (user's primary key, username, message) of users for whom the settings could not be used.
     failed: list[tuple[str, str, str]] = field(default_factory=list)
+    #: What ``store`` is to write: new rows, rows that changed, rows that get a name at last.
+    new: list[Entry] = field(default_factory=list)
+    changed: list[Entry] = field(default_factory=list)
+    nameless: list[Entry] = field(default_factory=list)
+
+    def sort(self) -> None:
+        """Part those who have a name (or need none) from those who wait for one."""
+        everybody = [*self.entries, *self.waiting]
+        self.entries = [entry for entry in everybody if entry.name or entry.absent]
+        self.waiting = [entry for entry in everybody if not (entry.name or entry.absent)]
 
 
-def settle(user_pks: Collection[str] | None, *, keep_users: bool, dry_run: bool = False) -> Settled:
+def settle(user_pks: Collection[str] | None, *, keep_users: bool) -> Settled:
     """Make rows and users agree, for all or for some, and return the rows.
+
+    For users who are asked for by name: whoever looks at all of them has to ask the guard between
+    ``look`` and ``store``.
+    """
+    settled = look(user_pks, keep_users=keep_users)
+    store(settled)
+    settled.sort()
+    return settled
+
+
+def look(user_pks: Collection[str] | None, *, keep_users: bool) -> Settled:
+    """Hold rows against users, for all or for some, and return what should be. Writes nothing.
 
     A selected user without a row gets one, with a name of its own; a row whose user is gone or no
     longer selected becomes *absent*. A database that cannot be read raises: it is not an empty
-    one. With ``dry_run`` nothing is written, and what would be is returned.
+    one. Read from the database that is written to: one that lags behind would take a user of
+    yesterday for nobody.
     """
-    rows = UserPod.objects.all()
+    rows = UserPod.objects.using(router.db_for_write(UserPod))
     if user_pks is not None:
         rows = rows.filter(user_pk__in=user_pks)
     known = {values[1]: Entry(*values) for values in rows.values_list(*_FIELDS)}
@@ -134,21 +159,35 @@ def settle(user_pks: Collection[str] | None, *, keep_users: bool, dry_run: bool 
         if selected == entry.absent:
             entry.wanted = Wanted.RUNNING if selected else Wanted.ABSENT
             entry.state = State.PENDING
+            entry.found_out = True
             changed.append(entry)
     for entry in known.values():
         gone = not entry.exists or entry.user_id is None
         if gone and not (entry.absent and entry.user_id is None):
             entry.wanted, entry.user_id = Wanted.ABSENT, None
             entry.state = State.DELETING
+            entry.found_out = True
             changed.append(entry)
     nameless = [entry for entry in known.values() if entry.name is None and not entry.absent]
     _name(new + nameless, prefix=prefix)
-    if not dry_run:
-        _store(new=new, changed=changed, nameless=nameless)
-        new = _read_back(new)
-    for entry in [*known.values(), *new]:
-        (settled.entries if entry.name or entry.absent else settled.waiting).append(entry)
+    settled.new, settled.changed, settled.nameless = new, changed, nameless
+    settled.entries = [*known.values(), *new]
+    settled.sort()
     return settled
+
+
+def store(settled: Settled, *, but_for_absent: bool = False) -> list[Entry]:
+    """Write what ``look`` found; return the entries that somebody else wrote otherwise meanwhile.
+
+    With ``but_for_absent`` no row is taken from its user: what would be is left as it was.
+    """
+    changed = settled.changed
+    if but_for_absent:
+        changed = [entry for entry in changed if not entry.absent]
+    names = [(entry, entry.name) for entry in [*settled.new, *settled.nameless]]
+    _store(new=settled.new, changed=changed, nameless=settled.nameless)
+    _read_back(settled.new)
+    return [entry for entry, name in names if entry.name != name]
 
 
 def note(user: AbstractBaseUser, *, created: bool) -> None:
@@ -182,9 +221,9 @@ def ensure_row(user: AbstractBaseUser) -> UserPod | None:
 
 def labels_in_use() -> set[str]:
     """Return the label of every user and every row there is right now."""
-    user_pks = get_user_model()._default_manager.values_list("pk", flat=True)  # noqa: SLF001 - Django's documented name
+    user_pks = _all_users().values_list("pk", flat=True)
     labels = {naming.label_value(str(pk)) for pk in user_pks.iterator()}
-    rows = UserPod.objects.values_list("user_pk", flat=True)
+    rows = UserPod.objects.using(router.db_for_write(UserPod)).values_list("user_pk", flat=True)
     return labels | {naming.label_value(pk) for pk in rows.iterator()}
 
 
@@ -216,9 +255,16 @@ def _fields_of(model: Any) -> Iterable[Field[Any, Any]]:  # noqa: ANN401 - any u
     return fields
 
 
+def _all_users() -> QuerySet[Any]:
+    """Return all users, from the database that is written to."""
+    model: Any = get_user_model()
+    users: QuerySet[Any] = model._default_manager.using(router.db_for_write(model))  # noqa: SLF001 - Django's documented name
+    return users
+
+
 def _users(user_pks: Collection[str] | None, *, whole: bool) -> Iterator[AbstractBaseUser]:
     model: Any = get_user_model()
-    users = model._default_manager.all()  # noqa: SLF001 - Django's documented name
+    users = _all_users()
     if user_pks is None:
         if not whole:
             essence = users.values_list("pk", model.USERNAME_FIELD, "is_active")
@@ -289,7 +335,7 @@ def _store(*, new: list[Entry], changed: list[Entry], nameless: list[Entry]) -> 
         )
     for entry in nameless:
         try:
-            with transaction.atomic():
+            with transaction.atomic(using=router.db_for_write(UserPod)):
                 UserPod.objects.filter(user_pk=entry.user_pk, name=None).update(
                     name=entry.name, message=entry.message
                 )
@@ -315,8 +361,8 @@ def _insert(entries: list[Entry]) -> None:
     )
 
 
-def _read_back(entries: list[Entry]) -> list[Entry]:
-    """Return the new entries as the database now has them."""
+def _read_back(entries: list[Entry]) -> None:
+    """Make the new entries as the database now has them."""
     by_user = {entry.user_pk: entry for entry in entries}
     for batch in _batches(entries):
         rows = UserPod.objects.filter(user_pk__in=[entry.user_pk for entry in batch])
@@ -327,7 +373,6 @@ def _read_back(entries: list[Entry]) -> list[Entry]:
     for entry in entries:
         if entry.pk is None:
             entry.name = None
-    return entries
 
 
 def _batches(items: list[_T]) -> Iterator[list[_T]]:

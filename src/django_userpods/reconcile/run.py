@@ -24,14 +24,15 @@ from django_userpods.exceptions import (
 from django_userpods.models import UserPod
 from django_userpods.reconcile import apply, outcomes
 from django_userpods.reconcile.observe import Subject, observe, subject_of
-from django_userpods.reconcile.pods import Entry, labels_in_use, settle
+from django_userpods.reconcile.pods import Entry, labels_in_use, look, store
 from django_userpods.reconcile.report import Failure, Report
-from django_userpods.reconcile.wanted import Desired
+from django_userpods.reconcile.wanted import Desired, this_installation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator
 
     from django_userpods.clusters.base import Cluster
+    from django_userpods.core.naming import Installation
     from django_userpods.core.plan import Observed
 
     #: Told (phase, done, total) as a run goes on; total is 0 where it is not known.
@@ -115,7 +116,7 @@ def _silent(_phase: str, _done: int, _total: int) -> None:
 
 
 def _one_pass(run: _Run, user_pks: Collection[str] | None, *, first: bool) -> None:
-    desired = Desired()
+    desired = Desired(this_installation(write=not run.report.dry_run))
     cluster = get_cluster()
     cluster.prepare()
     many = user_pks is None or len(user_pks) > _MANY
@@ -126,7 +127,7 @@ def _one_pass(run: _Run, user_pks: Collection[str] | None, *, first: bool) -> No
         run.report.done.extend(action for actions in plans.values() for action in actions)
         return
     with survivors_set_aside() if len(plans) > _MANY else nullcontext():
-        _carry_out(run, cluster, subjects, plans, instance=desired.instance)
+        _carry_out(run, cluster, subjects, plans, installation=desired.installation)
 
 
 def _look(
@@ -140,7 +141,7 @@ def _look(
     """Return the users who take part, by label, and what to do for those who need something."""
     report = run.report
     run.progress("users", 0, 0)
-    settled = settle(user_pks, keep_users=desired.per_user, dry_run=report.dry_run)
+    settled = look(user_pks, keep_users=desired.per_user)
     subjects = {entry.label: subject_of(entry, desired) for entry in settled.entries}
     if first:
         report.users = len(subjects) + len(settled.waiting)
@@ -149,24 +150,29 @@ def _look(
         strangers = observe(
             cluster,
             subjects,
+            installation=desired.installation.id,
             only=user_pks is not None,
             remaining=run.remaining,
             progress=lambda count: run.progress("objects", count, 0),
         )
     except ClusterError as error:
         if not report.dry_run:
+            # Who is new is written down all the same; who is gone, only by name or by the guard.
+            store(settled, but_for_absent=user_pks is None)
             _note_unobserved(user_pks, str(error))
         raise
     if run.prune and user_pks is None:
         _add_strangers(subjects, strangers)
     plans = _plans(run, subjects, everyone=user_pks is None, first=first)
+    if not report.dry_run:
+        # Only now: nothing is written before the guard has answered.
+        for entry in store(settled, but_for_absent=report.refused is not None):
+            plans.pop(entry.label, None)
+            run.again.add(entry.user_pk)
+            run.freed = True
     if settled.waiting:
         run.again |= {entry.user_pk for entry in settled.waiting}
         run.again |= _holders(settled.waiting)
-    if report.refused and not report.dry_run:
-        UserPod.objects.filter(
-            wanted=UserPod.Wanted.ABSENT, state__in=[State.DELETING, State.PENDING]
-        ).update(message=str(report.refused))
     return subjects, plans
 
 
@@ -203,6 +209,7 @@ def _add_strangers(subjects: dict[str, Subject], strangers: dict[str, list[Obser
             namespace=ref.namespace,
             wanted=UserPod.Wanted.ABSENT,
             state=State.DELETING,
+            found_out=True,
         )
         subjects[label] = Subject(entry, observed=observed)
 
@@ -222,7 +229,7 @@ def _plans(
             continue
         wanted = [] if entry.recreate else subject.wanted()
         actions = plan(wanted, subject.observed, retain=retain)
-        deletions += bool(entry.absent and actions)
+        deletions += bool(entry.absent and entry.found_out and actions)
         if actions or (entry.absent and not _is_settled(entry)) or entry.recreate:
             plans[label] = actions
     if everyone and not run.allow_mass_delete and is_mass_deletion(deletions=deletions, total=pods):
@@ -235,8 +242,10 @@ def _plans(
             - sum(subject.error is not None for subject in subjects.values())
         )
     if report.refused:
-        for label in [label for label in plans if subjects[label].entry.absent]:
-            del plans[label], subjects[label]
+        for label, subject in list(subjects.items()):
+            if subject.entry.absent and subject.entry.found_out:
+                plans.pop(label, None)
+                del subjects[label]
     return dict(sorted(plans.items(), key=lambda item: not subjects[item[0]].entry.absent))
 
 
@@ -251,7 +260,7 @@ def _carry_out(
     subjects: dict[str, Subject],
     plans: dict[str, list[Action]],
     *,
-    instance: str,
+    installation: Installation,
 ) -> None:
     """Act, and write the rows as the outcomes come in."""
     outcomes.kinds_to_come([subjects[label] for label in plans])
@@ -261,7 +270,9 @@ def _carry_out(
     left = dict.fromkeys(plans)
     flushed, down = time.monotonic(), 0
     go_on = True
-    coming = _outcomes(run, cluster, subjects, plans, instance=instance, go_on=lambda: go_on)
+    coming = _outcomes(
+        run, cluster, subjects, plans, installation=installation, go_on=lambda: go_on
+    )
     try:
         for number, (label, outcome) in enumerate(coming, start=1):
             if isinstance(outcome.error, OutOfTime):
@@ -292,7 +303,7 @@ def _outcomes(
     subjects: dict[str, Subject],
     plans: dict[str, list[Action]],
     *,
-    instance: str,
+    installation: Installation,
     go_on: Callable[[], bool],
 ) -> Generator[tuple[str, apply.Outcome]]:
     """Yield each user's outcome as it comes, with as many at once as the cluster takes.
@@ -302,7 +313,11 @@ def _outcomes(
 
     def perform(label: str) -> apply.Outcome:
         return apply.perform(
-            cluster, subjects[label], plans[label], instance=instance, remaining=run.remaining
+            cluster,
+            subjects[label],
+            plans[label],
+            installation=installation,
+            remaining=run.remaining,
         )
 
     if len(plans) < 2 or cluster.concurrency < 2:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from django_userpods.conf import conf
 from django_userpods.core import builtin, template
+from django_userpods.core.naming import Installation
 from django_userpods.core.template import Template, values_for
 from django_userpods.core.yamlfile import read_yaml
 from django_userpods.exceptions import SettingError, TemplateError
+from django_userpods.models import Installation as InstallationRow
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -27,15 +29,15 @@ class Desired:
     Raises SettingError or TemplateError at construction where the settings make no sense.
     """
 
-    def __init__(self) -> None:
-        self.instance = conf.instance
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
         self._customize = conf.customize
         source = conf.template
         self._source = source if callable(source) else None
         self._manifests = [] if callable(source) else base_manifests()
         #: Whether each user may have another template: it then takes the user to know it.
         self.per_user = self._source is not None or self._customize is not None
-        self._shared = None if self.per_user else _compiled(self._manifests, self.instance)
+        self._shared = None if self.per_user else _compiled(self._manifests, self.installation)
 
     def template_for(self, user: AbstractBaseUser | None, values: Values) -> Template:
         """Return a user's template.
@@ -51,7 +53,7 @@ class Desired:
         manifests = self._manifests
         if self._source is not None:
             manifests = _called("USERPODS_TEMPLATE", self._source, user)
-        shared = _compiled(manifests, self.instance)
+        shared = _compiled(manifests, self.installation)
         if self._customize is None:
             return shared
         # What customises sees the user's own values, not placeholders.
@@ -59,8 +61,18 @@ class Desired:
         filled = copy.deepcopy(shared.fill(running))
         manifests = _called("USERPODS_CUSTOMIZE", self._customize, filled, user)
         return template.personal(
-            manifests, name=values["name"], instance=self.instance, values=values
+            manifests, name=values["name"], installation=self.installation, values=values
         )
+
+
+def this_installation(*, write: bool = True) -> Installation:
+    """Return who we are to the cluster: the database's own id and ``USERPODS_INSTANCE``.
+
+    Where the database has no id yet it gets one; not with ``write=False``, when what is returned
+    is the id of nobody.
+    """
+    found = InstallationRow.objects.current(write=write)
+    return Installation(found.identifier, conf.instance)
 
 
 def base_manifests() -> list[Manifest]:
@@ -111,18 +123,18 @@ def _read(path: Path, changed: int) -> list[Manifest]:  # noqa: ARG001 - part of
     return read_yaml(path)
 
 
-def _compiled(manifests: list[Manifest], instance: str) -> Template:
+def _compiled(manifests: list[Manifest], installation: Installation) -> Template:
     try:
         key = json.dumps(manifests)
     except (TypeError, ValueError):
         # Compiling says better what is wrong with it.
-        return template.compile_template(manifests, instance=instance)
-    return _compiled_text(key, instance)
+        return template.compile_template(manifests, installation=installation)
+    return _compiled_text(key, installation)
 
 
 @lru_cache(maxsize=64)
-def _compiled_text(manifests: str, instance: str) -> Template:
-    return template.compile_template(json.loads(manifests), instance=instance)
+def _compiled_text(manifests: str, installation: Installation) -> Template:
+    return template.compile_template(json.loads(manifests), installation=installation)
 
 
 def _called(setting: str, function: Any, *args: object) -> list[Manifest]:  # noqa: ANN401

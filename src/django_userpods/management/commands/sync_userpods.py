@@ -11,8 +11,11 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
+from django.db.models import Q
 
 from django_userpods.access import routers
+from django_userpods.conf import conf
+from django_userpods.core import naming
 from django_userpods.core.plan import Verb
 from django_userpods.exceptions import UserpodsError
 from django_userpods.models import UserPod
@@ -39,7 +42,7 @@ class Command(BaseCommand):
     )
     epilog = (
         "Exit status: 0 all agree; 1 some could not be done (each is named); 3 refused, because "
-        "more than half of all pods, and more than ten, would be deleted."
+        "more than half of all pods would be deleted."
     )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -223,7 +226,9 @@ def _user_pks(names: list[str] | None) -> list[str] | None:
     pks = []
     for name in names:
         user = model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()  # noqa: SLF001
-        row = None if user else UserPod.objects.filter(user=None, name=name).first()
+        # Of a user who is gone the row is there, by the name of the pod or of the user.
+        gone = Q(name=name) | Q(name=naming.name_for(name, prefix=conf.name_prefix))
+        row = None if user else UserPod.objects.filter(gone).first()
         if user is None and row is None:
             message = f"There is no user {name!r}."
             raise CommandError(message, returncode=EXIT_FAILED)
