@@ -64,6 +64,23 @@ def site(cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
     )
 
 
+@pytest.fixture
+def cluster_wide(site: Site) -> Iterator[str]:
+    """The namespace of a ServiceAccount with the rights of ``rbac/cluster``, under other names."""
+    site.cluster.kubectl("create", "namespace", site.django)
+    folder = site.write("rbac", everywhere=True) / "rbac" / "cluster"
+    for file in ("clusterrole.yaml", "clusterrolebinding.yaml"):
+        text = (folder / file).read_text()
+        head, _, subjects = text.partition("subjects:")
+        changed = head.replace("name: userpods-django", f"name: {site.django}")
+        (folder / file).write_text(changed + (f"subjects:{subjects}" if subjects else ""))
+    site.cluster.kubectl("apply", "-k", folder)
+    yield site.django
+    site.cluster.kubectl(
+        "delete", "clusterrole,clusterrolebinding", site.django, "--ignore-not-found"
+    )
+
+
 def built(cluster: Cluster, folder: Path) -> list[dict[str, Any]]:
     """Return what ``kubectl kustomize`` makes of a folder."""
     text = cluster.kubectl("kustomize", folder).stdout

@@ -22,7 +22,7 @@ from django_userpods.reconcile.wanted import base_manifests
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pytest_django.fixtures import Settings
 
@@ -202,23 +202,6 @@ def test_a_namespace_for_each_user_takes_the_cluster_wide_variant(
         "OPTIONS": {"kubeconfig": str(kubeconfig)},
     }
     whole_job(site)
-
-
-@pytest.fixture
-def cluster_wide(site: Site) -> Iterator[str]:
-    """The namespace of a ServiceAccount with the rights of ``rbac/cluster``, under other names."""
-    site.cluster.kubectl("create", "namespace", site.django)
-    folder = site.write("rbac", everywhere=True) / "rbac" / "cluster"
-    for file in ("clusterrole.yaml", "clusterrolebinding.yaml"):
-        text = (folder / file).read_text()
-        head, _, subjects = text.partition("subjects:")
-        changed = head.replace("name: userpods-django", f"name: {site.django}")
-        (folder / file).write_text(changed + (f"subjects:{subjects}" if subjects else ""))
-    site.cluster.kubectl("apply", "-k", folder)
-    yield site.django
-    site.cluster.kubectl(
-        "delete", "clusterrole,clusterrolebinding", site.django, "--ignore-not-found"
-    )
 
 
 def test_both_variants_have_the_same_rules() -> None:
