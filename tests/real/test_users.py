@@ -82,6 +82,18 @@ def test_a_fixture_is_seen_by_the_next_sync(real: str, cluster: Cluster, tmp_pat
     assert objects(cluster, real) == pair("user-fix")
 
 
+def test_a_username_is_no_reference_to_a_variable(real: str, cluster: Cluster) -> None:
+    user = User.objects.create_user("$(PORT)")
+    name = UserPod.objects.get(user=user).name
+    assert name
+    found = deployment(cluster, real, name)
+    env = found["spec"]["template"]["spec"]["containers"][0]["env"]
+    # What the kubelet makes "$(PORT)" of.
+    assert {"name": "USERPODS_USER", "value": "$$(PORT)"} in env
+    assert found["metadata"]["annotations"]["django-userpods/username"] == "$(PORT)"
+    assert reconcile().done == []
+
+
 def test_hostile_usernames(real: str, cluster: Cluster) -> None:
     names = ["Ann", "ann", "a@b.example", "émilie", "🎉", "-x-", "1", "a" * 150, "{name}", "a--b"]
     User.objects.bulk_create([User(username=name) for name in names])
