@@ -56,11 +56,11 @@ def ask(client: Client, token: str = "") -> Any:
     return client.get("/whoami", headers=headers)
 
 
-def recalled(client: Client) -> cache.Identity | None:
+def recalled(client: Client) -> cache.WhoamiAnswer | None:
     """Return what is remembered of a client's session."""
     request = RequestFactory().get("/")
     request.session = client.session
-    return cache.recall(request)
+    return cache.CachedAnswer(request).get()
 
 
 def queries(client: Client, token: str = "", *, status: int = 200) -> int:
@@ -187,10 +187,10 @@ def test_a_logout_forgets(signed_in: Client, alice: Any, commit: Any) -> None:
     ask(signed_in)
     request = RequestFactory().get("/")
     request.session = signed_in.session
-    assert cache.recall(request) is not None
+    assert cache.CachedAnswer(request).get() is not None
     with commit():
         signed_in.logout()
-    assert cache.recall(request) is None
+    assert cache.CachedAnswer(request).get() is None
 
 
 def test_an_address_that_changes_is_known_at_once(
@@ -238,6 +238,34 @@ def test_a_session_goes_before_a_remembered_token(alice: Any, client: Client) ->
     assert ask(client, token).json()["user"] == "alice"
 
 
+def test_a_stale_session_is_not_let_in_by_what_a_token_beside_it_was_answered(
+    signed_in: Client, alice: Any, commit: Any
+) -> None:
+    """A stolen session that is stale, sent once with another user's valid token."""
+    bob = UserFactory(username="bob")
+    _, token = AccessToken.objects.issue(bob)
+    with commit():
+        alice.set_password("new")
+        alice.save()
+    assert ask(signed_in, token).json()["user"] == "bob"
+    assert ask(signed_in).status_code == 401
+    assert ask(Client(), token).json()["user"] == "bob"
+    # Session and token together are remembered, too, under both.
+    assert queries(signed_in, token) == 0
+    assert ask(signed_in).status_code == 401
+
+
+def test_a_stale_session_beside_a_token_that_is_not_valid_is_refused(
+    signed_in: Client, alice: Any, commit: Any
+) -> None:
+    _, token = AccessToken.objects.issue(UserFactory(username="bob"))
+    with commit():
+        alice.set_password("new")
+        alice.save()
+    assert ask(signed_in, token).json()["user"] == "bob"
+    assert ask(signed_in, "upt_another").status_code == 403
+
+
 class NamedInHeader(Authenticator):
     """An authenticator of a project's own, without a fingerprint."""
 
@@ -257,6 +285,22 @@ def test_an_authenticator_without_a_fingerprint_is_always_asked(
     ]
     assert signed_in.get("/whoami", headers={"X-Named": "bob"}).json()["user"] == "bob"
     assert queries(signed_in) >= 1
+
+
+def test_an_authenticator_without_a_fingerprint_costs_those_before_it_nothing(
+    signed_in: Client, settings: Any
+) -> None:
+    UserFactory(username="bob")
+    settings.USERPODS_AUTHENTICATORS = [
+        "django_userpods.access.SessionAuthenticator",
+        "tests.django.test_access_cache.NamedInHeader",
+        "django_userpods.access.TokenAuthenticator",
+    ]
+    ask(signed_in)
+    assert queries(signed_in) == 0
+    named = Client(headers={"X-Named": "bob"})
+    assert ask(named).json()["user"] == "bob"
+    assert queries(named) >= 1
 
 
 def test_a_cache_that_is_down_is_as_good_as_none(

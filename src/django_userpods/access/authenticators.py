@@ -1,8 +1,6 @@
 """Who is asking: authenticators, tried in order. They ask the database (or its cache) at most once.
 
-An authenticator has one method, ``authenticate(request)``. It returns the user, with the related
-``userpod`` selected, or None where the request holds none of its credentials, or raises
-:class:`InvalidCredentials` where it holds some that are not valid.
+docs/authenticators.md says how to write another one.
 """
 
 from __future__ import annotations
@@ -10,6 +8,7 @@ from __future__ import annotations
 import datetime
 import logging
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -38,13 +37,18 @@ class Authenticator(ABC):
 
     @abstractmethod
     def authenticate(self, request: HttpRequest) -> AbstractBaseUser | None:
-        """Return the user; None for no credentials; raise InvalidCredentials for bad ones."""
+        """Return the user, or None where the request holds no credentials of this kind.
+
+        ``select_related("userpod")`` saves a query. Raises InvalidCredentials where the request
+        holds credentials of this kind that are not valid: no later authenticator is asked then.
+        """
 
     def fingerprint(self, request: HttpRequest) -> str | None:  # noqa: ARG002 - for subclasses
         """Return a text that stands for the request's credentials, found without a query.
 
-        An empty one says that the request holds none of this authenticator's; None that there is
-        no such text, so ``USERPODS_CACHE`` is not used for the request.
+        All of what ``authenticate`` reads of the request has to be in it. An empty one says that
+        the request holds no credentials of this kind; None that there is no such text, so
+        ``USERPODS_CACHE`` is not used for what this authenticator or a later one decides.
         """
         return None
 
@@ -105,19 +109,27 @@ class TokenAuthenticator(Authenticator):
         return _bearer(request) or request.COOKIES.get(conf.token_cookie, "")
 
 
-def authenticate(request: HttpRequest) -> AbstractBaseUser | None:
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who is asking, and the index in ``USERPODS_AUTHENTICATORS`` of the one that said so."""
+
+    user: AbstractBaseUser
+    decided: int
+
+
+def authenticate(request: HttpRequest) -> Visitor | None:
     """Return who is asking, None for nobody; raise InvalidCredentials for bad credentials.
 
     A user who is inactive or not selected is nobody to let in: InvalidCredentials. Where
     ``USERPODS_SELECT`` cannot tell: Undecided.
     """
-    for authenticator in conf.authenticators:
+    for index, authenticator in enumerate(conf.authenticators):
         user: AbstractBaseUser | None = authenticator.authenticate(request)
         if user is not None:
             if not user.is_active or not _is_selected(user):
                 message = "inactive or not selected"
                 raise InvalidCredentials(message)
-            return user
+            return Visitor(user, index)
     return None
 
 

@@ -1,16 +1,26 @@
 """What ``whoami`` may remember for a few seconds, in the cache that ``USERPODS_CACHE`` names.
 
-Two entries make one answer: what the credentials stand for, and who that user is. Both carry the
-same random mark, so that forgetting the user makes every remembered credential void at once.
-Only "yes" is ever remembered. Without the setting nothing is; a cache that is down is as good as
-none.
+An answer is stored under the request's credentials: those of the authenticator that decided and of
+all before it, which had to know nobody. It carries its user's *generation*, a random text in the
+cache. Forgetting a user is writing another generation: all their answers are void from then on.
+
+An answer read from the database before a user is forgotten may come to be written after it. So
+forgetting begins with another generation of *everybody*, which a question notes before its first
+query. Where that has changed by the time the answer and its user's generation are at hand, the
+answer is not stored. Where it has not, the user's generation is the one from before the query, and
+does not match any more when the forgetting goes on. This needs no clock and no atomic increment; it
+needs a cache that is shared by all processes and reads what was written last (no lagging replica).
+
+Only "yes" is remembered. Without the setting nothing is; a cache that is down is as good as none.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import secrets
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +32,7 @@ from django_userpods.exceptions import SettingError
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from django.core.cache.backends.base import BaseCache
     from django.http import HttpRequest
@@ -31,12 +41,15 @@ logger = logging.getLogger("django_userpods")
 
 #: Seconds after which a user whom no signal spoke of (SQL, ``QuerySet.update``) is out for sure.
 TTL = 5
-#: Where an authenticator puts the time until which the request's credentials are good.
+#: The attribute of a request in which an authenticator may put the time (aware) until which the
+#: request's credentials are good.
 VALID_UNTIL = "userpods_valid_until"
+#: Seconds for which a generation is kept. One that is lost costs a query, nothing else.
+_GENERATION_TTL = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class WhoamiAnswer:
     """Who is asking, and where their pod is: all that ``whoami`` answers."""
 
     user_pk: str
@@ -46,48 +59,62 @@ class Identity:
     address: str | None
 
 
-def recall(request: HttpRequest) -> Identity | None:
-    """Return who the request's credentials stood for a moment ago, or None where not known."""
-    cache = _cache()
-    if cache is None or not (key := _key_of(request)):
-        return None
-    try:
-        mark, user_pk = cache.get(key) or ("", "")
-        known_mark, known = (cache.get(_user_key(user_pk)) or ("", {})) if mark else ("", {})
-        return Identity(**known) if mark and secrets.compare_digest(mark, known_mark) else None
-    except Exception:
-        logger.warning("USERPODS_CACHE could not be read", exc_info=True)
+class CachedAnswer:
+    """The place in the cache for the answer to one request."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self._cache = _cache()
+        self._keys = [] if self._cache is None else _keys_of(request)
+        self._before: str | None = None
+
+    def get(self) -> WhoamiAnswer | None:
+        """Return what the request's credentials stood for a moment ago; None where not known.
+
+        To be called before the database is asked, or :meth:`set` stores nothing.
+        """
+        keys = [key for key in self._keys if key]
+        if self._cache is None or not keys:
+            return None
+        everybody = _everybody()
+        with _tolerant("read"):
+            found = self._cache.get_many([everybody, *keys])
+            self._before = found.get(everybody) or _generation(self._cache, everybody)
+            for key in keys:
+                if key in found:
+                    generation, fields = found[key]
+                    answer = WhoamiAnswer(**fields)
+                    now = self._cache.get(_of_user(answer.user_pk))
+                    is_valid = isinstance(now, str) and secrets.compare_digest(now, generation)
+                    return answer if is_valid else None
         return None
 
-
-def remember(request: HttpRequest, identity: Identity) -> None:
-    """Remember who the request's credentials stand for, as the database has just said."""
-    cache = _cache()
-    if cache is None or not (key := _key_of(request)):
-        return
-    until: datetime.datetime | None = getattr(request, VALID_UNTIL, None)
-    left = TTL if until is None else min(TTL, int((until - timezone.now()).total_seconds()))
-    if left < 1:
-        return
-    try:
-        mark, known = cache.get(_user_key(identity.user_pk)) or ("", {})
-        if known != asdict(identity):
-            mark = secrets.token_hex(8)
-            cache.set(_user_key(identity.user_pk), [mark, asdict(identity)], TTL)
-        cache.set(key, [mark, identity.user_pk], left)
-    except Exception:
-        logger.warning("USERPODS_CACHE could not be written", exc_info=True)
+    def set(self, answer: WhoamiAnswer, *, decided: int) -> None:
+        """Remember an answer that the authenticator at this index has just given."""
+        key = self._keys[decided] if decided < len(self._keys) else ""
+        if self._cache is None or not key or self._before is None:
+            return
+        until: datetime.datetime | None = getattr(self._request, VALID_UNTIL, None)
+        left = TTL if until is None else min(TTL, int((until - timezone.now()).total_seconds()))
+        if left < 1:
+            return
+        with _tolerant("written"):
+            # In this order: see above.
+            generation = _generation(self._cache, _of_user(answer.user_pk))
+            if generation and self._cache.get(_everybody()) == self._before:
+                self._cache.set(key, [generation, asdict(answer)], left)
 
 
 def forget(user_pks: Iterable[str]) -> None:
-    """Forget these users, and with them all their credentials."""
+    """Forget what was answered of these users, after the commit of what changed."""
     cache = _cache()
     if cache is None:
         return
-    try:
-        cache.delete_many([_user_key(str(user_pk)) for user_pk in user_pks])
-    except Exception:
-        logger.warning("USERPODS_CACHE could not be written", exc_info=True)
+    with _tolerant("written"):
+        # In this order: see above.
+        cache.set(_everybody(), _new(), _GENERATION_TTL)
+        new = {_of_user(str(user_pk)): _new() for user_pk in user_pks}
+        cache.set_many(new, _GENERATION_TTL)
 
 
 def _cache() -> BaseCache | None:
@@ -99,20 +126,52 @@ def _cache() -> BaseCache | None:
     return None if alias is None else caches[alias]
 
 
-def _key_of(request: HttpRequest) -> str:
-    """Return the key of the request's credentials; nothing where they cannot be remembered."""
+@contextmanager
+def _tolerant(done: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        logger.warning("USERPODS_CACHE could not be %s", done, exc_info=True)
+
+
+def _generation(cache: BaseCache, key: str) -> str | None:
+    """Return a generation, a new one where there is none; None where the cache keeps nothing."""
+    found = cache.get(key)
+    if found is None:
+        # Somebody else may be quicker: what is there counts.
+        cache.add(key, _new(), _GENERATION_TTL)
+        found = cache.get(key)
+    return found if isinstance(found, str) else None
+
+
+def _new() -> str:
+    return secrets.token_hex(8)
+
+
+def _keys_of(request: HttpRequest) -> list[str]:
+    """Return, for each authenticator, the key under which its answers to this request are stored.
+
+    An empty one where the request holds nothing for it. The list ends before an authenticator
+    without a fingerprint: it may know somebody in the request whom only it can tell.
+    """
+    keys: list[str] = []
+    seen: list[tuple[str, str]] = []
     for authenticator in conf.authenticators:
         fingerprint: Any = getattr(authenticator, "fingerprint", lambda _request: None)(request)
         if fingerprint is None:
-            # It may know somebody in this request, so nobody after it is to be asked.
-            return ""
-        if fingerprint:
-            return _key("who", f"{type(authenticator).__qualname__}\0{fingerprint}")
-    return ""
+            break
+        kind = type(authenticator)
+        seen.append((f"{kind.__module__}.{kind.__qualname__}", str(fingerprint)))
+        keys.append(_key("who", json.dumps(seen)) if fingerprint else "")
+    return keys
 
 
-def _user_key(user_pk: str) -> str:
+def _of_user(user_pk: str) -> str:
     return _key("user", user_pk)
+
+
+def _everybody() -> str:
+    return _key("everybody", "")
 
 
 def _key(what: str, text: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from django_userpods.access.authenticators import authenticate
+from django_userpods.access.authenticators import Visitor, authenticate
 from django_userpods.exceptions import InvalidCredentials, Undecided
 from django_userpods.models import UserPod
 from django_userpods.reconcile.pods import ensure_row
@@ -16,21 +16,23 @@ from django_userpods.reconcile.pods import ensure_row
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from django.contrib.auth.models import AbstractBaseUser
-
 logger = logging.getLogger("django_userpods")
 
 #: Seconds after which a client may ask again.
 RETRY_AFTER = 3
 
 
-def for_user(
-    request: HttpRequest,
-    answer: Callable[[HttpRequest, AbstractBaseUser, UserPod], HttpResponse],
-) -> JsonResponse:
-    """Answer 401, 403 and 503, or what ``answer`` makes for the user and the row."""
+def for_visitor(
+    request: HttpRequest, answer: Callable[[Visitor, UserPod], HttpResponse]
+) -> HttpResponse:
+    """Answer 401, 403 and 503, or what ``answer`` makes for who is asking and their row."""
+    return or_unavailable(lambda: _decide(request, answer))
+
+
+def or_unavailable(answer: Callable[[], HttpResponse]) -> HttpResponse:
+    """Answer 503 where it cannot be told who is asking."""
     try:
-        return _decide(request, answer)
+        return answer()
     except Undecided:
         return as_json({"error": "unavailable"}, status=503)
     except Error:  # InterfaceError too: a connection that is gone
@@ -39,22 +41,21 @@ def for_user(
 
 
 def _decide(
-    request: HttpRequest,
-    answer: Callable[[HttpRequest, AbstractBaseUser, UserPod], HttpResponse],
-) -> JsonResponse:
+    request: HttpRequest, answer: Callable[[Visitor, UserPod], HttpResponse]
+) -> HttpResponse:
     try:
-        user = authenticate(request)
+        visitor = authenticate(request)
     except InvalidCredentials:
         return as_json({"error": "invalid token"}, status=403)
-    if user is None:
+    if visitor is None:
         return as_json({"error": "no token"}, status=401)
-    pod: UserPod | None = getattr(user, "userpod", None)
+    pod: UserPod | None = getattr(visitor.user, "userpod", None)
     if pod is None or pod.wanted == UserPod.Wanted.ABSENT:
         # No signal told us of this user (bulk_create, SQL).
-        pod = ensure_row(user)
+        pod = ensure_row(visitor.user)
     if pod is None:
         return as_json({"error": "not ready"}, status=503)
-    return answer(request, user, pod)  # type: ignore[return-value]
+    return answer(visitor, pod)
 
 
 def as_json(data: dict[str, str | None], *, status: int) -> JsonResponse:

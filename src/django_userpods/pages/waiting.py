@@ -15,12 +15,13 @@ from django.views.decorators.http import require_POST
 
 from django_userpods import tasks
 from django_userpods.models import UserPod
-from django_userpods.pages.asking import RETRY_AFTER, as_json, for_user
+from django_userpods.pages.asking import RETRY_AFTER, as_json, for_visitor
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser
+    from django_userpods.access.authenticators import Visitor
 
-#: A page that polls does not ask the cluster more often than this.
+#: A pod's row that was written within this time was looked at by somebody: pages that poll ask the
+#: cluster no more often, all processes and browsers together.
 _LOOK_EVERY = datetime.timedelta(seconds=2)
 
 
@@ -34,7 +35,7 @@ def waiting(request: HttpRequest) -> HttpResponse:
     is 503 with ``Retry-After`` (RFC 9110, section 10.2.3).
     """
 
-    def answer(request: HttpRequest, _user: AbstractBaseUser, pod: UserPod) -> HttpResponse:
+    def answer(_visitor: Visitor, pod: UserPod) -> HttpResponse:
         if not _is_navigation(request):
             return as_json(_status_of(pod), status=503)
         _wake(pod)
@@ -45,7 +46,7 @@ def waiting(request: HttpRequest) -> HttpResponse:
         response["Retry-After"] = str(RETRY_AFTER)
         return response
 
-    found = for_user(request, answer)
+    found = for_visitor(request, answer)
     undecided = found.status_code == 503 and isinstance(found, JsonResponse)
     # The page asks again, and a person sees no JSON meanwhile.
     return page({}) if undecided and _is_navigation(request) else found
@@ -57,12 +58,12 @@ def waiting(request: HttpRequest) -> HttpResponse:
 def status(request: HttpRequest) -> HttpResponse:
     """Answer how the asking user's pod is doing: JSON ``{"state", "message", "service"}``."""
 
-    def answer(_request: HttpRequest, _user: AbstractBaseUser, pod: UserPod) -> HttpResponse:
+    def answer(_visitor: Visitor, pod: UserPod) -> HttpResponse:
         if pod.state in (UserPod.State.PENDING, UserPod.State.STARTING):
             _look(pod)
         return JsonResponse(_status_of(pod))
 
-    return for_user(request, answer)
+    return for_visitor(request, answer)
 
 
 @csrf_exempt
@@ -75,11 +76,11 @@ def wake(request: HttpRequest) -> HttpResponse:
     Needs no CSRF token: it can only start what is the user's own.
     """
 
-    def answer(_request: HttpRequest, _user: AbstractBaseUser, pod: UserPod) -> HttpResponse:
+    def answer(_visitor: Visitor, pod: UserPod) -> HttpResponse:
         _wake(pod)
         return as_json(_status_of(pod), status=202)
 
-    return for_user(request, answer)
+    return for_visitor(request, answer)
 
 
 def _wake(pod: UserPod) -> None:
@@ -93,9 +94,15 @@ def _wake(pod: UserPod) -> None:
 
 
 def _look(pod: UserPod) -> None:
-    """Ask for a look at the pod, unless somebody did a moment ago."""
-    before = timezone.now() - _LOOK_EVERY
-    if UserPod.objects.filter(pk=pod.pk, updated_at__lt=before).update(updated_at=timezone.now()):
+    """Ask for a look at the pod, unless its row was written a moment ago.
+
+    ``updated_at`` tells, which every look writes that finds something new. One that finds nothing
+    new does not, so it is written here, in the statement that compares it: of two who come at once
+    only one asks.
+    """
+    now = timezone.now()
+    not_lately = UserPod.objects.filter(pk=pod.pk, updated_at__lt=now - _LOOK_EVERY)
+    if not_lately.update(updated_at=now):
         tasks.ask([pod.user_pk])
     pod.refresh_from_db()
 

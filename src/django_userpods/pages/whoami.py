@@ -10,24 +10,23 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
-from django_userpods.access import cache
+from django_userpods.access.cache import CachedAnswer, WhoamiAnswer
 from django_userpods.conf import conf, get_cluster
-from django_userpods.pages.asking import as_json, for_user
+from django_userpods.pages.asking import as_json, for_visitor, or_unavailable
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser
-
+    from django_userpods.access.authenticators import Visitor
     from django_userpods.models import UserPod
 
 
 @csrf_exempt
 @login_not_required
 @never_cache
-def whoami(request: HttpRequest) -> JsonResponse:
+def whoami(request: HttpRequest) -> HttpResponse:
     """Answer who is asking, and which Service is theirs.
 
     200 with JSON ``{"user", "service"}`` and the headers ``X-Target-Service``,
@@ -37,25 +36,32 @@ def whoami(request: HttpRequest) -> JsonResponse:
     503 while the user's name is still held by somebody whose pod is going, and while the database
     (or ``USERPODS_SELECT``) cannot tell.
     """
-    known = cache.recall(request)
-    return for_user(request, _whoami) if known is None else _answer(known)
+    return or_unavailable(lambda: _whoami(request))
 
 
-def _whoami(request: HttpRequest, user: AbstractBaseUser, pod: UserPod) -> JsonResponse:
-    if not pod.name:
-        return as_json({"error": "not ready", "message": pod.message}, status=503)
-    found = cache.Identity(
-        user_pk=str(user.pk),
-        username=user.get_username(),
-        name=pod.name,
-        namespace=pod.namespace,
-        address=pod.address,
-    )
-    cache.remember(request, found)
-    return _answer(found)
+def _whoami(request: HttpRequest) -> HttpResponse:
+    cached = CachedAnswer(request)
+    known = cached.get()
+    if known is not None:
+        return _response(known)
+
+    def answer(visitor: Visitor, pod: UserPod) -> HttpResponse:
+        if not pod.name:
+            return as_json({"error": "not ready", "message": pod.message}, status=503)
+        found = WhoamiAnswer(
+            user_pk=str(visitor.user.pk),
+            username=visitor.user.get_username(),
+            name=pod.name,
+            namespace=pod.namespace,
+            address=pod.address,
+        )
+        cached.set(found, decided=visitor.decided)
+        return _response(found)
+
+    return for_visitor(request, answer)
 
 
-def _answer(found: cache.Identity) -> JsonResponse:
+def _response(found: WhoamiAnswer) -> HttpResponse:
     peer = found.address
     port = int(peer.rpartition(":")[2]) if peer else conf.port
     response = JsonResponse({"user": found.username, "service": found.name})
