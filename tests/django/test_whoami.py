@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -20,6 +20,8 @@ from tests.django.support import bulk, delete_by_sql, row, users
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from django.http import HttpResponse
 
     from django_userpods.testing import MemoryCluster
@@ -354,3 +356,33 @@ def test_the_cluster_is_never_asked(signed_in: Client, memory: MemoryCluster) ->
     memory.calls.clear()
     ask(signed_in)
     assert not memory.calls
+
+
+# --- a database that cannot be written to
+
+
+@pytest.fixture
+def read_only(transactional_db: None) -> Iterator[Callable[[], None]]:
+    """What makes the database read-only, as during a failover."""
+    yield lambda: connection.cursor().execute("PRAGMA query_only = ON").close()
+    connection.cursor().execute("PRAGMA query_only = OFF").close()
+
+
+@pytest.mark.parametrize("is_atomic", [False, True])
+def test_a_token_lets_in_while_the_database_is_read_only(
+    read_only: Callable[[], None],
+    alice: Any,
+    client: Client,
+    is_atomic: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", is_atomic)
+    token = token_for(alice)
+    read_only()
+    with pytest.raises(OperationalError, match="readonly"):
+        AccessToken.objects.update(label="x")
+    assert answer(ask(client, token)) == ALICE
+    assert "could not be noted" in caplog.text
+    assert token not in caplog.text
+    assert answer(ask(client, "upt_unknown")) == INVALID

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.core.exceptions import ValidationError
+from django.db import Error, router, transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
@@ -95,9 +96,7 @@ class TokenAuthenticator(Authenticator):
         if token is None or not token.is_valid:
             message = "unknown, expired or revoked"
             raise InvalidCredentials(message)
-        now = timezone.now()
-        if token.last_used_at is None or now - token.last_used_at > _LAST_USED_EVERY:
-            AccessToken.objects.filter(pk=token.pk).update(last_used_at=now)
+        _note_use(token)
         setattr(request, VALID_UNTIL, token.expires_at)
         return token.user
 
@@ -140,6 +139,20 @@ def _is_selected(user: AbstractBaseUser) -> bool:
         logger.exception("user %s: USERPODS_SELECT could not be used", user.pk)
         message = "USERPODS_SELECT could not be used"
         raise Undecided(message) from error
+
+
+def _note_use(token: AccessToken) -> None:
+    """Note when a token was used; a database that cannot be written to keeps nobody out."""
+    now = timezone.now()
+    if token.last_used_at is not None and now - token.last_used_at <= _LAST_USED_EVERY:
+        return
+    alias = router.db_for_write(AccessToken, instance=token)
+    try:
+        # A savepoint where the request has a transaction (ATOMIC_REQUESTS), which goes on.
+        with transaction.atomic(using=alias):
+            AccessToken.objects.using(alias).filter(pk=token.pk).update(last_used_at=now)
+    except Error:
+        logger.warning("token %s: when it was used could not be noted", token.pk, exc_info=True)
 
 
 def _bearer(request: HttpRequest) -> str:
