@@ -72,7 +72,10 @@ location {path} {{
     {auth}
     proxy_http_version 1.1;
     proxy_set_header Host $best_http_host;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection $connection_upgrade;
     proxy_request_buffering off;
+    proxy_buffering off;
     proxy_pass http://upstream_balancer;
 }}
 """
@@ -117,6 +120,7 @@ http {{
         balancer = require("balancer")
     }}
     init_worker_by_lua_block {{ lua_ingress.init_worker() balancer.init_worker() }}
+    map $http_upgrade $connection_upgrade {{ default upgrade; "" ""; }}
     upstream upstream_balancer {{
         server 0.0.0.1;
         balancer_by_lua_block {{ balancer.balance() }}

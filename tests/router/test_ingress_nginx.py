@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import urllib.parse
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import yaml
 
 from tests.router.harness import workload
 from tests.router.ingress_nginx import VARIANT, Ingress, ingress_nginx
+from tests.router.raw_pod import MARK, RawPod, read_quiet, split_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,6 +161,49 @@ def test_no_cookie_of_the_site_hides_behind_many_others(
     query = urllib.parse.urlencode([*pairs, ("Set-Cookie", "sessionid=evil")])
     answer = ingress.get(f"/headers-back?{query}", ALICE)
     assert answer.all("set-cookie") == [value for _, value in pairs]
+
+
+@pytest.mark.parametrize("more", ["", "Upgrade: h2c\r\nConnection: Upgrade\r\n"])
+@pytest.mark.parametrize("status", ["100", "101", "103", "199", "099", "000", "1030", "2x0"])
+def test_no_byte_of_a_pod_is_seen_by_another_user(
+    ingress: Ingress, django: FakeDjango, status: str, more: str
+) -> None:
+    with RawPod() as pod:
+        django.user("alice", pod.peer)
+        pod.answer = (
+            f"HTTP/1.1 {status} EVIL\r\nSet-Cookie: EVIL=1\r\n\r\n"
+            "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL"
+        ).encode()
+        with socket.create_connection(("127.0.0.1", ingress.port), timeout=10) as gateway:
+            gateway.sendall(request("alice", more))
+            found, is_closed = read_quiet(gateway)
+            assert MARK not in found
+            if not is_closed:
+                assert split_answer(found)[0] == 502
+                gateway.sendall(request("bob"))
+                found, _ = read_quiet(gateway)
+                assert MARK not in found
+                assert b'"name": "bob"' in split_answer(found)[2]
+
+
+@pytest.mark.parametrize("asked", ["Upgrade", "keep-alive, upgrade"])
+def test_a_websocket_that_was_asked_for_passes(
+    ingress: Ingress, django: FakeDjango, asked: str
+) -> None:
+    with RawPod() as pod:
+        django.user("alice", pod.peer)
+        pod.answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\nhello"
+        with socket.create_connection(("127.0.0.1", ingress.port), timeout=10) as gateway:
+            gateway.sendall(request("alice", f"Upgrade: websocket\r\nConnection: {asked}\r\n"))
+            found, is_closed = read_quiet(gateway)
+            assert not is_closed
+            assert found.startswith(b"HTTP/1.1 101 ")
+            assert found.endswith(b"hello")
+
+
+def request(name: str, more: str = "") -> bytes:
+    lines = f"Host: userpods.example.org\r\nCookie: sessionid=s-{name}\r\n{more}"
+    return f"GET / HTTP/1.1\r\n{lines}\r\n".encode()
 
 
 def test_no_lua_error_was_logged(ingress: Ingress) -> None:

@@ -138,13 +138,41 @@ function _M.choose_peer()
     end
 end
 
+-- Ends the request with a 502 in the place of what the pod began to answer.
+local function refuse_answer(why)
+    ngx.log(ngx.ERR, "refused what the pod answered: ", why)
+    -- Where nginx expects no body it keeps the connection, on which the pod may not have said its
+    -- last word.
+    if tonumber(header["Content-Length"]) == 0 or ngx.req.get_method() == "HEAD" then
+        pods.rest((current()))
+    end
+    -- Nothing of it is left in ours.
+    for name in pairs(ngx.resp.get_headers(0, true)) do
+        header[name] = nil
+    end
+    return ngx.exit(502)
+end
+jit.off(refuse_answer)
+
 function _M.from_pod()
-    -- nginx takes an answer without a status line that it can read for HTTP/0.9 and passes it on
-    -- as it is, so that the pod would write the headers that the browser sees. Such an answer has
-    -- no headers for nginx; most others have this one, and asking for it is cheaper.
-    if not header["Content-Type"] and http_version() < 1 then
-        ngx.log(ngx.ERR, "the pod did not answer in HTTP")
-        return ngx.exit(ngx.ERROR)
+    local status = ngx.status
+    -- nginx passes whatever follows a status below 200 on as it comes, without a length, and keeps
+    -- the client's connection: the pod would write answers to requests of others. Only a WebSocket
+    -- that was asked for is like that, and has the connection for itself.
+    if status < 200 and not (status == 101 and var.userpods_upgrade ~= "") then
+        -- Here, too, is what has no status line that nginx can read: HTTP/0.9, which it would pass on
+        -- as it is. To nginx the client now speaks that as well: there is no way to tell it of an
+        -- error.
+        if http_version() < 1 then
+            ngx.log(ngx.ERR, "the pod did not answer in HTTP")
+            return ngx.exit(ngx.ERROR)
+        end
+        return refuse_answer("status " .. status)
+    end
+    -- With nginx's own words for the status: the pod's may hold any bytes.
+    ngx.status = status
+    if status == 204 then
+        header["Content-Length"] = nil
     end
     local set_cookie = header["Set-Cookie"]
     if set_cookie then
@@ -206,7 +234,7 @@ function _M.no_answer()
     if (var.upstream_status or ""):find "504$" then
         return pages.say(504, "Gateway timeout", "The application took too long to answer.")
     end
-    return pages.say(502, "Bad gateway", "The application ended the connection.")
+    return pages.say(502, "Bad gateway", "The application gave no proper answer.")
 end
 
 function _M.to_waiting()

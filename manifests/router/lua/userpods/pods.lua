@@ -44,6 +44,11 @@ function _M.take(entry, runs_elsewhere)
     return true
 end
 
+-- Lets nobody use this entry's address before all connections that nginx keeps to it are closed.
+function _M.rest(entry)
+    holders[entry.peer] = { used = now() }
+end
+
 -- A request of this entry was seen running.
 function _M.touch(entry, time)
     local holder = holders[entry.peer] or older[entry.peer]
