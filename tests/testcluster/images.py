@@ -147,9 +147,26 @@ def debian_layer(packages: Sequence[str]) -> Path:
             command += [f"--include={','.join(wanted)}"]
             # Documentation and translations are a third of a small system.
             command += [f'--dpkgopt=path-exclude="{path}"' for path in _UNWANTED]
-            command += [*_DROP, SUITE, str(unfinished)]
+            command += [*_DROP, SUITE, str(unfinished), *sources()]
             _run(command)
     return target
+
+
+@functools.cache
+def sources() -> tuple[str, ...]:
+    """Where this machine gets Debian's ``SUITE`` from, as lines of a ``sources.list``.
+
+    Empty where it is no Debian of that suite: mmdebstrap then takes Debian's own mirror.
+    """
+    if shutil.which("apt-get") is None:
+        return ()
+    columns = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)"
+    command = ["apt-get", "indextargets", "Created-By: Packages", "--format", columns]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    rows = [line.split() for line in done.stdout.splitlines()]
+    found = [row[:3] for row in rows if row[3:] == ["Debian"] and row[1].startswith(SUITE)]
+    lines = [f"deb {uri} {release} {component}" for uri, release, component in found]
+    return tuple(lines) if [SUITE, "main"] in [row[1:] for row in found] else ()
 
 
 def pip_layer(requirements: Sequence[str]) -> Path:
