@@ -8,7 +8,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	&& { echo $$p; break; }; done)
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv check test e2e cluster bench matrix tools demo clean
+# Tests that need nothing but Python.
+UNIT := not cluster and not router and not browser and not node and not processes and not fresh
+
+.PHONY: help venv check test e2e fresh cluster bench matrix tools demo clean
 
 help:  ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | column -ts $$'\t'
@@ -28,16 +31,20 @@ check: venv  ## Lint, types, contracts and unit tests: under a minute, no cluste
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -m "not cluster and not router and not browser and not node and not processes"
+	$(BIN)/pytest -q -m "$(UNIT)"
 
-test: tools  ## All tests but the node's: real API server, real router, browser
+test: tools  ## All tests but the node's and a bare machine's: real API server, real router, browser
 	@# Minutes where it is not cached yet, so not within a test's time.
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -c 'from tests.testcluster import build; [build.binary(name) for name in ("kubernetes", "kwok")]'
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "not node"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "not node and not fresh"
 
 e2e: tools  ## End to end on a real node, from the shipped manifests (root)
 	@tools/apt-install node
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m node
+
+fresh: venv  ## The README's commands on a bare machine, made for it in a folder (root)
+	@tools/apt-install fresh
+	$(BIN)/pytest -m fresh tests/fresh
 
 cluster: tools  ## A cluster to try things on, until Ctrl-C (NODE=1: with a node that runs pods; root)
 	@if [ -n "$(NODE)" ]; then tools/apt-install node; fi

@@ -1,0 +1,37 @@
+"""How ``make fresh`` reads the README."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.fresh import readme
+
+TITLE = "Add it to a project"
+
+
+def test_the_snippets_are_complete_programs() -> None:
+    """No name in them that neither they nor a new project's file brings."""
+    found = readme.snippets(TITLE)
+    assert list(found) == ["settings.py", "urls.py", "admin.py"]
+    for text in found.values():
+        ast.parse(text)
+
+
+def test_the_dots_of_a_list_stand_for_what_it_had() -> None:
+    added = readme.added_to("A = [1, 2]\n", "A = [\n    # ...\n    3,\n]\n")
+    space: dict[str, object] = {}
+    exec(added, space)
+    assert space["A"] == [1, 2, 3]
+
+
+def test_commands_are_the_indented_lines_outside_of_fences() -> None:
+    lines = readme.commands(TITLE)
+    assert lines[0] == "pip install django-userpods"
+    assert all(line.split()[0] in {"pip", "python", "kubectl"} for line in lines)
+
+
+def test_a_section_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(IndexError):
+        readme.section("Nowhere")
