@@ -1,10 +1,11 @@
-"""Your own cluster (kind, k3d, minikube, a real one), named by ``KUBECONFIG``."""
+"""Your own cluster (kind, k3d, minikube, a real one), named by ``USERPODS_TEST_CONTEXT``."""
 
 from __future__ import annotations
 
 import base64
 import json
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,10 +19,10 @@ class UnsupportedError(Exception):
 
 
 class ExternalCluster(Cluster):
-    """The cluster that *kubeconfig* leads to; everything that tests make there is a namespace."""
+    """The cluster of a context of yours; everything that tests make there is a namespace."""
 
-    def __init__(self, kubeconfig: Path) -> None:
-        self.kubeconfig = kubeconfig.resolve()
+    def __init__(self, context: str) -> None:
+        self.context = context
         self._directory: Path | None = None
 
     @property
@@ -32,9 +33,10 @@ class ExternalCluster(Cluster):
     def start(self) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="userpods-"))
         try:
-            config = json.loads(
-                self.kubectl("config", "view", "--raw", "--minify", "--flatten", "-o=json").stdout
-            )
+            config = self._read_context()
+            self.kubeconfig = self.directory / "kubeconfig"
+            self.kubeconfig.touch(mode=0o600)
+            self.kubeconfig.write_text(json.dumps(config))
             cluster: dict[str, Any] = config["clusters"][0]["cluster"]
             self.server = cluster["server"]
             self.ca_file = self.directory / "ca.crt"
@@ -44,6 +46,20 @@ class ExternalCluster(Cluster):
         except BaseException:
             self.stop()
             raise
+
+    def _read_context(self) -> dict[str, Any]:
+        """Return a kubeconfig with this one context, from wherever kubectl finds it."""
+        view = ("config", "view", "--raw", "--minify", "--flatten", "-o=json")
+        done = subprocess.run(
+            [*self.kubectl_command(), *view, f"--context={self.context}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise AssertionError(f"USERPODS_TEST_CONTEXT={self.context}: {done.stderr}")
+        config: dict[str, Any] = json.loads(done.stdout)
+        return config
 
     def stop(self) -> None:
         if self._directory:
@@ -68,4 +84,4 @@ class ExternalCluster(Cluster):
         self._refuse(f"add {count} pretended nodes")
 
     def _refuse(self, what: str) -> NoReturn:
-        raise UnsupportedError(f"will not {what}: the cluster of {self.kubeconfig} is not ours")
+        raise UnsupportedError(f"will not {what}: the cluster of {self.context} is not ours")

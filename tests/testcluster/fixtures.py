@@ -2,15 +2,14 @@
 
 ``cluster`` is one for the whole session; ``namespace`` is a fresh one for each test.
 ``node_cluster`` and ``node_namespace`` are the same with a real node, as root. With
-``KUBECONFIG`` set they are on that cluster; a test that would have to restart its API server or
-fill it with pretended nodes is then skipped, and says so.
+``USERPODS_TEST_CONTEXT`` set they are on the cluster of that context; a test that would have to
+restart its API server or fill it with pretended nodes is then skipped, and says so.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A cluster whose pods become Ready, without running where it is ours."""
-    if kubeconfig := os.environ.get("KUBECONFIG"):
-        with ExternalCluster(Path(kubeconfig)) as external:
+    if context := os.environ.get("USERPODS_TEST_CONTEXT"):
+        with ExternalCluster(context) as external:
             yield external
         return
     with ControlPlane() as control_plane:
@@ -49,8 +48,8 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def node_cluster() -> Iterator[NodeCluster]:
     """A cluster with a real node; where this machine cannot have one, the tests are skipped."""
-    if kubeconfig := os.environ.get("KUBECONFIG"):
-        pytest.skip(f"NOT RUN: the images made here cannot be given to the cluster of {kubeconfig}")
+    if context := os.environ.get("USERPODS_TEST_CONTEXT"):
+        pytest.skip(f"NOT RUN: the images made here cannot be given to the cluster of {context}")
     node = NodeCluster()
     try:
         node.start()
