@@ -161,7 +161,8 @@ if CLUSTER_KIND == "local":
 elif CLUSTER_KIND == "kubernetes":
     USERPODS_CLUSTER = {
         "BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster",
-        "OPTIONS": {},
+        # In a pod its service account; elsewhere the context has to be named.
+        "OPTIONS": {"context": context} if (context := env.str("KUBE_CONTEXT", default="")) else {},
     }
 else:
     msg = f"USERPODS_CLUSTER is {CLUSTER_KIND!r}: it can be 'local' or 'kubernetes'"

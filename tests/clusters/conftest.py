@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from tests.testcluster.cluster import Cluster as RealCluster
 
 
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine without any cluster; its home directory is returned."""
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
 @pytest.fixture(scope="module")
 def shared_proxy(cluster: RealCluster) -> Iterator[FaultProxy]:
     with FaultProxy(cluster.kubeconfig) as proxy:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import stat
 import subprocess
 import sys
 import textwrap
@@ -18,6 +17,7 @@ import pytest
 from django_userpods.clusters.kubernetes import KubernetesCluster
 from django_userpods.core.objects import SERVICE, Ref
 from django_userpods.exceptions import ClusterConfigurationError, ClusterUnavailable, Unauthorized
+from tests.clusters.kubeconfigs import credential, plugin, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,51 +26,6 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["tests.testcluster.fixtures"]
 NOTHING = Ref(SERVICE, "default", "nothing-of-that-name")
-
-
-@pytest.fixture
-def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A machine without any cluster; its home directory is returned."""
-    monkeypatch.delenv("KUBECONFIG", raising=False)
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    return tmp_path
-
-
-def write(path: Path, user: dict[str, Any], *, server: str = "http://127.0.0.1:9") -> Path:
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": server}}],
-        "users": [{"name": "u", "user": user}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-    }
-    path.write_text(json.dumps(config))
-    return path
-
-
-def plugin(path: Path, script: str) -> dict[str, Any]:
-    """A user whose credentials come from an exec plugin: a shell script."""
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(stat.S_IRWXU)
-    return {
-        "exec": {
-            "apiVersion": "client.authentication.k8s.io/v1",
-            "command": str(path),
-            "interactiveMode": "Never",
-        }
-    }
-
-
-def credential(token: str) -> str:
-    """What a plugin prints to hand out a token."""
-    said = {
-        "apiVersion": "client.authentication.k8s.io/v1",
-        "kind": "ExecCredential",
-        "status": {"token": token},
-    }
-    return f"echo '{json.dumps(said)}'"
 
 
 @pytest.mark.parametrize(
@@ -151,6 +106,8 @@ def test_no_cluster_anywhere(nowhere: Path) -> None:
 
     assert "~/.kube/config" in str(caught.value)
     assert "USERPODS_CLUSTER" in str(caught.value)
+    with pytest.raises(ClusterConfigurationError, match="no cluster to speak to"):
+        KubernetesCluster().whereabouts()
 
 
 def test_a_pod_without_a_token(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,12 +121,15 @@ def test_a_pod_without_a_token(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "cannot be used"),
-        ("[]", "malformed"),
+        ("", "it has no context"),
+        ("[]", "it has no context"),
         ("a: [b\nsecret: token-value", "is not YAML"),
         ("just text", "malformed"),
         ("apiVersion: v1\nkind: Config", "cannot be used"),
         ("current-context: x\ncontexts: []\nclusters: []\nusers: []", "cannot be used"),
+        ("contexts: [{name: x, context: {cluster: y}}]", "names the cluster 'y'"),
+        ("contexts: [{name: x, context: [y]}]", "malformed"),
+        ("contexts: x", "malformed"),
         ("\x00\x01", "is not YAML"),
     ],
 )
@@ -192,7 +152,7 @@ def test_a_kubeconfig_that_is_a_directory(nowhere: Path) -> None:
 def test_a_context_that_is_not_there(nowhere: Path) -> None:
     path = write(nowhere / "config", {"token": "x"})
 
-    with pytest.raises(ClusterConfigurationError, match="with name other in"):
+    with pytest.raises(ClusterConfigurationError, match="there is no context 'other'"):
         KubernetesCluster(kubeconfig=path, context="other").get(NOTHING)
 
 
@@ -284,13 +244,13 @@ def test_kubeconfig_from_the_environment_and_from_home(
     nowhere: Path, cluster: RealCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", f"{nowhere / 'missing'}{os.pathsep}{cluster.kubeconfig}")
-    first = KubernetesCluster()
+    first = KubernetesCluster(context="test")
     assert first.get(NOTHING) is None
     first.close()
     monkeypatch.delenv("KUBECONFIG")
     (nowhere / ".kube").mkdir()
     (nowhere / ".kube" / "config").symlink_to(cluster.kubeconfig)
-    second = KubernetesCluster()
+    second = KubernetesCluster(context="test")
     assert second.get(NOTHING) is None
     second.close()
 

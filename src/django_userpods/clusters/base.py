@@ -33,6 +33,17 @@ class Cluster(ABC):
     def prepare(self) -> None:  # noqa: B027 - most clusters have nothing to get ready
         """Load what the first call needs, without connecting, so that its time can be counted."""
 
+    def whereabouts(self) -> str:
+        """Return for people which cluster this is, without connecting.
+
+        Raises ClusterConfigurationError where that is not known.
+        """
+        return type(self).__name__
+
+    def misconfiguration(self) -> str:
+        """Return what is known, without connecting, to be in the way of any call, or ""."""
+        return ""
+
     @abstractmethod
     def list(
         self,

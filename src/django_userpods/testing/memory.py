@@ -121,6 +121,10 @@ class MemoryCluster(Cluster):
         self.concurrency = concurrency
         self.cluster_domain = cluster_domain
 
+    def whereabouts(self) -> str:
+        """Return which store it is."""
+        return f"the memory of this process (MemoryCluster {self.name})"
+
     # --- for tests
 
     @classmethod

@@ -55,8 +55,9 @@ _AGENT = f"django-userpods/{__version__}"
 class KubernetesCluster(Cluster):
     """A cluster behind an API server; ``OPTIONS`` of ``USERPODS_CLUSTER`` are the keywords here.
 
-    With neither ``context`` nor ``kubeconfig`` the pod's own service account is used, and outside
-    of a pod the kubeconfig that ``kubectl`` would take.
+    ``context``: the context of a kubeconfig, which is ``kubeconfig``, else what ``KUBECONFIG``
+    says, else ``~/.kube/config``; a ``kubeconfig`` with a single context needs no ``context``.
+    With neither the pod's own service account is used; outside of a pod one has to be named.
 
     ``timeout``: seconds that a call may take in all; ``connect_timeout``: seconds for one attempt
     to connect; ``qps`` and ``burst``: calls a second in the long run (0: no limit) and at once;
@@ -193,6 +194,20 @@ class KubernetesCluster(Cluster):
             return
         errors.decode(answer, what=what, server=self._transport.server)
 
+    def whereabouts(self) -> str:
+        """Return the API server's URL, and whether a context or the pod's account leads there."""
+        return credentials.whereabouts(
+            file=self._options["kubeconfig"], context=self._options["context"]
+        )
+
+    def misconfiguration(self) -> str:
+        """Return why there is no API server to speak to, where none is named, or the like."""
+        try:
+            self.whereabouts()
+        except ClusterConfigurationError as error:
+            return str(error)
+        return ""
+
     def prepare(self) -> None:
         """Import the official client."""
         _official_client()
@@ -301,12 +316,14 @@ class KubernetesCluster(Cluster):
         from urllib3.exceptions import HTTPError
 
         client, config = _official_client()
-        configuration = credentials.load(
+        access = credentials.load(
             client,
             config,
-            kubeconfig=self._options["kubeconfig"],
+            file=self._options["kubeconfig"],
             context=self._options["context"],
+            seconds=self._timeout,
         )
+        configuration = access.configuration
         configuration.connection_pool_maxsize = self.concurrency
         configuration.retries = False
         host = configuration.host
@@ -317,11 +334,21 @@ class KubernetesCluster(Cluster):
             )
         try:
             manager = client.ApiClient(configuration).rest_client.pool_manager
-        except (HTTPError, ValueError) as error:  # of the proxy's URL
+        except (HTTPError, ValueError, ImportError) as error:  # of the proxy's URL
+            socks = isinstance(error, ImportError)
             raise ClusterConfigurationError(
                 f"the way to {errors.public_url(host)} cannot be used: {type(error).__name__}"
+                + ("; a SOCKS proxy needs PySocks: pip install 'urllib3[socks]'" if socks else "")
             ) from error
-        if getattr(manager, "proxy", None) is not None:
+        proxied = getattr(manager, "proxy", None) is not None
+        acting = [name for name, _ in access.impersonation]
+        if proxied and parts.scheme == "http" and len(set(acting)) < len(acting):
+            # urllib3 would write the values of a repeated header as one.
+            raise ClusterConfigurationError(
+                "several groups cannot be impersonated through a proxy to "
+                f"{errors.public_url(host)}, since that is plain HTTP"
+            )
+        if proxied:
             send, base = manager.urlopen, host.rstrip("/")
         else:
             send, base = manager.connection_from_url(host).urlopen, parts.path.rstrip("/")
@@ -329,7 +356,9 @@ class KubernetesCluster(Cluster):
             send=send,
             base=base,
             server=errors.public_url(host),
-            authorization=lambda: credentials.authorization(config, configuration),
+            authorization=access.authorization,
+            impersonation=access.impersonation,
+            proxy=errors.public_url(configuration.proxy) if proxied else "",
             # OSError: a CA file that has gone; ValueError: a URL that urllib3 cannot read.
             failures=(HTTPError, OSError, ValueError),
             options={

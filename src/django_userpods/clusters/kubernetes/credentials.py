@@ -1,121 +1,161 @@
 """Finding the cluster and the credentials, by means of the official client.
 
-The client itself is handed in, so that ``kubernetes`` stays the only module that imports it.
+The client itself is handed in, so that ``cluster`` stays the only module that imports it.
 """
 
 from __future__ import annotations
 
-import logging
+import base64
 import os
-import threading
-from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django_userpods.clusters.kubernetes import errors
+from django_userpods.clusters.kubernetes import errors, exec_plugin, kubeconfig
 from django_userpods.exceptions import ClusterConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
-_IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
+    from django_userpods.clusters.kubernetes.kubeconfig import Context
+
+_HOST, _PORT = "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"
 
 
-def load(client: Any, config: Any, *, kubeconfig: str | None, context: str | None) -> Any:  # noqa: ANN401 - not typed there
-    """Return the client's Configuration: of the pod we run in, else of a kubeconfig.
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A way in: the official client's Configuration, and what it does not know of.
 
-    ``client`` and ``config`` are the official client's modules. Naming a kubeconfig or a context
-    means that one. Raises ClusterConfigurationError.
+    ``authorization`` gives the Authorization header, fresh at each call, and may raise
+    ClusterConfigurationError; ``impersonation`` are headers for whom we act as.
+    """
+
+    configuration: Any
+    authorization: Callable[[], str | None]
+    impersonation: tuple[tuple[str, str], ...] = ()
+
+
+def whereabouts(*, file: str | None, context: str | None) -> str:
+    """Return which API server is meant, and why it is that one, without connecting.
+
+    Raises ClusterConfigurationError where none is.
+    """
+    if in_pod(file=file, context=context):
+        host = os.environ[_HOST]
+        host = f"[{host}]" if ":" in host else host
+        return f"https://{host}:{os.environ.get(_PORT, '443')} (this pod's service account)"
+    found = kubeconfig.find(kubeconfig=file, context=context)
+    acting = found.impersonation
+    acting_as = f", acting as {acting[0][1].encode('latin-1').decode()}" if acting else ""
+    return f"{found.server} (context {found.name}{acting_as})"
+
+
+def in_pod(*, file: str | None, context: str | None) -> bool:
+    """Tell whether the service account of the pod that this process runs in is meant."""
+    return file is None and context is None and bool(os.environ.get(_HOST))
+
+
+def load(
+    client: Any,  # noqa: ANN401 - not typed there
+    config: Any,  # noqa: ANN401
+    *,
+    file: str | None,
+    context: str | None,
+    seconds: float,
+) -> Access:
+    """Return the way in: of the pod that we run in, else of the context that is named.
+
+    ``client`` and ``config`` are the official client's modules; ``file`` and ``context`` are the
+    options ``kubeconfig`` and ``context``. An exec plugin may take ``seconds``. Raises
+    ClusterConfigurationError.
     """
     configuration = client.Configuration()
-    missing = ""
-    if kubeconfig is None and context is None and os.environ.get(_IN_CLUSTER):
+    if in_pod(file=file, context=context):
         try:
             config.load_incluster_config(client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
-            missing = f"the pod has no usable service account ({error}), and "
-        else:
-            return configuration
-    path = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-    files = [Path(part).expanduser() for part in path.split(os.pathsep) if part]
-    if not any(file.exists() for file in files):
-        raise ClusterConfigurationError(
-            f"no cluster to speak to: {missing}there is no kubeconfig at {path}; name one in "
-            "OPTIONS of USERPODS_CLUSTER or in KUBECONFIG, or run in a pod whose service "
-            "account token is mounted"
-        )
-    _load_kubeconfig(config, configuration, path=path, context=context)
-    return configuration
-
-
-def authorization(config: Any, configuration: Any) -> str | None:  # noqa: ANN401 - not typed there
-    """Return the Authorization header, from a token that is looked after by the client."""
-    with _complaints() as complaints:
-        try:
-            settings = configuration.auth_settings().get("BearerToken")
-        except (config.ConfigException, OSError) as error:
             raise ClusterConfigurationError(
-                f"the credentials cannot be renewed: {errors.shortened(str(error))}"
+                f"no cluster to speak to: the pod has no usable service account ({error}); "
+                "mount its token, or name a 'context' or 'kubeconfig' in OPTIONS of "
+                "USERPODS_CLUSTER"
             ) from error
-    if complaints:
-        raise ClusterConfigurationError(f"the credentials cannot be renewed: {complaints[0]}")
+        return Access(configuration, lambda: _bearer(config, configuration))
+    found = kubeconfig.find(kubeconfig=file, context=context)
+    impersonation = found.impersonation
+    plugin = None
+    user = found.user
+    # The official client's order: a token that is written down comes before a plugin.
+    if user.get("exec") and not (user.get("token") or user.get("tokenFile")):
+        plugin = _Plugin(found, seconds)
+        user = plugin.user()
+    _configure(config, configuration, found, user)
+    if found.proxy:
+        # kubectl asks neither HTTPS_PROXY nor NO_PROXY then.
+        configuration.proxy, configuration.no_proxy = found.proxy, ""
+    if plugin is not None:
+        return Access(configuration, plugin.bearer, impersonation)
+    if "auth-provider" in user and not configuration.api_key:
+        raise ClusterConfigurationError(
+            f"the kubeconfig {found.file}, context {found.name}, gives no credentials: its "
+            "auth-provider handed out none; kubectl knows exec plugins only since 1.26"
+        )
+    return Access(configuration, lambda: _bearer(config, configuration), impersonation)
+
+
+def _configure(
+    config: Any,  # noqa: ANN401 - not typed there
+    configuration: Any,  # noqa: ANN401
+    found: Context,
+    user: dict[str, Any],
+) -> None:
+    """Have the official client read one context, with this user's data."""
+    try:
+        config.load_kube_config_from_dict(
+            found.as_dict(user), context="one", client_configuration=configuration
+        )
+    except config.ConfigException as error:
+        raise ClusterConfigurationError(
+            f"the kubeconfig {found.file} cannot be used: {errors.shortened(str(error))}"
+        ) from error
+    except OSError as error:
+        raise ClusterConfigurationError(
+            f"the kubeconfig {found.file}: {error.filename or 'a file that it names'} cannot be "
+            f"read: {error.strerror or error}"
+        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise ClusterConfigurationError(
+            f"the kubeconfig {found.file} is malformed ({type(error).__name__})"
+        ) from error
+
+
+def _bearer(config: Any, configuration: Any) -> str | None:  # noqa: ANN401 - not typed there
+    """Return the Authorization header, from a token that is looked after by the client."""
+    try:
+        settings = configuration.auth_settings().get("BearerToken")
+    except (config.ConfigException, OSError) as error:
+        raise ClusterConfigurationError(
+            f"the credentials cannot be renewed: {errors.shortened(str(error))}"
+        ) from error
     value = settings["value"] if settings else None
     return str(value).strip() if value else None
 
 
-def _load_kubeconfig(
-    config: Any,  # noqa: ANN401 - not typed there
-    configuration: Any,  # noqa: ANN401
-    *,
-    path: str,
-    context: str | None,
-) -> None:
-    from yaml import MarkedYAMLError, YAMLError
+class _Plugin:
+    """An exec plugin, and what it handed out last."""
 
-    with _complaints() as complaints:
-        try:
-            config.load_kube_config(
-                config_file=path, context=context, client_configuration=configuration
-            )
-        except YAMLError as error:
-            # Its text quotes the file, and that may be a token.
-            line = ""
-            if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
-                line = f" (line {error.problem_mark.line + 1})"
-            raise ClusterConfigurationError(f"the kubeconfig {path} is not YAML{line}") from error
-        except config.ConfigException as error:
-            raise ClusterConfigurationError(
-                f"the kubeconfig {path} cannot be used: {errors.shortened(str(error))}"
-            ) from error
-        except OSError as error:
-            raise ClusterConfigurationError(
-                f"the kubeconfig {path} cannot be read: {error.strerror or error}"
-            ) from error
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-            raise ClusterConfigurationError(
-                f"the kubeconfig {path} is malformed ({type(error).__name__})"
-            ) from error
-    # The official client only logs that a plugin failed, and goes on without credentials.
-    if complaints and not configuration.api_key and not configuration.cert_file:
-        raise ClusterConfigurationError(
-            f"the kubeconfig {path} gives no credentials: {complaints[0]}"
-        )
+    def __init__(self, context: Context, seconds: float) -> None:
+        self._context = context
+        self._seconds = seconds
+        self._credential = exec_plugin.run(context, seconds=seconds)
 
+    def user(self) -> dict[str, Any]:
+        """Return what the official client has to know; the token is ours to look after."""
+        if not self._credential.certificate:
+            return {name: text for name, text in self._context.user.items() if name != "exec"}
+        pair = (self._credential.certificate, self._credential.key)
+        certificate, key = (base64.b64encode(text.encode()).decode() for text in pair)
+        return {"client-certificate-data": certificate, "client-key-data": key}
 
-@contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """Collect what this thread logs as an error meanwhile."""
-    texts: list[str] = []
-    thread = threading.get_ident()
-
-    class Collect(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.thread == thread:
-                texts.append(errors.shortened(record.getMessage()))
-
-    handler = Collect(logging.ERROR)
-    logging.getLogger().addHandler(handler)
-    try:
-        yield texts
-    finally:
-        logging.getLogger().removeHandler(handler)
+    def bearer(self) -> str | None:
+        if self._credential.expired:
+            self._credential = exec_plugin.run(self._context, seconds=self._seconds)
+        return f"Bearer {self._credential.token}" if self._credential.token else None

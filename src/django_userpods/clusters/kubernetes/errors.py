@@ -130,7 +130,9 @@ def not_json(status: int, body: bytes, *, what: str, server: str) -> BadAnswer:
     )
 
 
-def from_failure(error: Exception, *, what: str, server: str, seconds: float) -> ClusterError:
+def from_failure(
+    error: Exception, *, what: str, server: str, proxy: str, seconds: float
+) -> ClusterError:
     """Return the error for a connection that failed; ``error`` is urllib3's or the system's."""
     causes = list(_causes(error))
     names = {type(cause).__name__ for cause in causes}
@@ -140,6 +142,11 @@ def from_failure(error: Exception, *, what: str, server: str, seconds: float) ->
                 f"{what}: the certificate of {server} is not trusted: "
                 f"{shortened(cause.verify_message)}; see certificate-authority in the kubeconfig"
             )
+    if "ProxyError" in names:
+        return ClusterUnavailable(
+            f"{what}: the proxy {proxy} in front of {server} failed: "
+            f"{_of_proxy(causes)}; see proxy-url in the kubeconfig, or HTTPS_PROXY and NO_PROXY"
+        )
     if "NameResolutionError" in names or "gaierror" in names:
         return ClusterUnavailable(f"{what}: the host name of {server} cannot be resolved")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
@@ -148,14 +155,22 @@ def from_failure(error: Exception, *, what: str, server: str, seconds: float) ->
         return timed_out(what=what, server=server, seconds=seconds)
     if "ConnectTimeoutError" in names:
         return ClusterTimeout(f"{what}: no connection to {server} could be made in time")
-    if "ProxyError" in names:
-        return ClusterUnavailable(
-            f"{what}: the proxy in front of {server} failed: {shortened(str(causes[-1]))}"
-        )
     return ClusterUnavailable(
         f"{what}: the connection to {server} broke: {type(causes[-1]).__name__}: "
         f"{shortened(str(causes[-1]))}"
     )
+
+
+def _of_proxy(causes: list[BaseException]) -> str:
+    """Return what was wrong with a proxy."""
+    names = {type(cause).__name__ for cause in causes}
+    if "NameResolutionError" in names or "gaierror" in names:
+        return "its host name cannot be resolved"
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return "it refuses connections"
+    if "ConnectTimeoutError" in names:
+        return "no connection to it could be made in time"
+    return shortened(str(causes[-1]))
 
 
 def timed_out(*, what: str, server: str, seconds: float) -> ClusterTimeout:

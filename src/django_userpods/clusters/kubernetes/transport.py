@@ -30,7 +30,7 @@ from django_userpods.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 
     from django_userpods.clusters.kubernetes.ratelimit import RateLimiter
 
@@ -74,12 +74,16 @@ class Connection:
     options: Mapping[str, Any]
     timeout: Callable[..., Any]
     close: Callable[[], None]
+    #: Headers for whom we act as; a name may come more than once.
+    impersonation: tuple[tuple[str, str], ...] = ()
+    #: The URL of the proxy in between, for an error's text, or empty.
+    proxy: str = ""
     _header: str | None = None
     _header_until: float = 0.0
-    _headers: dict[tuple[str, bool], dict[str, str]] = field(default_factory=dict)
+    _headers: dict[tuple[str, bool], MutableMapping[str, str]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def headers(self, request: Request, deadline: Deadline, agent: str) -> dict[str, str]:
+    def headers(self, request: Request, deadline: Deadline, agent: str) -> MutableMapping[str, str]:
         """Return the headers of a request; the same dict as long as the credentials hold."""
         now = time.monotonic()
         if now >= self._header_until:
@@ -98,6 +102,8 @@ class Connection:
                 headers["Content-Type"] = key[0]
             if self._header:
                 headers["Authorization"] = self._header
+            if self.impersonation:
+                headers = _with_repeats(headers, self.impersonation)
             self._headers[key] = headers
         return headers
 
@@ -204,7 +210,13 @@ class Transport:
             )
         except connection.failures as error:
             raise _Failure(
-                errors.from_failure(error, what=what, server=server, seconds=deadline.seconds)
+                errors.from_failure(
+                    error,
+                    what=what,
+                    server=server,
+                    proxy=connection.proxy,
+                    seconds=deadline.seconds,
+                )
             ) from error
         try:
             body = _read(response, deadline)
@@ -232,6 +244,18 @@ class Transport:
         if 200 <= response.status < 300 and "json" not in headers.get("Content-Type", ""):
             raise errors.not_json(response.status, body, what=what, server=server)
         return response.status, headers, body
+
+
+def _with_repeats(
+    headers: Mapping[str, str], more: Iterable[tuple[str, str]]
+) -> MutableMapping[str, str]:
+    """Return the headers and more of them, in which a name may come more than once."""
+    from urllib3 import HTTPHeaderDict
+
+    every = HTTPHeaderDict(headers)
+    for name, value in more:
+        every.add(name, value)
+    return every
 
 
 class _Failure(Exception):  # noqa: N818 - never leaves this module

@@ -115,6 +115,10 @@ class LocalCluster(Cluster):
         """Return the process' own address; before there is one, one that takes no connection."""
         return peer or "127.0.0.1:0"
 
+    def whereabouts(self) -> str:
+        """Return where objects and logs are."""
+        return f"processes of this machine, kept in {self._state_dir}"
+
     def attach(self) -> None:
         """Keep the workloads running while this process lives, from now on.
 
