@@ -41,6 +41,8 @@ SETTING_IDS = {
 TEMPLATE_ID = "userpods.E020"
 #: A setting of ours that is not one: a typing mistake would go unseen.
 UNKNOWN_ID = "userpods.W001"
+#: The settings name no cluster that can be spoken to from here.
+UNREACHABLE_ID = "userpods.W002"
 
 
 def register() -> None:
@@ -48,6 +50,7 @@ def register() -> None:
     checks.register(check_settings, "userpods")
     checks.register(check_template, "userpods")
     checks.register(check_unknown, "userpods")
+    checks.register(check_cluster_is_named, "userpods")
 
 
 def check_settings(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
@@ -103,6 +106,29 @@ def check_unknown(app_configs: Sequence[Any] | None = None, **_: Any) -> list[ch
         )
         for name in sorted(dir(settings))
         if name.startswith("USERPODS_") and name not in SETTING_IDS
+    ]
+
+
+def check_cluster_is_named(
+    app_configs: Sequence[Any] | None = None,  # noqa: ARG001
+    **_: Any,  # noqa: ANN401
+) -> list[checks.CheckMessage]:
+    """Find out, without connecting, that no cluster can be spoken to.
+
+    A warning and no error: migrations, or a machine that only runs tests, need no cluster.
+    """
+    try:
+        problem = get_cluster().misconfiguration()
+    except (SettingError, ClusterError):
+        return []  # said by check_settings
+    if not problem:
+        return []
+    return [
+        checks.Warning(
+            f"User pods cannot be made from here: {problem}.",
+            hint="See docs/settings.md, options of the Kubernetes cluster.",
+            id=UNREACHABLE_ID,
+        )
     ]
 
 

@@ -12,6 +12,7 @@ from django.core.management.base import SystemCheckError
 
 from django_userpods.checks import SETTING_IDS
 from django_userpods.conf import Conf
+from tests.clusters.kubeconfigs import several
 from tests.django.support import template_with
 
 if TYPE_CHECKING:
@@ -258,4 +259,49 @@ def test_all_that_is_wrong_is_said_at_once(settings: Any) -> None:
 )
 def test_settings_that_make_sense(settings: Any, name: str, value: Any) -> None:
     setattr(settings, f"USERPODS_{name}", value)
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "says"),
+    [
+        ((), {}, "there is no kubeconfig"),
+        (("prod", "dev"), {}, "has the contexts dev, prod"),
+        (("prod",), {}, "has the context prod"),
+        (("prod",), {"context": "prof"}, "there is no context 'prof'"),
+        (("prod",), {"context": "prod"}, ""),
+    ],
+)
+def test_a_cluster_that_nobody_named_is_a_warning(
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    names: tuple[str, ...],
+    options: dict[str, str],
+    says: str,
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    if names:
+        several(tmp_path / "config", *names)
+    settings.USERPODS_CLUSTER = {
+        "BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster",
+        "OPTIONS": options,
+    }
+    said = found()
+    if says:
+        (message,) = said
+        assert message.id == "userpods.W002"
+        assert says in message.msg
+        assert message.level == checks.WARNING
+    else:
+        assert said == []
+
+
+def test_in_a_pod_no_context_has_to_be_named(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    settings.USERPODS_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
     assert found() == []

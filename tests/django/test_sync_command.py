@@ -12,11 +12,17 @@ from django.db import OperationalError
 
 from django_userpods.exceptions import ClusterUnavailable, QuotaExceeded
 from django_userpods.models import UserPod
+from tests.clusters.kubeconfigs import several
 from tests.django.support import bulk, deployment, names, pairs, users, writes
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from django_userpods.testing import MemoryCluster
+
+FIRST = "Cluster: the memory of this process (MemoryCluster default), namespace default\n"
+KUBERNETES = "django_userpods.clusters.kubernetes.KubernetesCluster"
 
 pytestmark = pytest.mark.django_db
 
@@ -49,8 +55,50 @@ def test_created_then_nothing_to_do(memory: MemoryCluster) -> None:
     assert len(pairs(memory)) == 2
     status, out, err = sync()
     assert (status, err) == (0, "")
-    assert len(out.splitlines()) == 1
+    assert len(out.splitlines()) == 2
     assert "othing" in out
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_it_says_first_which_cluster_and_namespace_it_is_about(
+    memory: MemoryCluster, settings: Any, options: tuple[str, ...]
+) -> None:
+    settings.USERPODS_NAMESPACE = "homes"
+    bulk(1)
+    _, out, _ = sync(*options)
+    first = "Cluster: the memory of this process (MemoryCluster default), namespace homes"
+    assert out.splitlines()[0] == first
+    # Before anything is done, so also where it then fails.
+    memory.fail_with(ClusterUnavailable("down"))
+    _, out, _ = sync(*options)
+    assert out.splitlines() == [first]
+    assert sync(*options, "--verbosity", "0")[1] == ""
+    settings.USERPODS_NAMESPACE = lambda user: f"home-{user.pk}"
+    assert "namespace of each user" in sync(*options)[1]
+
+
+def test_json_says_which_cluster_and_namespace(memory: MemoryCluster, settings: Any) -> None:
+    bulk(1)
+    for fault in (None, ClusterUnavailable("down")):
+        if fault:
+            memory.fail_with(fault)
+        said = json.loads(sync("--format", "json")[1])
+        assert said["cluster"] == "the memory of this process (MemoryCluster default)"
+        assert said["namespace"] == "default"
+
+
+def test_a_cluster_that_nobody_named_is_said_on_the_rows_too(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(several(tmp_path / "config", "prod", "dev")))
+    settings.USERPODS_CLUSTER = {"BACKEND": KUBERNETES}
+    bulk(1)
+    status, out, err = sync()
+    assert (status, out) == (1, "Cluster: none, namespace default\n")
+    assert "no cluster is named" in err
+    assert "dev, prod" in err
+    assert "no cluster is named" in UserPod.objects.get().message
 
 
 def test_updates_say_why(memory: MemoryCluster) -> None:
@@ -95,7 +143,7 @@ def test_a_cluster_that_is_down(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     memory.fail_with(ClusterUnavailable("cannot reach 10.0.0.1:6443"))
     status, out, err = sync()
-    assert (status, out) == (1, "")
+    assert (status, out) == (1, FIRST)
     assert "CommandError: cannot reach 10.0.0.1:6443" in err
     assert "Traceback" not in err
 
@@ -128,7 +176,7 @@ def test_a_database_that_cannot_be_read(
 
     monkeypatch.setattr("django_userpods.reconcile.pods._users", broken)
     status, out, err = sync("--allow-mass-delete")
-    assert (status, out) == (1, "")
+    assert (status, out) == (1, FIRST)
     assert "nothing was deleted" in err
     assert "could not connect to server" in err
     assert not memory.calls

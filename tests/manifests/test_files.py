@@ -140,6 +140,8 @@ def test_the_example_projects_pods_migrate_and_start(tmp_path: Path) -> None:
         **settings,
         "DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3",
         "SECRET_KEY": secrets.token_hex(32),
+        # As the kubelet tells every container.
+        "KUBERNETES_SERVICE_HOST": "10.96.0.1",
     }
     python = ROOT / "example_project" / "manage.py"
 

@@ -14,10 +14,10 @@ from django.db import DatabaseError
 from django.db.models import Q
 
 from django_userpods.access import routers
-from django_userpods.conf import conf
+from django_userpods.conf import conf, get_cluster
 from django_userpods.core import naming
 from django_userpods.core.plan import Verb
-from django_userpods.exceptions import UserpodsError
+from django_userpods.exceptions import ClusterError, UserpodsError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
 from django_userpods.reconcile.report import Failure, Report
@@ -84,8 +84,13 @@ class Command(BaseCommand):
         as_json = options["format"] == "json"
         bar = _Progress(self.stderr, quiet=as_json or options["verbosity"] == 0)
         deadline = time.monotonic() + options["wait"]
+        where: dict[str, str] = {}
         try:
             user_pks = _user_pks(options["user"])
+            where = _whereabouts()
+            if not as_json and options["verbosity"] > 0:
+                self.stdout.write(f"Cluster: {where['cluster']}, namespace {where['namespace']}")
+                self.stdout.flush()
             report = reconcile(
                 user_pks,
                 prune=not options["no_prune"],
@@ -98,17 +103,18 @@ class Command(BaseCommand):
             routers.wait_idle(_TELL_ROUTERS)
         except UserpodsError as error:
             bar.clear()
-            self._fail(str(error), as_json=as_json)
+            self._fail(str(error), where, as_json=as_json)
         except DatabaseError as error:
             bar.clear()
             self._fail(
                 f"the database cannot be read or written, so nothing is known of the users and "
                 f"nothing was deleted: {error}",
+                where,
                 as_json=as_json,
             )
         bar.clear()
         if as_json:
-            self.stdout.write(json.dumps(report.as_json(), indent=2))
+            self.stdout.write(json.dumps({**where, **report.as_json()}, indent=2))
         else:
             self._tell(report, verbosity=options["verbosity"])
         if report.refused:
@@ -175,9 +181,9 @@ class Command(BaseCommand):
             )
         self.stdout.write(self.style.SUCCESS(text) if report.ok else text)
 
-    def _fail(self, message: str, *, as_json: bool) -> None:
+    def _fail(self, message: str, where: dict[str, str], *, as_json: bool) -> None:
         if as_json:
-            self.stdout.write(json.dumps({"ok": False, "error": message}, indent=2))
+            self.stdout.write(json.dumps({**where, "ok": False, "error": message}, indent=2))
             sys.exit(EXIT_FAILED)
         raise CommandError(message, returncode=EXIT_FAILED)
 
@@ -216,6 +222,20 @@ class _Progress:
         if self.shown:
             self.stream.write("\r\033[K", ending="")
             self.stream.flush()
+
+
+def _whereabouts() -> dict[str, str]:
+    """Return for people which cluster and namespace this is about."""
+    namespace = conf.namespace
+    of_each = "of each user (USERPODS_NAMESPACE is a function)"
+    try:
+        cluster = get_cluster().whereabouts()
+    except ClusterError:
+        cluster = "none"  # the run itself says why, on the rows as well
+    return {
+        "cluster": cluster,
+        "namespace": of_each if callable(namespace) else namespace,
+    }
 
 
 def _user_pks(names: list[str] | None) -> list[str] | None:
