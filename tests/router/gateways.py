@@ -119,7 +119,7 @@ class Second:
     """The user who comes next: bob, on a connection of his own that the gateway keeps."""
 
     #: What bob may never see: the others' pods say their names in what they send.
-    MARKS = (b"alice", b"mallory", b"pwned")
+    MARKS = (b"alice", b"mallory", b"pwned", b"EVIL")
 
     def __init__(self, port: int) -> None:
         self.port = port

@@ -11,6 +11,15 @@ _OK = b"HTTP/1.1 200 OK\r\n"
 _SHORT = _OK + b"Content-Length: 2\r\n\r\nhi"
 
 HOSTILE: dict[str, bytes] = {
+    **{
+        f"interim {status}": b"HTTP/1.1 %s E\r\n\r\n" % status.encode() + SECOND
+        for status in ("100", "102", "103", "199", "099", "000", "001")
+    },
+    "interim with headers": b"HTTP/1.1 103 E\r\nLink: </pwned>\r\n\r\n" + SECOND,
+    "interim twice": b"HTTP/1.1 103 E\r\n\r\n" * 2 + SECOND,
+    "interim and no answer": b"HTTP/1.1 103 E\r\n\r\n",
+    "unasked 101": b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n" + SECOND,
+    "bare 101": b"HTTP/1.1 101 S\r\n\r\n" + SECOND,
     "HTTP/0.9": b"pwned\r\n",
     "HTTP/0.9 in front of an answer": b"pwned\r\n\r\n" + SECOND,
     "two status lines": _OK + SECOND,

@@ -14,6 +14,7 @@ import pytest
 from tests.router.gateways import KINDS, Behind, Gateway, Second, gateway
 from tests.router.harness import Router, workload
 from tests.router.hostile_answers import HOSTILE, SECOND
+from tests.router.test_hostile_answers import PASSED, REFUSED, UNENDED
 from tests.router.test_hostile_pods import *  # noqa: F403 - its tests, with the router below
 from tests.router.wire import Gone, Malformed
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tests.router.fake_django import FakeDjango
 
 pytestmark = pytest.mark.router
+
+ANSWERS = HOSTILE | REFUSED | PASSED | UNENDED
 
 
 @pytest.fixture(scope="module")
@@ -76,17 +79,17 @@ def test_users_share_a_connection_to_the_router(router: Behind) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", ANSWERS)
 def test_nothing_of_a_hostile_pod_reaches_the_next_user(
     router: Behind, name: str, method: str
 ) -> None:
-    attack(router, method, f"/raw?{urlencode({'bytes': HOSTILE[name]})}")
+    attack(router, method, f"/raw?{urlencode({'bytes': ANSWERS[name]})}")
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", ANSWERS)
 def test_nothing_that_a_pod_adds_later_reaches_the_next_user(router: Behind, name: str) -> None:
     """The gateway took the first answer for whole, and asks for bob while the pod goes on."""
-    parts = [HOSTILE[name], SECOND, SECOND, SECOND]
+    parts = [ANSWERS[name], SECOND, SECOND, SECOND]
     query = urlencode([("apart", "0.1"), *(("bytes", part) for part in parts)])
     attack(router, "GET", f"/parts?{query}")
 
