@@ -12,6 +12,8 @@ threads = int(os.environ.get("WEB_THREADS", "8"))
 # Longer than the router keeps its connections, so that it is never the server who closes first.
 keepalive = 15
 timeout = 60
+# Where no router takes the pods' cookies out, Django sees them, too.
+limit_request_field_size = 65_536
 # On SIGTERM, requests that have begun may end.
 graceful_timeout = 20
 # Heartbeats in memory: the root file system may be read-only.

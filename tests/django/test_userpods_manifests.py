@@ -126,6 +126,7 @@ def test_the_routers_settings_come_from_the_project(project: Settings) -> None:
     assert values.lua == {
         "login_url": "/welcome/in/",
         "cookies": ["acme_session", "acme_csrf", "messages", "acme_token"],
+        "credential_cookies": ["acme_session", "acme_token"],
         "session_cookie": "acme_session",
         "whoami_path": "/whoami",
         "waiting_path": "/userpods/waiting/",

@@ -54,7 +54,7 @@ class FakeDjango(ThreadingHTTPServer):
     def user(self, name: str, peer: str | None) -> None:
         """A user with the session and the token of their own name."""
         self.sessions[f"s-{name}"] = name
-        self.tokens[f"t-{name}"] = name
+        self.tokens[f"upt_{name}"] = name
         if peer is None:
             self.peers.pop(name, None)
         else:

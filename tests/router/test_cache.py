@@ -98,7 +98,7 @@ def test_a_purge_is_of_one_user_alone(router: Router, django: FakeDjango) -> Non
 
 
 def test_a_purge_forgets_all_credentials_of_a_user(router: Router, django: FakeDjango) -> None:
-    ways = [ALICE, ("Authorization", "Bearer t-alice"), ("Cookie", "a=1; sessionid=s-alice")]
+    ways = [ALICE, ("Authorization", "Bearer upt_alice"), ("Cookie", "a=1; sessionid=s-alice")]
     for way in ways:
         assert router.get("/", way).status == 200
     django.inactive.add("alice")
@@ -129,12 +129,12 @@ def test_a_logout_through_the_router_is_a_purge(router: Router, django: FakeDjan
 
 def test_the_credentials_are_not_written_anywhere(router: Router) -> None:
     router.get("/", ("Cookie", "sessionid=s-alice; secret=find-me"))
-    router.get("/", ("Authorization", "Bearer t-alice"))
+    router.get("/", ("Authorization", "Bearer upt_alice"))
     time.sleep(1.2)
     for file in router.folder.rglob("*"):
         if file.is_file() and not file.is_symlink():
             assert b"s-alice" not in file.read_bytes(), file
-            assert b"t-alice" not in file.read_bytes(), file
+            assert b"upt_alice" not in file.read_bytes(), file
 
 
 def test_the_cache_can_be_off(tmp_path: Path, django: FakeDjango) -> None:

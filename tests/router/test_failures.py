@@ -157,9 +157,9 @@ def test_without_credentials_django_is_not_asked(router: Router, django: FakeDja
 
 
 def test_an_invalid_token_is_forbidden(router: Router) -> None:
-    answer = router.get("/", ("Authorization", "Bearer nonsense"))
+    answer = router.get("/", ("Authorization", "Bearer upt_nonsense"))
     assert is_json_error(answer, 403, "invalid token")
-    page = router.get("/", ("Authorization", "Bearer nonsense"), HTML)
+    page = router.get("/", ("Authorization", "Bearer upt_nonsense"), HTML)
     assert page.status == 403
     assert page.get("content-type") == "text/html; charset=utf-8"
 
@@ -196,16 +196,16 @@ def test_a_pod_that_refuses_connections_shows_the_waiting_page(
     router: Router, django: FakeDjango, alice_pod: str, method: str
 ) -> None:
     django.user("alice", f"127.0.0.1:{free_port()}")
-    answer = router.get("/", ALICE, ("Authorization", "Bearer t-x"), method=method, body=b"abc")
+    answer = router.get("/", ALICE, ("Authorization", "Bearer upt_x"), method=method, body=b"abc")
     assert answer.status == 503
     assert answer.json()["message"] == "Django says wait"
     last = django.seen[-1]
     assert ("Cookie", "sessionid=s-alice") in last["headers"]
-    assert ("Authorization", "Bearer t-x") in last["headers"]
+    assert ("Authorization", "Bearer upt_x") in last["headers"]
     assert "Content-Length" not in dict(last["headers"])
     # Once it is up somewhere else, the next request finds it.
     django.user("alice", alice_pod)
-    assert router.get("/", ALICE, ("Authorization", "Bearer t-x")).json()["name"] == "alice"
+    assert router.get("/", ALICE, ("Authorization", "Bearer upt_x")).json()["name"] == "alice"
 
 
 def test_a_pod_that_does_not_take_connections_shows_the_waiting_page(

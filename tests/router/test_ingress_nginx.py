@@ -49,7 +49,7 @@ def test_each_user_reaches_their_own_pod(ingress: Ingress) -> None:
             assert answer.json()["name"] == name
             assert answer.json()["target"] == "/a%2Fb"
             assert answer.sent("x-userpods-user") == [name]
-    answer = ingress.get("/", ("Authorization", "Bearer t-bob"))
+    answer = ingress.get("/", ("Authorization", "Bearer upt_bob"))
     assert answer.json()["name"] == "bob"
     assert answer.sent("authorization") == []
 

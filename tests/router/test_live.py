@@ -25,7 +25,7 @@ pytestmark = pytest.mark.router
 
 ALICE = ("Cookie", "sessionid=s-alice")
 BOB = ("Cookie", "sessionid=s-bob")
-TOKEN = ("Authorization", "Bearer t-alice")
+TOKEN = ("Authorization", "Bearer upt_alice")
 
 # conftest: recheck 2 s, grace 3 s; a tick and a question more.
 BOUND = 2 + 2
@@ -70,7 +70,7 @@ def log_out(django: FakeDjango) -> None:
 
 
 def revoke(django: FakeDjango) -> None:
-    del django.tokens["t-alice"]
+    del django.tokens["upt_alice"]
 
 
 def become_another(django: FakeDjango) -> None:

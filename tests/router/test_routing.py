@@ -29,7 +29,7 @@ def test_each_user_reaches_their_own_pod(router: Router) -> None:
 
 
 def test_a_bearer_token_is_as_good_as_a_session(router: Router) -> None:
-    answer = router.get("/", ("Authorization", "Bearer t-bob"))
+    answer = router.get("/", ("Authorization", "Bearer upt_bob"))
     assert answer.json()["name"] == "bob"
     assert answer.sent("authorization") == []
 
@@ -131,7 +131,7 @@ def test_connections_to_pods_and_django_are_kept(router: Router, django: FakeDja
     numbers = set()
     with socket.create_connection(("127.0.0.1", router.port), timeout=5) as connection:
         for number in range(300):
-            cookie = f"sessionid=s-alice; n={number}"
+            cookie = f"session={number}; sessionid=s-alice"
             connection.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode())
             numbers.add(read_response(connection).json()["connection"])
     assert len(numbers) <= 2

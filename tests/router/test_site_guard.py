@@ -180,6 +180,16 @@ def test_a_body_arrives_whole_however_it_was_cut(site: Router) -> None:
         assert read_response(connection).status == 401
 
 
+def test_a_pods_cookies_do_not_keep_anybody_from_signing_in(site: Router) -> None:
+    """Three of 3,900 bytes are more than gunicorn takes; a pod on the site's host may set them."""
+    cookies = "; ".join(f"app{number}={'x' * 3900}" for number in range(3))
+    assert site.get("/accounts/login/", ("Cookie", cookies)).status == 200
+    body = b'{"user": "nobody", "pwd": "wrong"}'
+    headers = ("Cookie", cookies), ("Content-Type", "application/json")
+    assert site.get("/api/login", *headers, method="POST", body=body).status == 401
+    assert site.get("/", ("Cookie", f"{cookies}; sessionid=none")).status == 401
+
+
 @pytest.fixture
 def impatient(tmp_path: Path, site: Router) -> Iterator[Router]:
     """The same site behind a router that gives a body two seconds."""

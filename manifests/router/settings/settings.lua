@@ -2,6 +2,7 @@
 return {
     name_prefix = "user-",
     login_url = "/accounts/login/",
+    credential_cookies = { "sessionid", "session" },
     cookies = { "sessionid", "csrftoken", "messages", "session" },
     internal = "127.0.0.1:8081",
 }

@@ -121,9 +121,12 @@ def _lua(login_url: str, warn: Warn) -> dict[str, str | list[str]]:
         "messages",
         conf.token_cookie,
     ]
+    if "django.middleware.locale.LocaleMiddleware" in settings.MIDDLEWARE:
+        cookies.append(settings.LANGUAGE_COOKIE_NAME)
     lua: dict[str, str | list[str]] = {
         "login_url": login_url,
         "cookies": list(dict.fromkeys(cookies)),
+        "credential_cookies": [settings.SESSION_COOKIE_NAME, conf.token_cookie],
         "session_cookie": settings.SESSION_COOKIE_NAME,
     }
     try:

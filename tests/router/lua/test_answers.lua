@@ -1,5 +1,6 @@
 local answers = require "userpods.answers"
 local cookies = require "userpods.cookies"
+local credentials = require "userpods.credentials"
 local generations = require "userpods.generations"
 local target = require "userpods.target"
 
@@ -10,7 +11,8 @@ local function configured(seconds)
     answers.configure(settings)
     generations.configure(settings)
     target.configure(settings)
-    cookies.configure { "sessionid" }
+    cookies.configure({ "sessionid" }, { "sessionid" })
+    credentials.configure(settings)
 end
 
 local function words(changes)
@@ -24,21 +26,16 @@ local function words(changes)
     return found
 end
 
-function tests.an_entry_knows_what_the_pod_may_see()
-    configured()
-    local entry = assert(answers.entry(words(), "sessionid=x; a=1", "Basic YTpi"))
-    assert(entry.cookie == "a=1" and entry.authorization == "Basic YTpi")
+-- Credentials of one session, or of one token.
+local function session(key)
+    return credentials.of("sessionid=" .. key)
 end
 
-function tests.our_tokens_stay_with_us()
+function tests.an_entry_keeps_the_credentials_alone()
     configured()
-    for _, authorization in ipairs { "Bearer upt_x", "BEARER upt_x", " bearer  upt_x" } do
-        assert(answers.entry(words(), "a=1", authorization).authorization == "", authorization)
-    end
-    assert(answers.entry(words(), nil, "Bearer x").authorization == "")
-    assert(answers.entry(words(), "a=1", "Bearer x").authorization == "Bearer x")
-    answers.configure { cache_seconds = 5, token_prefix = "" }
-    assert(answers.entry(words(), "a=1", "Bearer x").authorization == "")
+    local entry = assert(answers.entry(words(), credentials.of("sessionid=x; a=1", "Basic YTpi")))
+    assert(entry.sent.cookie == "sessionid=x" and entry.sent.authorization == nil)
+    assert(entry.sent.rest_cookie == nil)
 end
 
 function tests.an_entry_needs_all_words()
@@ -46,61 +43,62 @@ function tests.an_entry_needs_all_words()
     for _, change in ipairs {
         { service = "x" }, { user = "" }, { user_id = "" }, { peer = "x" }, { peer = "" },
     } do
-        assert(answers.entry(words(change), "a=1") == nil)
+        assert(answers.entry(words(change), session "a") == nil)
     end
 end
 
 function tests.a_kept_entry_is_found_by_its_own_credentials()
     configured()
-    answers.keep(assert(answers.entry(words(), "c=found", "Basic x")))
-    assert(answers.find("c=found", "Basic x").user == "a")
-    assert(answers.find("c=found", nil) == nil)
-    assert(answers.find(nil, "Basic x") == nil)
-    assert(answers.find("c=foun", "dBasic x") == nil)
+    answers.keep(assert(answers.entry(words(), credentials.of("sessionid=found", "Bearer upt_x"))))
+    assert(answers.find(credentials.of("sessionid=found", "Bearer upt_x")).user == "a")
+    assert(answers.find(credentials.of("theme=dark; sessionid=found", "Bearer upt_x")).user == "a")
+    assert(answers.find(credentials.of "sessionid=found") == nil)
+    assert(answers.find(credentials.of(nil, "Bearer upt_x")) == nil)
+    assert(answers.find(credentials.of("sessionid=foun", "dBearer upt_x")) == nil)
 end
 
 function tests.a_dropped_entry_is_gone()
     configured()
-    answers.keep(assert(answers.entry(words(), "c=dropped")))
-    answers.drop("c=dropped")
-    assert(answers.find "c=dropped" == nil)
+    answers.keep(assert(answers.entry(words(), session "dropped")))
+    answers.drop(session "dropped")
+    assert(answers.find(session "dropped") == nil)
 end
 
 function tests.an_old_answer_is_not_kept()
     configured()
-    answers.keep(assert(answers.entry(words { asked = ngx.now() - 5 }, "c=old")))
-    assert(answers.find "c=old" == nil)
+    answers.keep(assert(answers.entry(words { asked = ngx.now() - 5 }, session "old")))
+    assert(answers.find(session "old") == nil)
 end
 
 function tests.an_answer_expires_with_its_question()
     configured(1)
-    answers.keep(assert(answers.entry(words { asked = ngx.now() - 0.8 }, "c=soon")))
-    assert(answers.find "c=soon")
+    answers.keep(assert(answers.entry(words { asked = ngx.now() - 0.8 }, session "soon")))
+    assert(answers.find(session "soon"))
     ngx.sleep(0.3)
-    assert(answers.find "c=soon" == nil)
+    assert(answers.find(session "soon") == nil)
 end
 
 function tests.nothing_is_kept_without_a_time()
     configured(0)
-    answers.keep(assert(answers.entry(words(), "c=never")))
-    assert(answers.find "c=never" == nil)
+    answers.keep(assert(answers.entry(words(), session "never")))
+    assert(answers.find(session "never") == nil)
 end
 
 function tests.nowhere_to_go_is_not_kept()
     configured()
     local entry = words()
     entry.peer = nil
-    answers.keep(assert(answers.entry(entry, "c=nowhere")))
-    assert(answers.find "c=nowhere" == nil)
+    answers.keep(assert(answers.entry(entry, session "nowhere")))
+    assert(answers.find(session "nowhere") == nil)
 end
 
 function tests.a_forgotten_user_is_not_found()
     configured()
-    answers.keep(assert(answers.entry(words { user_id = "forget" }, "c=forget")))
-    answers.keep(assert(answers.entry(words { user_id = "remember" }, "c=remember")))
+    answers.keep(assert(answers.entry(words { user_id = "forget" }, session "forget")))
+    answers.keep(assert(answers.entry(words { user_id = "remember" }, session "remember")))
     assert(generations.bump "forget")
-    assert(answers.find "c=forget" == nil)
-    assert(answers.find "c=remember")
+    assert(answers.find(session "forget") == nil)
+    assert(answers.find(session "remember"))
 end
 
 function tests.numbers_do_not_repeat()

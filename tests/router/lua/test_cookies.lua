@@ -3,12 +3,12 @@ local cookies = require "userpods.cookies"
 local tests = {}
 
 local function configured()
-    cookies.configure { "sessionid", "csrftoken" }
+    cookies.configure({ "sessionid", "csrftoken" }, { "sessionid" })
 end
 
 local function strips(cookie, expected)
     configured()
-    local found = cookies.strip(cookie)
+    local _, found = cookies.split(cookie)
     assert(found == expected, ("%q gave %q, not %q"):format(tostring(cookie), found, expected))
 end
 
@@ -47,6 +47,20 @@ end
 
 function tests.a_name_without_a_value_counts_too()
     strips("sessionid; a", "a")
+end
+
+function tests.what_says_who_is_asking_is_apart()
+    configured()
+    local ours, rest = cookies.split "sessionid=1;a=1; csrftoken=2;sessionid=3;"
+    assert(ours == "sessionid=1; sessionid=3" and rest == "a=1")
+    ours, rest = cookies.split "csrftoken=1; b"
+    assert(ours == nil and rest == "b")
+end
+
+function tests.the_site_gets_its_own()
+    configured()
+    assert(cookies.for_site "a=1; sessionid=1;csrftoken=2; b=2" == "sessionid=1; csrftoken=2")
+    assert(cookies.for_site(nil) == "" and cookies.for_site "a=1" == "")
 end
 
 local function may(set_cookie, expected)

@@ -4,16 +4,14 @@
 -- is made (but for `epoch`, and `checked` and `okay`, which belong to `live`):
 --   user, user_id, service       who, and which Service
 --   ip, port, peer               where, or nil while there is nowhere
---   cookie, authorization        what of the request's credentials the pod may see
---   sent_cookie, sent_authorization   the credentials themselves
+--   sent                         the credentials: key, cookie, authorization (credentials.lua)
 --   generation_key, generation   see generations.lua
 --   epoch                        the epoch in which the generation was last compared
 --   asked                        when whoami was asked: an entry counts from then
 --
--- Two caches: plain Lua in each worker, and behind it a dictionary that all workers share. The
--- worker's key is the credentials; the shared one is their hash.
+-- Two caches: plain Lua in each worker, and behind it a dictionary that all workers share. The key
+-- of both is the credentials' hash.
 
-local cookies = require "userpods.cookies"
 local generations = require "userpods.generations"
 local target = require "userpods.target"
 local lrucache = require "resty.lrucache"
@@ -24,36 +22,17 @@ local generation_of, epoch_now = generations.get, generations.epoch
 
 local _M = {}
 
-local mine = lrucache.new(5000)
-local seconds, token_prefix = 5, "upt_"
+-- An entry holds what whoami was sent, at most 8 kB, and mostly less than one: a worker's are
+-- bounded by 16 MB.
+local mine = lrucache.new(2000)
+local seconds = 5
 
 function _M.configure(settings)
-    seconds, token_prefix = settings.cache_seconds, settings.token_prefix
-end
-
--- The pod's Authorization: not one of our tokens. A bearer token that came without a cookie is
--- what let the request in; beside a cookie it may be the application's own.
-local function for_pod(authorization, cookie)
-    if not authorization then
-        return ""
-    end
-    local is_bearer = authorization:find "^%s*[Bb][Ee][Aa][Rr][Ee][Rr]%f[%s%z]"
-    if is_bearer and (not cookie or authorization:find(token_prefix, 1, true)) then
-        return ""
-    end
-    return authorization
-end
-
--- One key for all credentials. No header value contains a newline.
-local function key_of(cookie, authorization)
-    if authorization then
-        return (cookie or "") .. "\n" .. authorization
-    end
-    return cookie
+    seconds = settings.cache_seconds
 end
 
 -- Makes an entry of whoami's words, or nil and what is wrong with them.
-function _M.entry(words, cookie, authorization)
+function _M.entry(words, sent)
     if not target.is_service(words.service) then
         return nil, "a target that is not one of our Services"
     end
@@ -74,10 +53,7 @@ function _M.entry(words, cookie, authorization)
         ip = ip,
         port = port,
         peer = words.peer,
-        cookie = cookies.strip(cookie),
-        authorization = for_pod(authorization, cookie),
-        sent_cookie = cookie,
-        sent_authorization = authorization,
+        sent = { key = sent.key, cookie = sent.cookie, authorization = sent.authorization },
         generation_key = generations.key(words.user_id),
         generation = words.generation,
         asked = words.asked,
@@ -87,11 +63,8 @@ function _M.entry(words, cookie, authorization)
 end
 
 -- What a request with these credentials was answered lately, or nil.
-function _M.find(cookie, authorization)
-    local key = cookie
-    if authorization then
-        key = key_of(cookie, authorization)
-    end
+function _M.find(sent)
+    local key = sent.key
     local entry = mine:get(key)
     if entry then
         if now() - entry.asked < seconds then
@@ -110,7 +83,7 @@ function _M.find(cookie, authorization)
     if seconds == 0 then
         return nil
     end
-    local text = shared:get(ngx.sha1_bin(key))
+    local text = shared:get(key)
     if not text then
         return nil
     end
@@ -123,7 +96,7 @@ function _M.find(cookie, authorization)
     entry = _M.entry({
         user = user, user_id = user_id, service = service, peer = peer,
         generation = generation, asked = asked,
-    }, cookie, authorization)
+    }, sent)
     if entry then
         mine:set(key, entry, seconds - (now() - asked))
     end
@@ -136,21 +109,18 @@ function _M.keep(entry)
     if left <= 0 or not entry.ip or entry.generation == -1 then
         return
     end
-    local key = key_of(entry.sent_cookie, entry.sent_authorization)
+    local key = entry.sent.key
     mine:set(key, entry, left)
-    shared:set(ngx.sha1_bin(key), table.concat({
+    shared:set(key, table.concat({
         string.format("%.3f", entry.asked), entry.generation or "", entry.user_id, entry.user,
         entry.service, entry.peer,
     }, "\n"), left)
 end
 
 -- Forgets what these credentials were answered.
-function _M.drop(cookie, authorization)
-    local key = key_of(cookie, authorization)
-    if key then
-        mine:delete(key)
-        shared:delete(ngx.sha1_bin(key))
-    end
+function _M.drop(sent)
+    mine:delete(sent.key)
+    shared:delete(sent.key)
 end
 
 return _M

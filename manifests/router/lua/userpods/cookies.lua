@@ -1,4 +1,4 @@
--- The Django site's cookies: no pod sees them, no pod sets them.
+-- The Django site's cookies: no pod sees them, no pod sets them, and Django sees no others.
 
 -- Not on the way of every request: kept out of LuaJIT's sight, so that what it compiles for those
 -- that are is the same in every worker.
@@ -6,34 +6,64 @@ jit.off(true, true)
 
 local _M = {}
 
-local names = {}
+local names, credentials = {}, {}
 
--- The site's cookie names, also with the prefixes that browsers treat specially.
-function _M.configure(list)
-    names = {}
+-- A set of cookie names, also with the prefixes that browsers treat specially.
+local function set_of(list)
+    local set = {}
     for _, name in ipairs(list) do
         name = name:lower()
+        set[name] = true
+        set["__host-" .. name] = true
+        set["__secure-" .. name] = true
+    end
+    return set
+end
+
+-- The site's cookie names, and which of them say who is asking. (These are the site's, too.)
+function _M.configure(list, credential_list)
+    names, credentials = set_of(list), set_of(credential_list)
+    for name in pairs(credentials) do
         names[name] = true
-        names["__host-" .. name] = true
-        names["__secure-" .. name] = true
     end
 end
 
-local function is_site(name)
-    return names[name:lower()] == true
+-- The cookies of a header, trimmed, in order, each with its name: whatever stands before the first
+-- "=", in lower case, without the blanks and control characters that servers strip.
+local function each(cookie)
+    local next_pair = cookie:gmatch "[^;]+"
+    return function()
+        local pair = next_pair()
+        while pair and not pair:find "[^ \t]" do
+            pair = next_pair()
+        end
+        if pair then
+            local name = pair:match("^[^=]*"):gsub("[^%w!#$%%&'*+%-.^_`|~]", ""):lower()
+            return pair:match "^[ \t]*(.-)[ \t]*$", name
+        end
+    end
 end
 
--- What is left of a Cookie header for a pod; "" when nothing is. A name is whatever stands
--- before the first "=", without the blanks and control characters that servers strip.
-function _M.strip(cookie)
-    if not cookie then
-        return ""
+-- Takes a Cookie header (or nil) apart. Returns what says who is asking, nil where nothing does,
+-- and what a pod may see, "" where that is nothing.
+function _M.split(cookie)
+    local ours, rest = {}, {}
+    for pair, name in each(cookie or "") do
+        if credentials[name] then
+            ours[#ours + 1] = pair
+        elseif not names[name] then
+            rest[#rest + 1] = pair
+        end
     end
+    return ours[1] and table.concat(ours, "; "), table.concat(rest, "; ")
+end
+
+-- What of a Cookie header (or nil) is the site's; "" for nothing.
+function _M.for_site(cookie)
     local kept = {}
-    for pair in cookie:gmatch("[^;]+") do
-        local name = pair:match("^[^=]*"):gsub("[^%w!#$%%&'*+%-.^_`|~]", "")
-        if not is_site(name) and pair:find("[^ \t]") then
-            kept[#kept + 1] = pair:match("^[ \t]*(.-)[ \t]*$")
+    for pair, name in each(cookie or "") do
+        if names[name] then
+            kept[#kept + 1] = pair
         end
     end
     return table.concat(kept, "; ")
@@ -44,7 +74,7 @@ end
 -- blanks around a name than browsers do.
 function _M.may_set(set_cookie)
     local name = set_cookie:match("^[ \t]*([%w!#$%%&'*+%-.^_`|~]+)[ \t]*=")
-    if not name or is_site(name) then
+    if not name or names[name:lower()] then
         return false
     end
     for attribute in set_cookie:gmatch(";([^;=]*)") do

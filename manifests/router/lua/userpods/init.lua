@@ -7,6 +7,7 @@ local answers = require "userpods.answers"
 local balancer = require "ngx.balancer"
 local cjson = require "cjson.safe"
 local cookies = require "userpods.cookies"
+local credentials = require "userpods.credentials"
 local generations = require "userpods.generations"
 local headers = require "userpods.headers"
 local live = require "userpods.live"
@@ -15,14 +16,15 @@ local pods = require "userpods.pods"
 local target = require "userpods.target"
 local whoami = require "userpods.whoami"
 
-cookies.configure(settings.cookies)
+cookies.configure(settings.cookies, settings.credential_cookies)
+credentials.configure(settings)
 target.configure(settings)
 generations.configure(settings)
 answers.configure(settings)
 live.configure(settings)
 
 local read_headers = headers.read
-local find_answer = answers.find
+local find_answer, credentials_of = answers.find, credentials.of
 local begin, current = live.begin, live.current
 local take = pods.take
 local set_current_peer, set_timeouts = balancer.set_current_peer, balancer.set_timeouts
@@ -54,13 +56,25 @@ local function refuse_anonymous()
     return pages.say(401, "No token", "Sign in first.")
 end
 
+-- Where there are so many of the site's cookies that no server takes them, the browser could not
+-- even sign in any more: it throws its cookies away. (Browsers do so over TLS and on localhost.)
+function _M.too_many_cookies()
+    header["Clear-Site-Data"] = '"cookies"'
+    return pages.say(431, "Too many cookies",
+        "Your browser sent more cookies than can be read here. They are deleted now: reload this "
+        .. "page and sign in again, or delete this site's cookies yourself.")
+end
+
 -- Asks whoami. Returns an entry, or ends the request.
-local function ask_django(cookie, authorization)
+local function ask_django(sent)
     -- Without credentials there is nothing to ask.
-    if not cookie and not authorization then
+    if not sent.key then
         return refuse_anonymous()
     end
-    local word, detail = whoami.ask(cookie, authorization)
+    if sent.is_too_large then
+        return _M.too_many_cookies()
+    end
+    local word, detail = whoami.ask(sent)
     if word == "yes" then
         answers.keep(detail)
         return detail
@@ -75,26 +89,27 @@ local function ask_django(cookie, authorization)
     return pages.say(503, "Unavailable", "Please try again in a moment.", settings.retry_after)
 end
 
--- Lets the request at hand go to the entry's pod, with what the pod may know. False if it has
--- to wait.
-local function admit(entry, upgrade)
+-- Lets the request at hand go to the entry's pod, with what of `sent` the pod may know. False if it
+-- has to wait.
+local function admit(entry, sent, upgrade)
     if not entry.ip or not take(entry, live.runs_elsewhere) then
         return false
     end
     begin(entry, upgrade and var.userpods_upgrade ~= "")
-    if entry.cookie ~= "" then
-        var.userpods_cookie = entry.cookie
+    if sent.rest_cookie ~= "" then
+        var.userpods_cookie = sent.rest_cookie
     end
-    if entry.authorization ~= "" then
-        var.userpods_authorization = entry.authorization
+    if sent.rest_authorization ~= "" then
+        var.userpods_authorization = sent.rest_authorization
     end
     return true
 end
 
 local function known(cookie, authorization, upgrade)
     if (cookie or authorization) and not draining then
-        local entry = find_answer(cookie, authorization)
-        if entry and admit(entry, upgrade) then
+        local sent = credentials_of(cookie, authorization)
+        local entry = sent.key and find_answer(sent)
+        if entry and admit(entry, sent, upgrade) then
             return entry.user
         end
     end
@@ -112,10 +127,9 @@ function _M.ask()
     if is_last() then
         return ngx.exec("@ask_last")
     end
-    local cookie, authorization = var.http_cookie, var.http_authorization
-    local entry = (cookie or authorization) and find_answer(cookie, authorization)
-        or ask_django(cookie, authorization)
-    if not admit(entry, var.http_upgrade ~= nil) then
+    local sent = credentials_of(var.http_cookie, var.http_authorization)
+    local entry = sent.key and find_answer(sent) or ask_django(sent)
+    if not admit(entry, sent, var.http_upgrade ~= nil) then
         return ngx.exec("@waiting")
     end
     var.userpods_user = entry.user
@@ -200,13 +214,18 @@ function _M.to_site()
         return ngx.exec("@site_last")
     end
     read_headers(nothing)
+    var.userpods_cookie = cookies.for_site(var.http_cookie)
+    if #var.userpods_cookie > credentials.MOST then
+        return _M.too_many_cookies()
+    end
     if var.http_content_length or var.http_transfer_encoding then
         read_body()
     end
 end
 
 local function forget_user(cookie, authorization)
-    local entry = (cookie or authorization) and find_answer(cookie, authorization)
+    local sent = credentials_of(cookie, authorization)
+    local entry = sent.key and find_answer(sent)
     if entry then
         generations.bump(entry.user_id)
     end
@@ -227,7 +246,7 @@ function _M.no_answer()
     if tonumber(times:match("[^%s,:]+$")) == nil then
         if entry then
             -- Its address may have changed: ask anew next time.
-            answers.drop(entry.sent_cookie, entry.sent_authorization)
+            answers.drop(entry.sent)
         end
         return ngx.exec("@waiting")
     end
@@ -238,6 +257,9 @@ function _M.no_answer()
 end
 
 function _M.to_waiting()
+    local sent = credentials_of(var.http_cookie, var.http_authorization)
+    var.userpods_cookie = cookies.for_site(var.http_cookie)
+    var.userpods_authorization = sent.authorization or ""
     ngx.req.set_uri_args ""
     ngx.req.set_uri(settings.waiting_path)
 end

@@ -19,6 +19,8 @@ local defaults = {
     origin = "",
     -- The Django site's cookies: session, CSRF, messages, and USERPODS_TOKEN_COOKIE.
     cookies = { "sessionid", "csrftoken", "messages", "session" },
+    -- Which of them say who is asking: all that whoami gets of them.
+    credential_cookies = { "sessionid", "session" },
     -- What our tokens begin with. A bearer token like this never reaches a pod; "" is for sites
     -- whose own authenticators take other bearer tokens: then none does.
     token_prefix = "upt_",
@@ -75,9 +77,11 @@ function _M.complete(given)
     if not complete.name_prefix:find("^[a-z][a-z0-9-]*$") then
         return nil, "name_prefix must begin a DNS label"
     end
-    for _, cookie in ipairs(complete.cookies) do
-        if type(cookie) ~= "string" or not cookie:find("^[%w!#$%%&'*+%-.^_`|~]+$") then
-            return nil, "cookies must be cookie names"
+    for _, setting in ipairs { "cookies", "credential_cookies" } do
+        for _, cookie in ipairs(complete[setting]) do
+            if type(cookie) ~= "string" or not cookie:find("^[%w!#$%%&'*+%-.^_`|~]+$") then
+                return nil, setting .. " must be cookie names"
+            end
         end
     end
     for _, name in ipairs { "login_url", "whoami_path", "waiting_path" } do

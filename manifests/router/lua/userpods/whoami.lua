@@ -15,7 +15,7 @@ local _M = {}
 -- one of "anonymous" (401), "forbidden" (403), "later" (503) and "broken" with a reason. Only
 -- these four statuses are Django's definite words; everything else is a Django that is not
 -- well, and lets nobody in.
-function _M.read(status, header, asked, generations_before, cookie, authorization)
+function _M.read(status, header, asked, generations_before, sent)
     if status == 401 then
         return "anonymous"
     elseif status == 403 then
@@ -32,7 +32,7 @@ function _M.read(status, header, asked, generations_before, cookie, authorizatio
         service = header "X-Target-Service",
         peer = header "X-Target-Peer",
         asked = asked,
-    }, cookie, authorization)
+    }, sent)
     if not entry then
         return "broken", problem
     end
@@ -48,9 +48,12 @@ function _M.read(status, header, asked, generations_before, cookie, authorizatio
 end
 
 -- Asks for the request at hand.
-function _M.ask(cookie, authorization)
+function _M.ask(sent)
     local asked, before = now(), generations.count()
-    local answer = ngx.location.capture("/_userpods/whoami")
+    local answer = ngx.location.capture("/_userpods/whoami", { vars = {
+        userpods_cookie = sent.cookie or "",
+        userpods_authorization = sent.authorization or "",
+    } })
     if answer.truncated then
         return "broken", "cut short"
     end
@@ -58,7 +61,7 @@ function _M.ask(cookie, authorization)
         local value = answer.header[name]
         -- Twice is not an answer.
         return type(value) == "string" and value or (value and "") or nil
-    end, asked, before, cookie, authorization)
+    end, asked, before, sent)
 end
 
 -- Asks for a request that is already running: from a timer, through the internal port.
@@ -71,11 +74,11 @@ function _M.ask_again(entry, settings)
         return "broken", problem
     end
     local lines = { "GET /_userpods/whoami HTTP/1.1", "Host: localhost" }
-    if entry.sent_cookie then
-        lines[#lines + 1] = "Cookie: " .. entry.sent_cookie
+    if entry.sent.cookie then
+        lines[#lines + 1] = "Cookie: " .. entry.sent.cookie
     end
-    if entry.sent_authorization then
-        lines[#lines + 1] = "Authorization: " .. entry.sent_authorization
+    if entry.sent.authorization then
+        lines[#lines + 1] = "Authorization: " .. entry.sent.authorization
     end
     lines[#lines + 1] = "Connection: close\r\n\r\n"
     ok, problem = socket:send(table.concat(lines, "\r\n"))
@@ -100,7 +103,7 @@ function _M.ask_again(entry, settings)
     end
     return _M.read(status, function(name)
         return headers[name:lower()]
-    end, asked, before, entry.sent_cookie, entry.sent_authorization)
+    end, asked, before, entry.sent)
 end
 
 return _M

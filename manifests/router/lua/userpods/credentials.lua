@@ -1,0 +1,84 @@
+-- What of a request says who is asking: our cookies and our tokens, and nothing else of it.
+--
+-- Only these are sent to whoami, only their hash keys what it answered, only they are held back
+-- from pods. All else is the application's own, in any number and size.
+
+local cookies = require "userpods.cookies"
+local lrucache = require "resty.lrucache"
+
+local sha1 = ngx.sha1_bin
+
+local _M = {}
+
+-- Bytes of ours in one request beyond which nobody is asked: gunicorn takes 8190 of a header.
+_M.MOST = 8000
+-- What browsers send with every request is taken apart once. The most bytes of one that is kept,
+-- and how many are: 8 MiB in a worker, with what they were taken apart to.
+local KEPT_BYTES, KEPT = 2048, 2000
+
+local seen = lrucache.new(KEPT)
+local token_prefix = "upt_"
+
+function _M.configure(settings)
+    token_prefix = settings.token_prefix
+    seen:flush_all()
+end
+
+-- Whether one of our tokens is in it, also as a name or password of Basic.
+local function holds_token(authorization)
+    if authorization:find(token_prefix, 1, true) then
+        return true
+    end
+    for word in authorization:gmatch "[%w+/_=-]+" do
+        local plain = ngx.decode_base64((word:gsub("-", "+"):gsub("_", "/"):gsub("=", "")))
+        if plain and plain:find(token_prefix, 1, true) then
+            return true
+        end
+    end
+    return false
+end
+
+local function take_apart(cookie, authorization)
+    local ours, rest = cookies.split(cookie)
+    local found = { cookie = ours, rest_cookie = rest, rest_authorization = authorization or "" }
+    if authorization and token_prefix == "" then
+        -- Which scheme the site's own authenticators read is not known here.
+        found.authorization = authorization
+        if authorization:lower():find "bearer" then
+            found.rest_authorization = ""
+        end
+    elseif authorization and holds_token(authorization) then
+        found.authorization, found.rest_authorization = authorization, ""
+    end
+    if ours or found.authorization then
+        -- No header value contains a newline.
+        local text = (ours or "") .. "\n" .. (found.authorization or "")
+        found.is_too_large = #text > _M.MOST
+        found.key = sha1(text)
+    end
+    return found
+end
+jit.off(take_apart)
+
+-- Takes a request's Cookie headers (joined by "; ") and Authorization header apart; each may be
+-- nil. Returns a table that is not to be changed:
+--   cookie, authorization              ours, as they were sent and in order, or nil
+--   rest_cookie, rest_authorization    what a pod may see; "" for nothing
+--   key                                a hash of ours, nil where there is nothing of ours
+--   is_too_large                       there is more of ours than Django could take
+function _M.of(cookie, authorization)
+    local text = cookie or ""
+    if authorization then
+        text = text .. "\n" .. authorization
+    end
+    local found = seen:get(text)
+    if not found then
+        found = take_apart(cookie, authorization)
+        if #text <= KEPT_BYTES then
+            seen:set(text, found)
+        end
+    end
+    return found
+end
+
+return _M
