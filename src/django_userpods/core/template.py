@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from django_userpods.core import naming
 from django_userpods.core.documents import WITH_SELECTOR, flatten, inside, mapping, read
 from django_userpods.core.objects import Kind, Manifest
-from django_userpods.core.quick import QuickCheck
 from django_userpods.core.shape import Map, Scalar, Shape, Text, Value, compile_shape
 from django_userpods.exceptions import TemplateError
 
@@ -29,16 +28,10 @@ class ObjectTemplate:
     kind: Kind
     name: Shape
     manifest: Map
-    quick: QuickCheck
 
     def matches(self, observed: Manifest, values: Values) -> bool:
         """Tell whether an observed object is as declared."""
-        if self.quick.surely_matches(observed, values):
-            return True
-        if not self.manifest.matches(observed, values):
-            return False
-        self.quick.learn()
-        return True
+        return self.manifest.matches(observed, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,5 +240,4 @@ def _compile(
         kind=Kind.of(document),
         name=compile_shape(metadata["name"], where=f"{where}.metadata.name", literal=literal),
         manifest=manifest,
-        quick=QuickCheck(manifest),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING
 from django_userpods.conf import conf, get_cluster
 from django_userpods.core import naming
 from django_userpods.core.health import State
-from django_userpods.core.interpreter import long_look, survivors_set_aside
 from django_userpods.core.plan import Action, is_mass_deletion, plan
 from django_userpods.exceptions import (
     ClusterError,
@@ -42,8 +40,6 @@ logger = logging.getLogger("django_userpods")
 
 # After so many users in a row whom an unreachable cluster failed, the rest is left for later.
 _GIVE_UP_AFTER = 8
-# From so many users on it is worth the while to ask something of the interpreter.
-_MANY = 100
 # Users wait for a name; its holder's objects go; the name is given: three passes at the most.
 _PASSES = 3
 # Rows are written together: so many at once, or as many as came in so many seconds.
@@ -119,15 +115,11 @@ def _one_pass(run: _Run, user_pks: Collection[str] | None, *, first: bool) -> No
     desired = Desired(this_installation(write=not run.report.dry_run))
     cluster = get_cluster()
     cluster.prepare()
-    many = user_pks is None or len(user_pks) > _MANY
-    # Not for a few: these are looked at beside a site's requests, which are none of our business.
-    with long_look() if many else nullcontext():
-        subjects, plans = _look(run, cluster, desired, user_pks, first=first)
+    subjects, plans = _look(run, cluster, desired, user_pks, first=first)
     if run.report.dry_run:
         run.report.done.extend(action for actions in plans.values() for action in actions)
         return
-    with survivors_set_aside() if len(plans) > _MANY else nullcontext():
-        _carry_out(run, cluster, subjects, plans, installation=desired.installation)
+    _carry_out(run, cluster, subjects, plans, installation=desired.installation)
 
 
 def _look(

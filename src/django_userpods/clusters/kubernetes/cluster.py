@@ -14,6 +14,8 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from urllib3.exceptions import HTTPError
+
 from django_userpods import __version__
 from django_userpods.clusters import options
 from django_userpods.clusters.base import FIELD_MANAGER, Cluster
@@ -312,9 +314,6 @@ class KubernetesCluster(Cluster):
 
     def _connect(self) -> Connection:
         """Find the configuration, load credentials, and open nothing yet."""
-        import urllib3
-        from urllib3.exceptions import HTTPError
-
         client, config = _official_client()
         access = credentials.load(
             client,
@@ -333,14 +332,14 @@ class KubernetesCluster(Cluster):
                 f"the kubeconfig names a server that is no URL: {errors.public_url(host)!r}"
             )
         try:
-            manager = client.ApiClient(configuration).rest_client.pool_manager
+            pools = client.ApiClient(configuration).rest_client.pool_manager
         except (HTTPError, ValueError, ImportError) as error:  # of the proxy's URL
             socks = isinstance(error, ImportError)
             raise ClusterConfigurationError(
                 f"the way to {errors.public_url(host)} cannot be used: {type(error).__name__}"
                 + ("; a SOCKS proxy needs PySocks: pip install 'urllib3[socks]'" if socks else "")
             ) from error
-        proxied = getattr(manager, "proxy", None) is not None
+        proxied = getattr(pools, "proxy", None) is not None
         acting = [name for name, _ in access.impersonation]
         if proxied and parts.scheme == "http" and len(set(acting)) < len(acting):
             # urllib3 would write the values of a repeated header as one.
@@ -348,27 +347,13 @@ class KubernetesCluster(Cluster):
                 "several groups cannot be impersonated through a proxy to "
                 f"{errors.public_url(host)}, since that is plain HTTP"
             )
-        if proxied:
-            send, base = manager.urlopen, host.rstrip("/")
-        else:
-            send, base = manager.connection_from_url(host).urlopen, parts.path.rstrip("/")
         return Connection(
-            send=send,
-            base=base,
+            pools=pools,
+            base=host.rstrip("/"),
             server=errors.public_url(host),
             authorization=access.authorization,
             impersonation=access.impersonation,
             proxy=errors.public_url(configuration.proxy) if proxied else "",
-            # OSError: a CA file that has gone; ValueError: a URL that urllib3 cannot read.
-            failures=(HTTPError, OSError, ValueError),
-            options={
-                "retries": urllib3.Retry(total=False, redirect=False),
-                "redirect": False,
-                "preload_content": False,
-                "decode_content": False,
-            },
-            timeout=urllib3.Timeout,
-            close=manager.clear,
         )
 
 

@@ -6,12 +6,12 @@ short), and what a person can do. Request bodies and headers never get into it.
 
 from __future__ import annotations
 
-import json
 import re
 import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from django_userpods.clusters.kubernetes.jsontext import loads
 from django_userpods.exceptions import (
     AlreadyExists,
     BadAnswer,
@@ -54,7 +54,7 @@ def public_url(url: str) -> str:
 def decode(body: bytes, *, what: str, server: str) -> dict[str, Any]:
     """Parse a JSON object; BadAnswer where it is not one."""
     try:
-        answer = json.loads(body)
+        answer = loads(body)
     except ValueError as error:
         raise BadAnswer(
             f"{what}: {server} answered with what is not JSON: {_excerpt(body)}"
@@ -192,7 +192,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _status_object(body: bytes) -> dict[str, Any] | None:
     """Return the ``Status`` of the Kubernetes API ("API concepts", error responses), or None."""
     try:
-        said = json.loads(body)
+        said = loads(body)
     except ValueError:
         return None
     return said if isinstance(said, dict) and said.get("kind") == "Status" else None

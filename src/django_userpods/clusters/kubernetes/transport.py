@@ -12,7 +12,10 @@ import time
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+import urllib3
+from urllib3.exceptions import HTTPError
 
 from django_userpods.clusters.kubernetes import errors
 from django_userpods.clusters.kubernetes.retry import (
@@ -32,6 +35,8 @@ from django_userpods.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 
+    from urllib3.response import BaseHTTPResponse
+
     from django_userpods.clusters.kubernetes.ratelimit import RateLimiter
 
 _T = TypeVar("_T")
@@ -39,13 +44,9 @@ _PIECE = 1 << 18
 #: Credentials are asked for anew after this many seconds; the official client then looks whether
 #: the token in the pod's file (every minute) or of an exec plugin (before it expires) is due.
 _CREDENTIALS_LAST = 10.0
-
-
-class Send(Protocol):
-    """``urlopen`` of urllib3's pools and pool managers."""
-
-    def __call__(self, method: str, url: str, **options: Any) -> Any:  # noqa: ANN401 - untyped there
-        """Send a request and return the response, its body unread."""
+_NO_RETRIES = urllib3.Retry(total=False, redirect=False)
+#: OSError: a CA file that has gone; ValueError: a URL that urllib3 cannot read.
+_FAILURES = (HTTPError, OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,12 @@ class Request:
 class Connection:
     """A way to one API server, with credentials; made anew when they are refused."""
 
-    send: Send
+    #: With TLS and proxy set up.
+    pools: urllib3.PoolManager
+    #: The server's URL, and the same as it may be shown.
     base: str
     server: str
     authorization: Callable[[], str | None]
-    failures: tuple[type[Exception], ...]
-    options: Mapping[str, Any]
-    timeout: Callable[..., Any]
-    close: Callable[[], None]
     #: Headers for whom we act as; a name may come more than once.
     impersonation: tuple[tuple[str, str], ...] = ()
     #: The URL of the proxy in between, for an error's text, or empty.
@@ -136,7 +135,7 @@ class Transport:
         with self._lock:
             connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close()
+            connection.pools.clear()
 
     def call(self, request: Request, deadline: Deadline) -> bytes:
         """Send a request, again where that makes sense, and return the body of its success."""
@@ -187,7 +186,7 @@ class Transport:
             if self._connection is None or self._connection is refused:
                 self._connection = within(deadline, self._connect, what=what)
                 if refused is not None:
-                    refused.close()
+                    refused.pools.clear()
             return self._connection
 
     def _exchange(
@@ -198,17 +197,20 @@ class Transport:
         if remaining <= 0:
             raise errors.timed_out(what=what, server=server, seconds=deadline.seconds)
         try:
-            response = connection.send(
+            response = connection.pools.urlopen(
                 request.method,
                 connection.base + request.path,
                 body=request.body,
                 headers=connection.headers(request, deadline, self._agent),
-                timeout=connection.timeout(
+                timeout=urllib3.Timeout(
                     connect=min(self._connect_timeout, remaining), read=remaining
                 ),
-                **connection.options,
+                retries=_NO_RETRIES,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
             )
-        except connection.failures as error:
+        except _FAILURES as error:
             raise _Failure(
                 errors.from_failure(
                     error,
@@ -223,7 +225,7 @@ class Transport:
         except TimeoutError as error:
             response.close()
             raise errors.timed_out(what=what, server=server, seconds=deadline.seconds) from error
-        except connection.failures as error:
+        except _FAILURES as error:
             response.close()
             if deadline.remaining() <= 0.001:
                 raise errors.timed_out(
@@ -266,7 +268,7 @@ class _Failure(Exception):  # noqa: N818 - never leaves this module
         super().__init__(str(error))
 
 
-def _read(response: Any, deadline: Deadline) -> bytes:  # noqa: ANN401 - urllib3's, old or new
+def _read(response: BaseHTTPResponse, deadline: Deadline) -> bytes:
     """Read a body piece by piece, undecoded; TimeoutError at the deadline."""
     pieces: list[bytes] = []
     while True:
