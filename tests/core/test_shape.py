@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from django_userpods.clusters.local.workload import expand
+from django_userpods.core.fields import Field
 from django_userpods.core.shape import MISSING, Shape, compile_shape
 from django_userpods.exceptions import TemplateError
 
@@ -25,12 +26,15 @@ VALUES = {
 }
 
 
-def shape(value: Any, *, kind: str = "Deployment") -> Shape:
-    return compile_shape(value, where=kind)
+def shape(value: Any, *, kind: str = "Deployment", type: str = "") -> Shape:
+    """The shape of a value; ``type`` is the API's, where that of a whole object does not say."""
+    return compile_shape(value, where=kind, field=Field(type or kind))
 
 
-def differences(declared: Any, observed: Any, *, kind: str = "Deployment") -> list[str]:
-    compiled = shape(declared, kind=kind)
+def differences(
+    declared: Any, observed: Any, *, kind: str = "Deployment", type: str = ""
+) -> list[str]:
+    compiled = shape(declared, kind=kind, type=type)
     found = list(compiled.differences(observed, VALUES))
     assert compiled.matches(observed, VALUES) is (not found)
     # A second time, when the first answer may have been remembered.
@@ -187,52 +191,120 @@ CONTAINERS = {
         ({"a": ""}, {}, []),
         ({"a": False}, {"a": True}, [".a"]),
         ({"a": True}, {}, [".a"]),
-        # Zero values that are not the same as unset.
-        ({"automountServiceAccountToken": False}, {}, [".automountServiceAccountToken"]),
-        ({"allowPrivilegeEscalation": False}, {}, [".allowPrivilegeEscalation"]),
-        ({"runAsUser": 0}, {}, [".runAsUser"]),
-        ({"runAsNonRoot": None}, {}, []),
+        # Without facts, [] and {} are as good as nothing.
         ({"labels": {}}, {}, []),
-        ({"annotations": {}}, {}, []),
-        ({"data": {}}, {}, []),
-        ({"emptyDir": {}}, {}, [".emptyDir"]),
-        ({"emptyDir": {}}, {"emptyDir": {}}, []),
+        ({"a": {"b": {}, "c": []}}, {}, []),
+        ({"a": {"b": {}, "c": [1]}}, {}, [".a"]),
         ({"ingress": []}, {}, []),
+        ({"ingress": []}, {"ingress": None}, []),
         ({"ingress": []}, {"ingress": [{}]}, [".ingress"]),
         ({"ingress": ["a"]}, {}, [".ingress"]),
         ({"ingress": ["a"]}, {"ingress": "a"}, [".ingress"]),
-        # Quantities.
-        ({"limits": {"cpu": "1000m"}}, {"limits": {"cpu": "1"}}, []),
-        ({"limits": {"cpu": 1}}, {"limits": {"cpu": "1"}}, []),
-        ({"requests": {"memory": "1024Mi"}}, {"requests": {"memory": "1Gi"}}, []),
-        ({"requests": {"memory": "1Gi"}}, {"requests": {"memory": "1G"}}, [".requests.memory"]),
-        ({"requests": {"cpu": "1"}}, {"requests": {}}, [".requests.cpu"]),
-        ({"emptyDir": {"sizeLimit": "1024Mi"}}, {"emptyDir": {"sizeLimit": "1Gi"}}, []),
+        # Lists as a whole, and what is no quantity as it is.
+        ({"args": ["a", "b"]}, {"args": ["b", "a"]}, [".args[0]", ".args[1]"]),
+        ({"args": ["a"]}, {"args": ["a", "b"]}, [".args"]),
+        ({"drop": ["ALL"]}, {"drop": ["ALL"]}, []),
+        ({"tolerations": [{"key": "a"}]}, {"tolerations": [{"key": "a", "x": 1}]}, []),
         ({"value": "1000m"}, {"value": "1"}, [".value"]),
-        # Lists by key: order and what others added do not matter.
-        (CONTAINERS, {"containers": CONTAINERS["containers"][::-1]}, []),
+        ({"limits": {"cpu": "1000m"}}, {"limits": {"cpu": "1"}}, [".limits.cpu"]),
+    ],
+)
+def test_differences(declared: Any, observed: Any, paths: list[str]) -> None:
+    assert differences(declared, observed) == paths
+
+
+@pytest.mark.parametrize(
+    ("type", "declared", "observed", "paths"),
+    [
+        # Zero values that are not the same as unset.
+        ("PodSpec", {"automountServiceAccountToken": False}, {}, [".automountServiceAccountToken"]),
+        ("SecurityContext", {"allowPrivilegeEscalation": False}, {}, [".allowPrivilegeEscalation"]),
+        ("SecurityContext", {"runAsUser": 0}, {}, [".runAsUser"]),
+        ("SecurityContext", {"runAsNonRoot": None}, {}, []),
+        ("ObjectMeta", {"labels": {}}, {}, []),
+        ("ObjectMeta", {"annotations": {}}, {}, []),
+        ("ConfigMap", {"data": {}}, {}, []),
+        ("Volume", {"emptyDir": {}}, {}, [".emptyDir"]),
+        ("Volume", {"emptyDir": {}}, {"emptyDir": {}}, []),
+        # Zero values in whose place the server puts its own.
+        ("ServiceSpec", {"clusterIP": ""}, {"clusterIP": "10.0.0.1"}, []),
+        ("ServiceSpec", {"clusterIP": "None"}, {"clusterIP": "10.0.0.1"}, [".clusterIP"]),
+        ("ServiceSpec", {"type": ""}, {"type": "ClusterIP"}, []),
+        ("ServiceSpec", {"type": ""}, {"type": "NodePort"}, [".type"]),
+        ("ServiceSpec", {"ipFamilies": []}, {"ipFamilies": ["IPv4"]}, []),
+        ("Probe", {"periodSeconds": 0}, {"periodSeconds": 10}, []),
+        ("Probe", {"periodSeconds": 0}, {"periodSeconds": 1}, [".periodSeconds"]),
+        ("PersistentVolumeClaimSpec", {"storageClassName": ""}, {}, [".storageClassName"]),
+        # Quantities.
+        ("ResourceRequirements", {"limits": {"cpu": "1000m"}}, {"limits": {"cpu": "1"}}, []),
+        ("ResourceRequirements", {"limits": {"cpu": 1}}, {"limits": {"cpu": "1"}}, []),
+        ("ResourceRequirements", {"requests": {"x": "1024Mi"}}, {"requests": {"x": "1Gi"}}, []),
         (
+            "ResourceRequirements",
+            {"requests": {"memory": "1Gi"}},
+            {"requests": {"memory": "1G"}},
+            [".requests.memory"],
+        ),
+        (
+            "ResourceRequirements",
+            {"requests": {"cpu": "1"}},
+            {"requests": {}},
+            [".requests.cpu"],
+        ),
+        ("EmptyDirVolumeSource", {"sizeLimit": "1024Mi"}, {"sizeLimit": "1Gi"}, []),
+        ("LimitRangeItem", {"max": {"cpu": "2000m"}}, {"max": {"cpu": "2"}}, []),
+        (
+            "LimitRangeItem",
+            {"defaultRequest": {"cpu": 0.5}},
+            {"defaultRequest": {"cpu": "500m"}},
+            [],
+        ),
+        ("LimitRangeItem", {"min": {"cpu": "1"}}, {"min": {"cpu": "2"}}, [".min.cpu"]),
+        ("MetricTarget", {"averageValue": "1000m"}, {"averageValue": "1"}, []),
+        ("MetricTarget", {"value": "1500m"}, {"value": "1"}, [".value"]),
+        # Base64.
+        ("Secret", {"data": {"a": "aGVs\nbG8=\n"}}, {"data": {"a": "aGVsbG8="}}, []),
+        ("Secret", {"data": {"a": "aGVsbG8="}}, {"data": {"a": "aGVsbG9v"}}, [".data.a"]),
+        ("Secret", {"data": {"a": "aGVsbG8="}}, {"data": {}}, [".data.a"]),
+        ("ConfigMap", {"binaryData": {"a": "aGVs\r\nbG8="}}, {"binaryData": {"a": "aGVsbG8="}}, []),
+        ("ConfigMap", {"data": {"a": "aGVs\nbG8="}}, {"data": {"a": "aGVsbG8="}}, [".data.a"]),
+        # A set, to which others may add.
+        ("ObjectMeta", {"finalizers": ["a/b"]}, {"finalizers": ["c/d", "a/b"]}, []),
+        ("ObjectMeta", {"finalizers": ["a/b"]}, {"finalizers": ["c/d"]}, [".finalizers"]),
+        # Lists by key: order and what others added do not matter.
+        ("PodSpec", CONTAINERS, {"containers": CONTAINERS["containers"][::-1]}, []),
+        (
+            "PodSpec",
             CONTAINERS,
             {"containers": [{"name": "injected"}, *CONTAINERS["containers"]]},
             [],
         ),
-        (CONTAINERS, {"containers": CONTAINERS["containers"][:1]}, [".containers[side]"]),
         (
+            "PodSpec",
+            CONTAINERS,
+            {"containers": CONTAINERS["containers"][:1]},
+            [".containers[side]"],
+        ),
+        (
+            "PodSpec",
             CONTAINERS,
             {"containers": [{"name": "app", "image": "evil:1"}, CONTAINERS["containers"][1]]},
             [".containers[app].image", ".containers[app].env"],
         ),
         (
+            "Container",
             {"env": [{"name": "{name}", "value": "1"}]},
             {"env": [{"name": "X"}, {"name": "user-alice", "value": "2"}]},
             [".env[user-alice].value"],
         ),
         (
+            "Container",
             {"volumeMounts": [{"name": "a", "mountPath": "/a"}]},
             {"volumeMounts": [{"name": "b", "mountPath": "/a"}]},
             [".volumeMounts[/a].name"],
         ),
         (
+            "Container",
             {"ports": [{"containerPort": 80}, {"containerPort": 80, "protocol": "UDP"}]},
             {
                 "ports": [
@@ -243,21 +315,24 @@ CONTAINERS = {
             [],
         ),
         (
+            "PodSpec",
             {"topologySpreadConstraints": [{"topologyKey": "z", "whenUnsatisfiable": "a"}]},
             {"topologySpreadConstraints": [{"topologyKey": "z", "whenUnsatisfiable": "b"}]},
             [".topologySpreadConstraints[z/a]"],
         ),
-        # All other lists as a whole.
-        ({"args": ["a", "b"]}, {"args": ["b", "a"]}, [".args[0]", ".args[1]"]),
-        ({"args": ["a"]}, {"args": ["a", "b"]}, [".args"]),
-        ({"drop": ["ALL"]}, {"drop": ["ALL"]}, []),
-        ({"tolerations": [{"key": "a"}]}, {"tolerations": [{"key": "a", "x": 1}]}, []),
         # Without its key an item cannot be found by it.
-        ({"volumes": [{"emptyDir": {}}]}, {"volumes": [{"emptyDir": {}, "name": "x"}]}, []),
+        (
+            "PodSpec",
+            {"volumes": [{"emptyDir": {}}]},
+            {"volumes": [{"emptyDir": {}, "name": "x"}]},
+            [],
+        ),
     ],
 )
-def test_differences(declared: Any, observed: Any, paths: list[str]) -> None:
-    assert differences(declared, observed) == paths
+def test_differences_by_what_is_known_of_a_field(
+    type: str, declared: Any, observed: Any, paths: list[str]
+) -> None:
+    assert differences(declared, observed, type=type) == paths
 
 
 def test_the_ports_of_a_service_are_merged_by_port() -> None:

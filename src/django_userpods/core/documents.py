@@ -5,43 +5,12 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from django_userpods.core import naming
+from django_userpods.core import kinds, naming
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest
 from django_userpods.exceptions import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-# What others need comes first, so that a pod never starts without its policy or its volume.
-_ORDER = (
-    "ServiceAccount",
-    "NetworkPolicy",
-    "ResourceQuota",
-    "LimitRange",
-    "Secret",
-    "ConfigMap",
-    "PersistentVolumeClaim",
-    "Role",
-    "RoleBinding",
-)
-_CLUSTER_SCOPED = frozenset(
-    {
-        "APIService",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "CustomResourceDefinition",
-        "IngressClass",
-        "MutatingWebhookConfiguration",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PriorityClass",
-        "RuntimeClass",
-        "StorageClass",
-        "ValidatingWebhookConfiguration",
-    }
-)
-WITH_SELECTOR = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"})
 
 
 def read(manifests: Iterable[Any], name: str) -> list[Manifest]:
@@ -56,14 +25,14 @@ def read(manifests: Iterable[Any], name: str) -> list[Manifest]:
         raise TemplateError(message)
     for document in documents:
         _check_object(document, name)
-    workloads = {d["metadata"]["name"] for d in documents if d["kind"] in WITH_SELECTOR}
+    workloads = {d["metadata"]["name"] for d in documents if d["kind"] in kinds.WORKLOADS}
     for document in documents:
-        if document["kind"] in WITH_SELECTOR:
+        if document["kind"] in kinds.WORKLOADS:
             _settle_selector(document)
         elif document["kind"] == "Service":
             _settle_service_selector(document, workloads)
     _check_complete(documents, name)
-    return sorted(documents, key=_rank)
+    return sorted(documents, key=lambda document: kinds.place(Kind.of(document)))
 
 
 def flatten(manifests: Iterable[Any]) -> Iterator[Manifest]:
@@ -84,7 +53,7 @@ def _check_object(document: Manifest, own: str) -> None:
         if not isinstance(document.get(field), str):
             raise TemplateError("is missing", where=f"{kind or 'manifest'}.{field}")
     where = str(kind)
-    if kind in _CLUSTER_SCOPED:
+    if kinds.is_cluster_scoped(Kind.of(document)):
         message = "belongs to no namespace, so it cannot be one user's; create it once, by hand"
         raise TemplateError(message, where=where)
     metadata = mapping(document, "metadata", where=where)
@@ -171,13 +140,6 @@ def _check_complete(documents: list[Manifest], name: str) -> None:
             message = "stands in the template twice"
             raise TemplateError(message, where=f"{key[1]} {key[2]}")
         seen.add(key)
-
-
-def _rank(document: Manifest) -> int:
-    kind: str = document["kind"]
-    if kind in _ORDER:
-        return _ORDER.index(kind)
-    return len(_ORDER) + (kind in WITH_SELECTOR) + 2 * (kind == "Service")
 
 
 def inside(value: Any, *fields: str) -> dict[str, Any]:  # noqa: ANN401 - a person wrote it

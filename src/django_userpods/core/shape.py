@@ -2,18 +2,22 @@
 
 ``compile_shape`` turns parsed YAML into a tree once; ``Shape.fill`` and ``Shape.differences`` then
 run for every user. Comparing looks at *declared* fields only, so what the API server defaulted,
-what others added and the status never count as a difference. Lists that Kubernetes merges by a
-key (``patchMergeKey`` and ``x-kubernetes-list-map-keys`` in its API) are compared item by item
-under that key; all others as a whole.
+what others added and the status never count as a difference. What holds for a field
+(``core.kinds``) says how: lists that Kubernetes merges by a key are compared item by item under
+that key, all others as a whole; amounts and base64 by what they stand for; and a zero or empty
+value that is the same as none at all is one with what the server puts in its place.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from django_userpods.core import quantity
+from django_userpods.core import kinds, quantity
+from django_userpods.core.fields import ANY, NOTHING, UNKNOWN, Field
 from django_userpods.exceptions import TemplateError
 
 if TYPE_CHECKING:
@@ -26,7 +30,7 @@ Values = dict[str, Any]
 PLACEHOLDERS = frozenset({"name", "namespace", "user_id", "username"})
 
 MISSING: Any = object()
-UNKNOWN: Any = object()
+_NOT_YET: Any = object()
 
 # "{name}" is a placeholder; "{{name}}" is how to write a literal "{name}".
 _PLACEHOLDER = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -39,44 +43,8 @@ _EXPANDED = re.compile(
     r"|(?:liveness|readiness|startup)Probe\.exec\.command\[\d+\])$"
 )
 
-_MERGE_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "containers": (("name",),),
-    "initContainers": (("name",),),
-    "ephemeralContainers": (("name",),),
-    "env": (("name",),),
-    "volumes": (("name",),),
-    "imagePullSecrets": (("name",),),
-    "volumeMounts": (("mountPath",),),
-    "volumeDevices": (("devicePath",),),
-    "hostAliases": (("ip",),),
-    "topologySpreadConstraints": (("topologyKey", "whenUnsatisfiable"),),
-    # A container's ports; those of a Service are merged by port, a NetworkPolicy's are one whole.
-    "ports": (("containerPort", "protocol"),),
-}
-_SERVICE_PORTS = (("port", "protocol"),)
 _KEY_DEFAULTS = {"protocol": "TCP"}
-_QUANTITY_MAPS = frozenset({"requests", "limits", "capacity", "hard", "overhead"})
-_QUANTITY_FIELDS = frozenset({"sizeLimit", "divisor"})
-# Maps that the API server leaves out of its answer when they are empty.
-_EMPTY_LEFT_OUT = frozenset(
-    {"labels", "annotations", "matchLabels", "nodeSelector", "data", "binaryData"} | _QUANTITY_MAPS
-)
-# Fields whose false or 0 is not the same as unset, so that the API server always answers them
-# (pointers in its Go types). Unset, the first would mount a token, the second allow escalation.
-_ZERO_COUNTS = frozenset(
-    {
-        "automountServiceAccountToken",
-        "allowPrivilegeEscalation",
-        "enableServiceLinks",
-        "fsGroup",
-        "hostUsers",
-        "runAsGroup",
-        "runAsNonRoot",
-        "runAsUser",
-        "terminationGracePeriodSeconds",
-        "tolerationSeconds",
-    }
-)
+_LINE_BREAKS = {ord("\r"): None, ord("\n"): None}
 
 
 class Shape(ABC):
@@ -85,7 +53,7 @@ class Shape(ABC):
     #: No blank below: an observed value that was found equal once is equal for every user.
     constant = True
     #: Such an observed value, for ``constant`` shapes.
-    known_good: Any = UNKNOWN
+    known_good: Any = _NOT_YET
 
     @abstractmethod
     def fill(self, values: Values) -> Any:  # noqa: ANN401 - any JSON value
@@ -111,33 +79,42 @@ class Shape(ABC):
 class Scalar(Shape):
     """A number, a boolean, null, or a string without placeholders."""
 
-    def __init__(
-        self,
-        value: Any,  # noqa: ANN401
-        *,
-        is_quantity: bool = False,
-        zero_counts: bool = False,
-    ) -> None:
+    def __init__(self, value: Any, field: Field = UNKNOWN) -> None:  # noqa: ANN401
         self.value = value
-        self.is_quantity = is_quantity
-        self.zero_counts = zero_counts
+        self._field = field
 
     def fill(self, values: Values) -> Any:  # noqa: ANN401, ARG002
         return self.value
 
     def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401, ARG002
-        if self.value is None:
-            # null means "unset": the API server may put its default there.
+        # null means "unset": the API server may put its default there.
+        if self.value is None or _is_nothing(self.value, observed, self._field):
             return
-        if observed is MISSING:
-            # Zero values are left out of many answers.
-            if self.value or self.zero_counts:
-                yield ""
-        elif self.is_quantity:
+        if self._field.is_quantity:
             if not quantity.same(self.value, observed):
+                yield ""
+        elif self._field.is_bytes:
+            if _decoded(observed) != _decoded(self.value):
                 yield ""
         elif observed != self.value:
             yield ""
+
+
+def _is_nothing(value: Any, observed: Any, field: Field) -> bool:  # noqa: ANN401
+    """Tell whether a value is as good as none, and nothing or the server's default is there."""
+    if value or field.counts:
+        return False
+    if observed is MISSING or observed is None:
+        return True
+    return field.default is ANY or (field.default is not NOTHING and observed == field.default)
+
+
+def _decoded(value: Any) -> Any:  # noqa: ANN401
+    """Return what a text in base64 stands for; line breaks are none of it. Others as they are."""
+    try:
+        return base64.b64decode(value.translate(_LINE_BREAKS), validate=True)
+    except (AttributeError, binascii.Error, ValueError):
+        return value
 
 
 class Text(Shape):
@@ -211,9 +188,9 @@ class Value(Shape):
 class Map(Shape):
     """A mapping."""
 
-    def __init__(self, items: Mapping[str, Shape], *, left_out_when_empty: bool = False) -> None:
+    def __init__(self, items: Mapping[str, Shape], field: Field = UNKNOWN) -> None:
         self.items = dict(items)
-        self.left_out_when_empty = left_out_when_empty
+        self._field = field
         self._fixed = [(key, item) for key, item in self.items.items() if item.constant]
         self._varying = [(key, item) for key, item in self.items.items() if not item.constant]
         self.constant = not self._varying
@@ -227,7 +204,11 @@ class Map(Shape):
         return filled
 
     def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
-        if observed is MISSING and self.left_out_when_empty and not self.fill(values):
+        if observed is MISSING or observed is None:
+            # As good as declared where nothing in it has to be there.
+            items = self.items.values()
+            if self._field.counts or not all(item.matches(MISSING, values) for item in items):
+                yield ""
             return
         if not isinstance(observed, dict):
             yield ""
@@ -253,9 +234,16 @@ class Map(Shape):
 class Items(Shape):
     """A list; ``merge_key`` names the fields that identify an item where Kubernetes merges it."""
 
-    def __init__(self, items: list[Shape], *, merge_key: tuple[str, ...] | None) -> None:
+    def __init__(
+        self,
+        items: list[Shape],
+        field: Field = UNKNOWN,
+        *,
+        merge_key: tuple[str, ...] | None = None,
+    ) -> None:
         self.items = items
         self.merge_key = merge_key
+        self._field = field
         self.constant = all(item.constant for item in items)
 
     def fill(self, values: Values) -> list[Any]:
@@ -263,24 +251,25 @@ class Items(Shape):
         return [value for value in filled if value is not MISSING]
 
     def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
-        if observed is MISSING or observed is None:
-            if self.items:
-                yield ""
-        elif not isinstance(observed, list):
+        if _is_nothing(self.items, observed, self._field):
+            return
+        if not isinstance(observed, list):
             yield ""
-        elif self.merge_key is None:
-            if len(observed) != len(self.items):
-                yield ""
-                return
-            for index, (item, seen) in enumerate(zip(self.items, observed, strict=True)):
-                for path in item.differences(seen, values):
-                    yield f"[{index}]{path}"
-        else:
+        elif self.merge_key is not None:
             by_key = {self._key(seen): seen for seen in observed if isinstance(seen, dict)}
             for item in self.items:
                 key = self._key(item.fill(values))
                 for path in item.differences(by_key.get(key, MISSING), values):
                     yield f"[{'/'.join(map(str, key))}]{path}"
+        elif self._field.is_set:
+            if any(item not in observed for item in self.fill(values)):
+                yield ""
+        elif len(observed) != len(self.items):
+            yield ""
+        else:
+            for index, (item, seen) in enumerate(zip(self.items, observed, strict=True)):
+                for path in item.differences(seen, values):
+                    yield f"[{index}]{path}"
 
     def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
         # Nothing added by others and the order kept is by far the most usual case.
@@ -302,15 +291,14 @@ def compile_shape(
     value: Any,  # noqa: ANN401
     *,
     where: str,
-    field: str = "",
-    in_quantities: bool = False,
+    field: Field = UNKNOWN,
     literal: bool = False,
 ) -> Shape:
     """Turn parsed YAML or JSON into a shape.
 
-    ``where`` is the place for error messages, kind first. Raises TemplateError for an unknown
-    placeholder (``literal`` takes text as it is) or a value that JSON cannot say (a date that
-    YAML made of ``2026-01-01``).
+    ``where`` is the place for error messages, kind first; ``field`` what is known of it. Raises
+    TemplateError for an unknown placeholder (``literal`` takes text as it is) or a value that
+    JSON cannot say (a date that YAML made of ``2026-01-01``).
     """
     if isinstance(value, Shape):
         return value
@@ -320,30 +308,31 @@ def compile_shape(
                 _checked_key(key, where=where): compile_shape(
                     item,
                     where=f"{where}.{key}",
-                    field=str(key),
-                    in_quantities=field in _QUANTITY_MAPS,
+                    field=kinds.field_in(field, str(key)),
                     literal=literal,
                 )
                 for key, item in value.items()
             },
-            left_out_when_empty=field in _EMPTY_LEFT_OUT,
+            field,
         )
     if isinstance(value, list | tuple):
         return Items(
             [
-                compile_shape(item, where=f"{where}[{index}]", literal=literal)
+                compile_shape(
+                    item, where=f"{where}[{index}]", field=Field(field.type), literal=literal
+                )
                 for index, item in enumerate(value)
             ],
-            merge_key=_merge_key(field, value, where=where),
+            field,
+            merge_key=_merge_key(field, value),
         )
-    is_quantity = in_quantities or field in _QUANTITY_FIELDS
     if isinstance(value, str):
         pieces = [value] if literal else _pieces(value, where=where)
         if len(pieces) == 1:
-            return Scalar(pieces[0], is_quantity=is_quantity)
+            return Scalar(pieces[0], field)
         return Expanded(*pieces) if _EXPANDED.search(where) else Text(*pieces)
     if value is None or isinstance(value, bool | int | float):
-        return Scalar(value, is_quantity=is_quantity, zero_counts=field in _ZERO_COUNTS)
+        return Scalar(value, field)
     message = (
         f"a value of type {type(value).__name__} cannot be sent to Kubernetes; put it in quotes"
     )
@@ -379,11 +368,8 @@ def _pieces(text: str, *, where: str) -> list[str]:
     return pieces
 
 
-def _merge_key(
-    field: str, items: list[Any] | tuple[Any, ...], *, where: str
-) -> tuple[str, ...] | None:
-    keys = _SERVICE_PORTS if where == "Service.spec.ports" else _MERGE_KEYS.get(field, ())
-    for key in keys:
-        if all(isinstance(item, dict) and key[0] in item for item in items):
-            return key
+def _merge_key(field: Field, items: list[Any] | tuple[Any, ...]) -> tuple[str, ...] | None:
+    """Return the keys of a list that is merged by them, if all items have the first."""
+    if field.keys and all(isinstance(item, dict) and field.keys[0] in item for item in items):
+        return field.keys
     return None

@@ -8,8 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django_userpods.core import naming
-from django_userpods.core.documents import WITH_SELECTOR, flatten, inside, mapping, read
+from django_userpods.core import kinds, naming
+from django_userpods.core.documents import flatten, inside, mapping, read
 from django_userpods.core.objects import Kind, Manifest
 from django_userpods.core.shape import Map, Scalar, Shape, Text, Value, compile_shape
 from django_userpods.exceptions import TemplateError
@@ -220,7 +220,7 @@ def _compile(
             naming.TEMPLATE_HASH_ANNOTATION: digest,
         }
     )
-    if document["kind"] in WITH_SELECTOR:
+    if document["kind"] in kinds.WORKLOADS:
         spec = document["spec"]
         pod_metadata = spec["template"]["metadata"]
         pod_metadata["labels"].update(labels)
@@ -234,7 +234,9 @@ def _compile(
                     literal=literal,
                 )
             )
-    manifest = compile_shape(document, where=where, literal=literal)
+    manifest = compile_shape(
+        document, where=where, field=kinds.field_of(Kind.of(document)), literal=literal
+    )
     assert isinstance(manifest, Map)  # noqa: S101 - a document is a mapping
     return ObjectTemplate(
         kind=Kind.of(document),

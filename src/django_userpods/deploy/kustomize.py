@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from django_userpods.core import kinds
+from django_userpods.core.objects import Kind
 from django_userpods.exceptions import ManifestError
 
 if TYPE_CHECKING:
@@ -28,13 +30,6 @@ _KNOWN = {
     "secretGenerator",
     "generatorOptions",
 }
-_CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "GatewayClass", "IngressClass", "Namespace"}
-# Kubernetes' and kustomize's order: what others need comes first.
-_FIRST = (
-    *("Namespace", "ResourceQuota", "LimitRange", "NetworkPolicy"),
-    *("ServiceAccount", "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"),
-    *("ConfigMap", "Secret", "Service"),
-)
 
 
 def build(folders: list[Path]) -> str:
@@ -42,19 +37,15 @@ def build(folders: list[Path]) -> str:
 
     Raises ManifestError for a base that is not there or needs more than is known here.
     """
-    documents: dict[tuple[str, str, str], str] = {}
+    documents: dict[tuple[Kind, str, str], str] = {}
     for folder in folders:
         for key, text in _base(folder):
             documents.setdefault(key, text)
-    ordered = sorted(documents.items(), key=lambda item: _rank(item[0][0]))
+    ordered = sorted(documents.items(), key=lambda item: kinds.place(item[0][0]))
     return "---\n".join(text if text.endswith("\n") else text + "\n" for _, text in ordered)
 
 
-def _rank(kind: str) -> int:
-    return _FIRST.index(kind) if kind in _FIRST else len(_FIRST)
-
-
-def _base(folder: Path) -> Iterator[tuple[tuple[str, str, str], str]]:
+def _base(folder: Path) -> Iterator[tuple[tuple[Kind, str, str], str]]:
     path = folder / "kustomization.yaml"
     try:
         wanted = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -85,12 +76,13 @@ def _documents(text: str) -> Iterator[str]:
             yield part.lstrip("\n")
 
 
-def _transformed(text: str, wanted: Mapping[str, Any]) -> tuple[tuple[str, str, str], str]:
+def _transformed(text: str, wanted: Mapping[str, Any]) -> tuple[tuple[Kind, str, str], str]:
     """Return (identity, text), changed only where the kustomization asks for it."""
     manifest = yaml.safe_load(text)
     namespace = wanted.get("namespace")
     changed = False
-    if namespace and manifest["kind"] not in _CLUSTER_SCOPED:
+    kind = Kind.of(manifest)
+    if namespace and not kinds.is_cluster_scoped(kind):
         changed = manifest["metadata"].get("namespace") != namespace
         manifest["metadata"]["namespace"] = namespace
     for entry in wanted.get("labels", []):
@@ -100,7 +92,7 @@ def _transformed(text: str, wanted: Mapping[str, Any]) -> tuple[tuple[str, str, 
         manifest["metadata"].setdefault("labels", {}).update(entry["pairs"])
         changed = True
     metadata = manifest["metadata"]
-    key = (manifest["kind"], metadata.get("namespace", ""), metadata["name"])
+    key = (kind, metadata.get("namespace", ""), metadata["name"])
     return key, _dump(manifest) if changed else text
 
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from django_userpods.clusters.kubernetes.discovery import BUILT_IN
+from django_userpods.core.kinds import about
 from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind
 from django_userpods.exceptions import ManifestError
 
@@ -198,11 +198,8 @@ def resource_of(kind: Kind) -> tuple[str, str, bool]:
     ``kubectl`` itself guesses without asking.
     """
     group = kind.api_version.rpartition("/")[0]
-    if (known := BUILT_IN.get(kind)) is not None:
+    if (known := about(kind)) is not None:
         return group, known.plural, True
-    for built_in, resource in BUILT_IN.items():
-        if (built_in.api_version.rpartition("/")[0], built_in.kind) == (group, kind.kind):
-            return group, resource.plural, True
     name = kind.kind.lower()
     if name.endswith("y"):
         return group, name[:-1] + "ies", False

@@ -39,9 +39,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django_userpods.clusters.base import Cluster
+from django_userpods.core import kinds
 from django_userpods.core.objects import Kind, Manifest, Ref
 from django_userpods.exceptions import (
     AlreadyExists,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 _SERVICE_RANGE = IPv4Network("10.96.0.0/16")
 #: The ``kubernetes`` Service has the first address of the range.
 _FIRST_FREE = 2
+_TYPE = ("spec", "type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,16 +328,21 @@ def _in_service_range(address: str) -> bool:
 
 
 def _check_immutable(ref: Ref, before: Manifest, wanted: Manifest) -> None:
-    if ref.kind.kind == "Deployment":
-        name, old, new = "selector", before["spec"]["selector"], wanted["spec"]["selector"]
-    elif ref.kind.kind == "Service" and before["spec"]["type"] == wanted["spec"]["type"]:
-        name = "clusterIPs[0]"
-        old, new = before["spec"].get("clusterIP"), wanted["spec"].get("clusterIP")
-    else:
-        return
-    if old != new:
-        raise Invalid(
-            f'{ref.kind.kind} "{ref.name}" is invalid: spec.{name}: Invalid value: '
-            "field is immutable",
-            status=422,
-        )
+    known = kinds.about(ref.kind)
+    for path in known.fixed if known is not None else ():
+        old, new = _at(before, path), _at(wanted, path)
+        if ref.kind.kind == "Service" and _at(before, _TYPE) != _at(wanted, _TYPE):
+            continue
+        if old != new:
+            raise Invalid(
+                f'{ref.kind.kind} "{ref.name}" is invalid: {".".join(path)}: Invalid value: '
+                "field is immutable",
+                status=422,
+            )
+
+
+def _at(manifest: Manifest, path: tuple[str, ...]) -> Any:  # noqa: ANN401 - any JSON value
+    value: Any = manifest
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value

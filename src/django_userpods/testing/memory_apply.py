@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django_userpods.core import kinds
+from django_userpods.core.fields import Field
+from django_userpods.core.objects import Kind
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,43 +21,13 @@ if TYPE_CHECKING:
 Step = str | tuple[tuple[str, Any], ...]
 Path = tuple[Step, ...]
 
-#: ``x-kubernetes-list-map-keys`` of the lists people put into templates, by the field's name.
-_LIST_KEYS: dict[str, tuple[str, ...]] = {
-    "conditions": ("type",),
-    "containers": ("name",),
-    "env": ("name",),
-    "ephemeralContainers": ("name",),
-    "hostAliases": ("ip",),
-    "imagePullSecrets": ("name",),
-    "initContainers": ("name",),
-    "ownerReferences": ("uid",),
-    "resourceClaims": ("name",),
-    "schedulingGates": ("name",),
-    "secrets": ("name",),
-    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
-    "volumeDevices": ("devicePath",),
-    "volumeMounts": ("mountPath",),
-    "volumes": ("name",),
-}
-#: ``x-kubernetes-map-type: atomic``.
-_ATOMIC_MAPS = frozenset(
-    {"configMapKeyRef", "fieldRef", "nodeSelector", "resourceFieldRef", "secretKeyRef", "selector"}
-)
-_ATOMIC_MAPS |= {"labelSelector", "podSelector", "namespaceSelector"}
 
-
-def list_keys(name: str, items: list[Any]) -> tuple[str, ...]:
-    """Return the keys by which the items of the list field ``name`` merge; () where atomic."""
-    if name == "ports":
-        keys: tuple[str, ...] = ("port", "protocol")
-        if any(isinstance(item, dict) and "containerPort" in item for item in items):
-            keys = ("containerPort", "protocol")
-    else:
-        keys = _LIST_KEYS.get(name, ())
-    first = keys[:1]
+def _list_keys(field: Field, items: list[Any]) -> tuple[str, ...]:
+    """Return the keys by which a list's items merge; () where it is replaced as a whole."""
+    first = field.keys[:1]
     if not all(isinstance(item, dict) and set(first) <= item.keys() for item in items):
         return ()
-    return keys
+    return field.keys
 
 
 def _key_of(item: Manifest, keys: tuple[str, ...]) -> Step:
@@ -64,56 +38,60 @@ def declared(manifest: Manifest) -> set[Path]:
     """Return the paths of all fields that a manifest declares, without those of its identity."""
     return {
         path
-        for path in _walk(manifest, ())
+        for path in _walk(manifest, (), kinds.field_of(Kind.of(manifest)))
         if path[0] not in {"apiVersion", "kind", "status"}
         and path[:2] not in {("metadata", "name"), ("metadata", "namespace")}
     }
 
 
-def _walk(value: Any, path: Path) -> Iterator[Path]:  # noqa: ANN401 - any JSON value
-    name = path[-1] if path else ""
-    if isinstance(value, dict) and value and name not in _ATOMIC_MAPS:
+def _walk(value: Any, path: Path, field: Field) -> Iterator[Path]:  # noqa: ANN401 - JSON
+    if isinstance(value, dict) and value and not kinds.is_atomic(field):
         for key, item in value.items():
             if item is not None:
-                yield from _walk(item, (*path, key))
+                yield from _walk(item, (*path, key), kinds.field_in(field, key))
         return
-    if isinstance(value, list) and value and isinstance(name, str):
-        keys = list_keys(name, value)
-        if keys:
-            for item in value:
-                inner = (*path, _key_of(item, keys))
-                yield inner
-                yield from _walk(item, inner)
-            return
+    if isinstance(value, list) and value and (keys := _list_keys(field, value)):
+        for item in value:
+            inner = (*path, _key_of(item, keys))
+            yield inner
+            yield from _walk(item, inner, Field(field.type))
+        return
     if path:
         yield path
 
 
 def merge(live: Manifest, manifest: Manifest) -> None:
     """Put the declared fields of ``manifest`` into ``live``, in place."""
+    _merge(live, manifest, kinds.field_of(Kind.of(manifest)))
+
+
+def _merge(live: Manifest, manifest: Manifest, outer: Field) -> None:
     for key, value in manifest.items():
+        field = kinds.field_in(outer, key)
         if value is None:
             live.pop(key, None)
         elif isinstance(value, dict) and isinstance(live.get(key), dict):
-            if key in _ATOMIC_MAPS:
+            if kinds.is_atomic(field):
                 live[key] = copied(value)
             else:
-                merge(live[key], value)
+                _merge(live[key], value, field)
         elif isinstance(value, list) and isinstance(live.get(key), list):
-            live[key] = _merge_list(key, live[key], value)
+            live[key] = _merge_list(live[key], value, field)
         else:
             live[key] = copied(value)
 
 
-def _merge_list(name: str, live: list[Any], wanted: list[Any]) -> list[Any]:
-    keys = list_keys(name, [*live, *wanted])
+def _merge_list(live: list[Any], wanted: list[Any], field: Field) -> list[Any]:
+    if field.is_set:
+        return [*live, *(item for item in wanted if item not in live)]
+    keys = _list_keys(field, [*live, *wanted])
     if not keys:
         return copied(wanted)  # type: ignore[no-any-return] # a list in, a list out
     merged = {_key_of(item, keys): item for item in live}
     for item in wanted:
         key = _key_of(item, keys)
         if key in merged:
-            merge(merged[key], item)
+            _merge(merged[key], item, Field(field.type))
         else:
             merged[key] = copied(item)
     return list(merged.values())

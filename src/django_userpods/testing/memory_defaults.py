@@ -7,10 +7,14 @@ meets the same differences here as on a cluster.
 
 from __future__ import annotations
 
+import base64
 import re
 from decimal import ROUND_UP, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from django_userpods.core import kinds
+from django_userpods.core.fields import Field
+from django_userpods.core.objects import Kind
 from django_userpods.exceptions import Invalid
 
 if TYPE_CHECKING:
@@ -94,11 +98,37 @@ def _check_deployment(manifest: Manifest, name: str) -> None:
 
 
 def fill_in(manifest: Manifest) -> None:
-    """Add the defaults of a Deployment or a Service, in place; other kinds stay as they are."""
+    """Write values as the server does, and add the defaults of a Deployment or a Service.
+
+    In place; of other kinds the defaults are not known here.
+    """
+    _written(manifest, kinds.field_of(Kind.of(manifest)))
     if manifest["kind"] == "Deployment":
         _deployment(manifest["spec"])
     elif manifest["kind"] == "Service":
         _service(manifest["spec"])
+
+
+def _written(value: Any, field: Field) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a value as the server answers it: amounts, base64, nothing that is none."""
+    if isinstance(value, dict):
+        for key in list(value):
+            inner = kinds.field_in(field, key)
+            value[key] = _written(value[key], inner)
+            if field.type and key != "metadata" and _is_left_out(value[key], inner):
+                del value[key]
+    elif isinstance(value, list):
+        value[:] = [_written(item, Field(field.type)) for item in value]
+    elif field.is_quantity:
+        return canonical_quantity(value)
+    elif field.is_bytes:
+        return base64.b64encode(base64.b64decode(value)).decode()
+    return value
+
+
+def _is_left_out(value: Any, field: Field) -> bool:  # noqa: ANN401 - any JSON value
+    """Tell whether the server takes a zero or empty value for none."""
+    return not value and not field.counts
 
 
 def _default(target: Manifest, **values: Any) -> None:  # noqa: ANN401 - any JSON value
@@ -138,10 +168,6 @@ def _container(container: Manifest) -> None:
         terminationMessagePath="/dev/termination-log",
         terminationMessagePolicy="File",
     )
-    resources = container["resources"]
-    for amounts in (resources.get("limits", {}), resources.get("requests", {})):
-        for name, value in amounts.items():
-            amounts[name] = canonical_quantity(value)
     for port in container.get("ports", []):
         _default(port, protocol="TCP")
     for variable in container.get("env", []):
@@ -154,8 +180,6 @@ def _container(container: Manifest) -> None:
 
 
 def _variable(variable: Manifest) -> None:
-    if variable.get("value") == "":
-        del variable["value"]  # an empty string is the same as none, and is not sent
     field = (variable.get("valueFrom") or {}).get("fieldRef")
     if field is not None:
         _default(field, apiVersion="v1")

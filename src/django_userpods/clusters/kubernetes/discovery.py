@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from django_userpods.core.objects import Kind
+from django_userpods.core import kinds
 from django_userpods.exceptions import Invalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from django_userpods.core.objects import Kind
 
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
@@ -70,57 +72,8 @@ def label_selector(labels: Mapping[str, str]) -> str:
     return ",".join(f"{key}={value}" for key, value in labels.items())
 
 
-def _table(
-    api_version: str, kinds: Mapping[str, str], *, namespaced: bool = True
-) -> dict[Kind, Resource]:
-    return {
-        (kind := Kind(api_version, name)): Resource.of(kind, plural, namespaced=namespaced)
-        for name, plural in kinds.items()
-    }
-
-
-_RBAC = "rbac.authorization.k8s.io/v1"
 #: Kinds that every API server has, so that nobody has to ask for them.
 BUILT_IN: dict[Kind, Resource] = {
-    **_table(
-        "v1",
-        {
-            "ConfigMap": "configmaps",
-            "Endpoints": "endpoints",
-            "Event": "events",
-            "LimitRange": "limitranges",
-            "PersistentVolumeClaim": "persistentvolumeclaims",
-            "Pod": "pods",
-            "ResourceQuota": "resourcequotas",
-            "Secret": "secrets",
-            "Service": "services",
-            "ServiceAccount": "serviceaccounts",
-        },
-    ),
-    **_table(
-        "v1",
-        {"Namespace": "namespaces", "Node": "nodes", "PersistentVolume": "persistentvolumes"},
-        namespaced=False,
-    ),
-    **_table(
-        "apps/v1",
-        {
-            "DaemonSet": "daemonsets",
-            "Deployment": "deployments",
-            "ReplicaSet": "replicasets",
-            "StatefulSet": "statefulsets",
-        },
-    ),
-    **_table("batch/v1", {"CronJob": "cronjobs", "Job": "jobs"}),
-    **_table("autoscaling/v2", {"HorizontalPodAutoscaler": "horizontalpodautoscalers"}),
-    **_table("coordination.k8s.io/v1", {"Lease": "leases"}),
-    **_table("discovery.k8s.io/v1", {"EndpointSlice": "endpointslices"}),
-    **_table("networking.k8s.io/v1", {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}),
-    **_table("policy/v1", {"PodDisruptionBudget": "poddisruptionbudgets"}),
-    **_table(_RBAC, {"Role": "roles", "RoleBinding": "rolebindings"}),
-    **_table(
-        _RBAC,
-        {"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings"},
-        namespaced=False,
-    ),
+    kind: Resource.of(kind, known.plural, namespaced=known.namespaced)
+    for kind, known in kinds.built_in()
 }
