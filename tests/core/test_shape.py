@@ -26,15 +26,15 @@ VALUES = {
 }
 
 
-def shape(value: Any, *, kind: str = "Deployment", type: str = "") -> Shape:
-    """The shape of a value; ``type`` is the API's, where that of a whole object does not say."""
-    return compile_shape(value, where=kind, field=Field(type or kind))
+def shape(value: Any, *, kind: str = "Deployment", type_name: str = "") -> Shape:
+    """The shape of a value; ``type_name`` is the API's, where it is no whole object."""
+    return compile_shape(value, where=kind, field=Field(type_name or kind))
 
 
 def differences(
-    declared: Any, observed: Any, *, kind: str = "Deployment", type: str = ""
+    declared: Any, observed: Any, *, kind: str = "Deployment", type_name: str = ""
 ) -> list[str]:
-    compiled = shape(declared, kind=kind, type=type)
+    compiled = shape(declared, kind=kind, type_name=type_name)
     found = list(compiled.differences(observed, VALUES))
     assert compiled.matches(observed, VALUES) is (not found)
     # A second time, when the first answer may have been remembered.
@@ -214,7 +214,7 @@ def test_differences(declared: Any, observed: Any, paths: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("type", "declared", "observed", "paths"),
+    ("type_name", "declared", "observed", "paths"),
     [
         # Zero values that are not the same as unset.
         ("PodSpec", {"automountServiceAccountToken": False}, {}, [".automountServiceAccountToken"]),
@@ -330,9 +330,9 @@ def test_differences(declared: Any, observed: Any, paths: list[str]) -> None:
     ],
 )
 def test_differences_by_what_is_known_of_a_field(
-    type: str, declared: Any, observed: Any, paths: list[str]
+    type_name: str, declared: Any, observed: Any, paths: list[str]
 ) -> None:
-    assert differences(declared, observed, type=type) == paths
+    assert differences(declared, observed, type_name=type_name) == paths
 
 
 def test_the_ports_of_a_service_are_merged_by_port() -> None:

@@ -23,7 +23,11 @@ from tests.core.templates import changed, compiled, extra, pair
         (pair()[1:], "Service.spec.selector", "matches no pods"),
         ([*pair(), *pair()[1:]], "Service {name}", "twice"),
         ([*pair(), extra("Namespace")], "Namespace", "create it once, by hand"),
-        ([*pair(), extra("ClusterRole", api_version="rbac.authorization.k8s.io/v1")], "ClusterRole", "belongs to no namespace"),
+        (
+            [*pair(), extra("ClusterRole", api_version="rbac.authorization.k8s.io/v1")],
+            "ClusterRole",
+            "belongs to no namespace",
+        ),
         ([*pair(), extra("PersistentVolume")], "PersistentVolume", "belongs to no namespace"),
         ([*pair(), extra("Secret", "shared")], "Secret.metadata.name", 'begin with "{name}-"'),
         ([*pair(), extra("Secret", "{name}x")], "Secret.metadata.name", "share an object"),

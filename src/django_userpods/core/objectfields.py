@@ -210,4 +210,8 @@ OBJECT_TYPES: dict[str, Type] = {
     "ObjectMetricSource": type_of(of={"metric": "MetricIdentifier", "target": "MetricTarget"}),
     "PodsMetricSource": type_of(of={"metric": "MetricIdentifier", "target": "MetricTarget"}),
     "ResourceMetricSource": type_of(of={"target": "MetricTarget"}),
+    "Endpoints": type_of(of={"metadata": "ObjectMeta"}),
+    "EndpointSlice": type_of(of={"endpoints": "Endpoint", "metadata": "ObjectMeta"}),
+    "Endpoint": type_of(sets="addresses"),
+    "Event": type_of(of={"metadata": "ObjectMeta"}),
 }

@@ -40,6 +40,9 @@ POD_TYPES: dict[str, Type] = {
             "dnsPolicy": "ClusterFirst",
             "restartPolicy": "Always",
             "schedulerName": "default-scheduler",
+            "serviceAccount": "default",
+            "serviceAccountName": "default",
+            "tolerations": ANY,
         },
     ),
     "Affinity": type_of(

@@ -43,7 +43,6 @@ _EXPANDED = re.compile(
     r"|(?:liveness|readiness|startup)Probe\.exec\.command\[\d+\])$"
 )
 
-_KEY_DEFAULTS = {"protocol": "TCP"}
 _LINE_BREAKS = {ord("\r"): None, ord("\n"): None}
 
 
@@ -244,6 +243,12 @@ class Items(Shape):
         self.items = items
         self.merge_key = merge_key
         self._field = field
+        of_item = Field(field.type)
+        self._key_defaults = {
+            part: default
+            for part in merge_key or ()
+            if (default := kinds.field_in(of_item, part).default) is not NOTHING
+        }
         self.constant = all(item.constant for item in items)
 
     def fill(self, values: Values) -> list[Any]:
@@ -282,7 +287,7 @@ class Items(Shape):
         return super().matches(observed, values)
 
     def _key(self, item: dict[str, Any]) -> tuple[Any, ...]:
-        parts = (item.get(part, _KEY_DEFAULTS.get(part)) for part in self.merge_key or ())
+        parts = (item.get(part) or self._key_defaults.get(part) for part in self.merge_key or ())
         # A custom resource may call something "env" that is keyed by no plain text.
         return tuple(repr(part) if isinstance(part, dict | list) else part for part in parts)
 

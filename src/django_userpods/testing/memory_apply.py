@@ -31,7 +31,7 @@ def _list_keys(field: Field, items: list[Any]) -> tuple[str, ...]:
 
 
 def _key_of(item: Manifest, keys: tuple[str, ...]) -> Step:
-    return tuple((key, item.get(key, "TCP" if key == "protocol" else "")) for key in keys)
+    return tuple((key, item.get(key) or ("TCP" if key == "protocol" else "")) for key in keys)
 
 
 def declared(manifest: Manifest) -> set[Path]:
