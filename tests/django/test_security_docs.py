@@ -14,6 +14,9 @@ TESTS = ROOT / "tests"
 SECURITY = (ROOT / "docs" / "security.md").read_text()
 HOLES = (ROOT / "docs" / "published-holes.md").read_text()
 
+#: Modules about how the router works and is run.
+ORDINARY = {"test_lifecycle.py", "test_lua.py"}
+
 #: ``router/test_attacks.py::test_x``, below tests/; of a Lua test's names, the file alone.
 _NAMED = re.compile(r"`([\w/]+\.(?:py|lua))(?:::(\w+))?`")
 #: What a promise, a doubtful case and a published hole each are: a row of a table.
@@ -61,6 +64,13 @@ def test_a_test_that_is_named_exists(path: str, name: str) -> None:
     assert (TESTS / path).is_file(), f"tests/{path} is not there"
     if name:
         assert name in names_in(path), f"tests/{path} has no {name}"
+
+
+def test_every_module_of_the_routers_tests_belongs_to_a_promise() -> None:
+    """What attacks the router protects something: docs/security.md says what."""
+    modules = {path.name for path in (TESTS / "router").glob("test_*.py")} - ORDINARY
+    missing = modules - {path.removeprefix("router/") for path, _ in named(SECURITY)}
+    assert not missing, "name a promise for these, or count them among ORDINARY"
 
 
 def test_no_advisory_is_listed_twice() -> None:

@@ -213,7 +213,7 @@ def test_a_zero_byte_ends_no_value(router: Router, django: FakeDjango, value: st
         ("/", "nobody", {302, 401}),
         ("/%", "nobody", {400}),
         ("/_userpods/whoami", "nobody", {404}),
-        ("/" + "x" * 20_000, "nobody", {414}),
+        ("/" + "x" * 200_000, "nobody", {414}),
         ("/", "bad host", {400}),
         ("/", "no address", {503}),
         ("/", "waiting page broken", {503}),

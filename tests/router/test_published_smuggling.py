@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.router.harness import free_port
+from tests.router.harness import eventually, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -252,3 +252,20 @@ def test_an_upgrade_that_was_refused_opens_no_tunnel(
         # The second request, if the connection lives, is bob's and goes to bob's pod alone.
         assert len(statuses(back)) == 1 or b'"name": "bob"' in back
         assert all(b"/last" not in heard and b"s-bob" not in heard for heard in pod.heard)
+
+
+def test_no_bytes_follow_an_upgrade_of_another_protocol(router: Router, django: FakeDjango) -> None:
+    """Smuggling over h2c: a 101 that the client, but not the router, takes for its own."""
+    answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with odd_pod(answer) as pod:
+        django.user("alice", pod.peer)
+        upgrade = UPGRADE.replace(b"websocket", b"h2c").replace(
+            b"Connection: Upgrade", b"Connection: Upgrade, HTTP2-Settings"
+        )
+        with socket.create_connection(("127.0.0.1", router.port), timeout=10) as connection:
+            connection.sendall(upgrade + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            with contextlib.suppress(OSError):
+                while connection.recv(1 << 16):
+                    pass
+        eventually(lambda: pod.heard)
+        assert all(b"PRI *" not in heard and b"pgrade" not in heard for heard in pod.heard)
