@@ -17,7 +17,7 @@ limit_request_field_size = 65_536
 # On SIGTERM, requests that have begun may end.
 graceful_timeout = 20
 # Heartbeats in memory: the root file system may be read-only.
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - gunicorn makes a folder of its own in it
 # Who may connect at all is the NetworkPolicy's business; the router sets X-Forwarded-Proto.
 forwarded_allow_ips = "*"
 accesslog = "-" if os.environ.get("ACCESS_LOG") else None

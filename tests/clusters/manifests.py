@@ -19,7 +19,7 @@ def deployment(namespace: str, name: str = "user-alice", **env: str) -> Manifest
         "env": [{"name": key, "value": value} for key, value in env.items()],
         "resources": {"limits": {"cpu": "1000m", "memory": "1024Mi"}, "requests": {"cpu": "0.1"}},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a pod's
         "readinessProbe": {"httpGet": {"port": "http"}},
     }
     return {

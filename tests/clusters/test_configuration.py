@@ -63,7 +63,7 @@ def test_the_promised_defaults() -> None:
 
     assert cluster.concurrency == 8
     assert cluster.cluster_domain == "cluster.local"
-    assert pickle.loads(pickle.dumps(cluster))._options == {
+    assert pickle.loads(pickle.dumps(cluster))._options == {  # noqa: S301 - made one line before
         "context": None,
         "kubeconfig": None,
         "timeout": 10.0,

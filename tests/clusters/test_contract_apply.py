@@ -103,14 +103,14 @@ def test_apply_changes_containers_and_ports_by_their_keys(
     cluster_.create(service(namespace_))
     changed = deployment(namespace_)
     container(changed)["ports"] = [{"name": "http", "containerPort": 9000}]
-    container(changed)["volumeMounts"] = [{"name": "tmp", "mountPath": "/var/tmp"}]
+    container(changed)["volumeMounts"] = [{"name": "tmp", "mountPath": "/var/tmp"}]  # noqa: S108 - a pod's
     moved = service(namespace_)
     moved["spec"]["ports"] = [{"name": "http", "port": 9000, "targetPort": "http"}]
 
     stored, stored_service = cluster_.apply(changed), cluster_.apply(moved)
 
     assert [port["containerPort"] for port in container(stored)["ports"]] == [9000]
-    assert [mount["mountPath"] for mount in container(stored)["volumeMounts"]] == ["/var/tmp"]
+    assert [mount["mountPath"] for mount in container(stored)["volumeMounts"]] == ["/var/tmp"]  # noqa: S108 - a pod's
     assert [port["port"] for port in stored_service["spec"]["ports"]] == [9000]
     assert stored_service["spec"]["clusterIP"]
 

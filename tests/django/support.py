@@ -86,7 +86,7 @@ def insert_by_sql(user: Any) -> None:
     values = [field.get_db_prep_save(field.pre_save(user, True), connection) for field in fields]
     table = connection.ops.quote_name(user._meta.db_table)
     with connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)
+        cursor.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)  # noqa: S608 - names of tables, from the models
 
 
 def delete_by_sql(user: Any) -> None:
@@ -95,7 +95,7 @@ def delete_by_sql(user: Any) -> None:
     key = user._meta.pk
     with connection.cursor() as cursor:
         cursor.execute(
-            f"DELETE FROM {table} WHERE {key.column} = %s",
+            f"DELETE FROM {table} WHERE {key.column} = %s",  # noqa: S608 - names of tables, from the models
             [key.get_db_prep_value(user.pk, connection)],
         )
 

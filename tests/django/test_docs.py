@@ -26,7 +26,7 @@ def test_a_default_is_as_described(name: str, settings: object) -> None:
     if name == "USERPODS_LOGIN_URL":
         described = django_settings.LOGIN_URL
     else:
-        described = eval(ROWS[name].strip("`"))
+        described = eval(ROWS[name].strip("`"))  # noqa: S307 - our own documentation
     if hasattr(settings, name):
         delattr(settings, name)
     value = getattr(conf, name.removeprefix("USERPODS_").lower())

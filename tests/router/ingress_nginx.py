@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,7 +170,7 @@ def controller_lua() -> Path:
         capture_output=True,
         text=True,
         check=False,
-        cwd=os.environ.get("TMPDIR", "/tmp"),
+        cwd=tempfile.gettempdir(),
         env=os.environ | {"GOFLAGS": "-mod=mod", "GOWORK": "off"},
     )
     if done.returncode:

@@ -22,7 +22,7 @@ def test_the_snippets_are_complete_programs() -> None:
 def test_the_dots_of_a_list_stand_for_what_it_had() -> None:
     added = readme.added_to("A = [1, 2]\n", "A = [\n    # ...\n    3,\n]\n")
     space: dict[str, object] = {}
-    exec(added, space)
+    exec(added, space)  # noqa: S102 - made in the line above
     assert space["A"] == [1, 2, 3]
 
 

@@ -71,7 +71,7 @@ class Link:
         command.append(f"--idle-grace={self._idle_grace}")
         try:
             # Whoever starts it at the same time waits for the same one: see the supervisor.
-            done = subprocess.run(
+            done = subprocess.run(  # noqa: S603 - our own module
                 command,
                 env=environment,
                 stdin=subprocess.DEVNULL,
