@@ -7,30 +7,38 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
 	&& { echo $$p; break; }; done)
 STAMP := $(VENV)/.installed
+# The versions of everything that development needs, for every Python.
+LOCK := requirements-dev.txt
 
 # Tests that need nothing but Python.
 UNIT := not cluster and not router and not browser and not node and not processes and not fresh
 
-.PHONY: help venv check test e2e fresh cluster bench matrix tools demo clean
+.PHONY: help venv lock check test e2e fresh cluster bench matrix tools demo clean
 
 help:  ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | column -ts $$'\t'
 
 venv: $(STAMP)  ## The virtual environment with everything that development needs
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml $(LOCK)
 	@test -n "$(PYTHON)" || tools/apt-install bare
 	@$(or $(PYTHON),python3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed" >&2; exit 1; }
 	@[ -x $(BIN)/python ] || $(or $(PYTHON),python3) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --group dev --editable .
+	$(BIN)/pip install --quiet --requirement $(LOCK)
+	$(BIN)/pip install --quiet --no-deps --editable .
 	@touch $@
 
-check: venv  ## Lint, types, contracts and unit tests: under a minute, no cluster
+lock: venv  ## Write requirements-dev.txt anew for pyproject.toml (UPGRADE=1: with the newest of everything)
+	$(BIN)/pip install --quiet --group lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev pyproject.toml \
+	  --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) --output-file $(LOCK)
+
+check: venv  ## Lint, types, contracts, known vulnerabilities, unit tests: under a minute, no cluster
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/audit.py
 	$(BIN)/pytest -q -m "$(UNIT)"
 
 test: tools  ## All tests but the node's and a bare machine's: real API server, real router, browser
