@@ -106,10 +106,11 @@ class Bench:
 
     def wrk_rate(self, seconds: int, *, tag: str) -> float:
         """Return how many POSTs a second the API server takes from ``wrk``."""
+        from django_userpods.core.naming import PodIdentity
         from django_userpods.core.template import values_for
         from django_userpods.reconcile.wanted import Desired, this_installation
 
-        values = values_for(name="NAME", namespace="wrk", user_pk="1", username="NAME")
+        values = values_for(PodIdentity("NAME", "1"), name="NAME", namespace="wrk", username="NAME")
         manifests = Desired(this_installation()).template_for(None, values).fill(values)
         folder = Path(tempfile.mkdtemp(prefix="userpods-wrk-"))
         (folder / "bodies").write_text("".join(json.dumps(m) + "\n" for m in manifests))

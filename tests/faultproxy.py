@@ -198,9 +198,9 @@ class FaultProxy:
 
     def _file(self, entry: dict[str, Any], name: str, folder: Path) -> str | None:
         """Return the path of a file that a kubeconfig names or holds."""
-        if f"{name}-data" in entry:
+        if f"{name}--data" in entry:
             path = self._directory / name
-            path.write_bytes(base64.b64decode(entry[f"{name}-data"]))
+            path.write_bytes(base64.b64decode(entry[f"{name}--data"]))
             path.chmod(0o600)
             return str(path)
         return str(folder / entry[name]) if name in entry else None

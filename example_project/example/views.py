@@ -30,7 +30,7 @@ MAX_BODY = 10_000
 @never_cache
 def home(request: HttpRequest) -> HttpResponse:
     """The account page: who is signed in, how their pod is, the way to it, to the admin, out."""
-    pod = UserPod.objects.filter(user_pk=str(request.user.pk)).first()
+    pod = UserPod.objects.filter(owner_pk=str(request.user.pk)).first()
     # Behind the router "/" is the pod. Where this page itself is at "/", there is no router.
     context = {"pod": pod, "routed": request.path != "/", "debug": settings.DEBUG}
     return render(request, "example/home.html", context)

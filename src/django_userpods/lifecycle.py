@@ -19,7 +19,8 @@ from django.utils import timezone
 from django_userpods import tasks
 from django_userpods.exceptions import UserpodsError
 from django_userpods.models import UserPod
-from django_userpods.reconcile.pods import BATCH, settle
+from django_userpods.reconcile.pods import Scope, settle
+from django_userpods.reconcile.users import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,12 +46,12 @@ class Verb(enum.StrEnum):
 class Pod:
     """A row as far as it matters to whoever reports on it."""
 
-    pk: int
-    user_pk: str
+    pk: str
+    owner_pk: str
     name: str | None
 
     def __str__(self) -> str:
-        return self.name or f"user {self.user_pk}"
+        return self.name or f"user {self.owner_pk}"
 
 
 @dataclass(slots=True)
@@ -129,11 +130,12 @@ def rows_of(users: QuerySet[Any]) -> QuerySet[UserPod]:
 
     Raises SettingError where ``USERPODS_SELECT`` or ``USERPODS_NAME_PREFIX`` makes no sense.
     """
-    without = [str(pk) for pk in users.filter(userpod=None).values_list("pk", flat=True)]
+    main = UserPod.objects.filter(slot="").exclude(owner=None).values("owner")
+    without = [str(pk) for pk in users.exclude(pk__in=main).values_list("pk", flat=True)]
     for batch in _batches(without):
-        settle(batch, keep_users=False)
+        settle(Scope.of(batch))
     # By key and not by a join: ``users`` may be ordered, distinct, or come from a search.
-    return UserPod.objects.filter(user__in=users.order_by().values("pk"))
+    return UserPod.objects.filter(owner__in=users.order_by().values("pk"))
 
 
 def _steer(verb: Verb, rows: QuerySet[UserPod]) -> Steered:
@@ -142,9 +144,9 @@ def _steer(verb: Verb, rows: QuerySet[UserPod]) -> Steered:
     # Read before anything is written: what is selected by its state has another one afterwards.
     found = {
         values[0]: values
-        for values in rows.using(using).values_list("pk", "user_pk", "name", "wanted", "state")
+        for values in rows.using(using).values_list("pk", "owner_pk", "name", "wanted", "state")
     }
-    for pk, user_pk, name, wanted, state in found.values():
+    for pk, owner_pk, name, wanted, state in found.values():
         if wanted == Wanted.ABSENT and verb != Verb.SYNC:
             result.absent += 1
         elif verb == Verb.RESTART and wanted == Wanted.STOPPED:
@@ -152,7 +154,7 @@ def _steer(verb: Verb, rows: QuerySet[UserPod]) -> Steered:
         elif _is_already(verb, wanted, state):
             result.already += 1
         else:
-            result.pods.append(Pod(pk, user_pk, name))
+            result.pods.append(Pod(pk, owner_pk, name))
     with transaction.atomic(using=using):
         _write(verb, result.pods, using=using)
         result.deferred = True
@@ -193,10 +195,10 @@ def _write(verb: Verb, pods: Sequence[Pod], *, using: str) -> None:
 def _ask(result: Steered) -> None:
     """Ask for a reconcile of what is now recorded, and note what became of it."""
     result.deferred = False
-    user_pks = [pod.user_pk for pod in result.pods]
+    pks = [pod.pk for pod in result.pods]
     # Without a task backend no more than the first few are tried: what is recorded for the rest
     # is the next sync's, and looking at 10,000 users first would only keep people waiting.
-    batches = _batches(user_pks) if tasks.has_task_backend() else iter([user_pks[:_TRIED]])
+    batches = _batches(pks) if tasks.has_task_backend() else iter([pks[:_TRIED]])
     asked_for = 0
     for batch in batches:
         if not batch or result.later:
@@ -204,7 +206,7 @@ def _ask(result: Steered) -> None:
             break
         asked_for += len(batch)
         try:
-            asked = tasks.ask(batch)
+            asked = tasks.ask_for_pods(batch)
         except UserpodsError as error:
             # Settings that make no sense, for everybody: what is recorded stays to be done.
             result.later, result.reason = len(batch), str(error)
@@ -217,7 +219,7 @@ def _ask(result: Steered) -> None:
         result.later += later
         result.reason = asked.reason
         result.done += left - later
-    result.later += len(user_pks) - asked_for
+    result.later += len(pks) - asked_for
 
 
 def _failures(asked: tasks.Asked) -> list[str]:

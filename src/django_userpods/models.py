@@ -12,13 +12,15 @@ from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from django_userpods.core import naming
 from django_userpods.core.health import State as _State
 
 if TYPE_CHECKING:
     import datetime
 
 
-def _random_identifier() -> str:
+def random_identifier() -> str:
+    """Return 64 random bits as a label's value."""
     return secrets.token_hex(8)
 
 
@@ -52,7 +54,7 @@ class Installation(models.Model):
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=PK, editable=False)
     identifier = models.CharField(
-        _("identifier"), max_length=32, default=_random_identifier, editable=False
+        _("identifier"), max_length=32, default=random_identifier, editable=False
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
@@ -67,9 +69,13 @@ class Installation(models.Model):
 
 
 class UserPod(models.Model):
-    """One user's pod: what is wanted, and how it was last seen.
+    """A pod of a user's: what is wanted, and how it was last seen.
 
-    The row outlives its user until the user's objects are gone: ``user`` is then empty and
+    A user's main pod has an empty ``slot``; further ones have one each. The row's ``id`` is random
+    and never used again; it is on all of the pod's objects, so what is left of a former user's is
+    never taken for that of a new user of the same key or name.
+
+    The row outlives its user until the pod's objects are gone: ``owner`` is then empty and
     ``wanted`` is *absent*. Neither the relation's deletion nor a database constraint can hold up
     or break the deletion of a user.
     """
@@ -91,18 +97,33 @@ class UserPod(models.Model):
         FAILED = _State.FAILED.value, _("failed")
         DELETING = _State.DELETING.value, _("deleting")
 
-    user = models.OneToOneField(
+    id = models.CharField(
+        primary_key=True, max_length=16, default=random_identifier, editable=False
+    )
+    owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        verbose_name=_("user"),
-        related_name="userpod",
+        verbose_name=_("owner"),
+        related_name="userpods",
         null=True,
         blank=True,
         on_delete=models.SET_NULL,
         # SQL may delete a user behind Django's back; the next sync notices.
         db_constraint=False,
     )
-    user_pk = models.CharField(_("user's primary key"), max_length=255, unique=True, editable=False)
-    name = models.CharField(_("name"), max_length=63, null=True, editable=False)  # noqa: DJ001 - NULL is "none yet", and unique
+    owner_pk = models.CharField(
+        _("owner's primary key"), max_length=255, db_index=True, editable=False
+    )
+    slot = models.CharField(
+        _("slot"),
+        max_length=naming.MAX_SLOT,
+        blank=True,
+        default="",
+        editable=False,
+        help_text=_("Empty for the main pod."),
+    )
+    name = models.CharField(  # noqa: DJ001 - NULL is "none yet", and unique
+        _("name"), max_length=63, null=True, unique=True, editable=False
+    )
     namespace = models.CharField(_("namespace"), max_length=63, editable=False)
     wanted = models.CharField(
         _("wanted"), max_length=16, choices=Wanted.choices, default=Wanted.RUNNING
@@ -137,7 +158,7 @@ class UserPod(models.Model):
         verbose_name = _("user pod")
         verbose_name_plural = _("user pods")
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["namespace", "name"], name="userpods_name_unique")
+            models.UniqueConstraint(fields=["owner", "slot"], name="userpods_slot_unique")
         ]
         permissions: ClassVar = [
             ("sync_userpod", _("Can sync user pods")),
@@ -148,7 +169,26 @@ class UserPod(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.name or f"user {self.user_pk}"
+        return self.name or f"user {self.owner_pk}"
+
+
+#: Where ``with_main_pod`` puts a user's main pod.
+_MAIN_POD = "userpods_main"
+
+
+def with_main_pod(users: models.QuerySet[Any]) -> models.QuerySet[Any]:
+    """Return the users with their main pods, in the same query; see ``main_pod_of``."""
+    main = models.FilteredRelation("userpods", condition=models.Q(userpods__slot=""))
+    found: models.QuerySet[Any] = users.annotate(**{_MAIN_POD: main}).select_related(_MAIN_POD)
+    return found
+
+
+def main_pod_of(user: Any) -> UserPod | None:  # noqa: ANN401 - the project's own user model
+    """Return the user's main pod; without a query where the user came ``with_main_pod``."""
+    if _MAIN_POD in vars(user):
+        found: UserPod | None = getattr(user, _MAIN_POD)
+        return found
+    return UserPod.objects.filter(owner=user, slot="").first()
 
 
 #: Sent by :meth:`AccessTokenQuerySet.revoke` with ``user_pks``: an update sends no ``post_save``.
@@ -171,6 +211,17 @@ class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
             user=user, label=label, digest=AccessToken.digest_of(text), expires_at=expires_at
         )
         return token, text
+
+    def find(self, text: str) -> AccessToken | None:
+        """Return the token of this text, valid or not, with its user ``with_main_pod``."""
+        main = models.FilteredRelation(
+            "user__userpods", condition=models.Q(user__userpods__slot="")
+        )
+        rows = self.annotate(**{_MAIN_POD: main}).select_related("user", _MAIN_POD)
+        found = rows.filter(digest=AccessToken.digest_of(text)).first()
+        if found is not None and _MAIN_POD in vars(found):
+            setattr(found.user, _MAIN_POD, getattr(found, _MAIN_POD))
+        return found
 
     def revoke(self) -> int:
         """Revoke the tokens that are not revoked yet, and return how many those were."""

@@ -25,14 +25,16 @@ from django_userpods.exceptions import (
 )
 from django_userpods.models import UserPod
 from django_userpods.reconcile import run
-from django_userpods.reconcile.pods import note, settle
+from django_userpods.reconcile.pods import Scope, note, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from django.contrib.auth.models import AbstractBaseUser
 
     from django_userpods.reconcile.report import Report
+
+    ScopeOf = Callable[[Collection[str]], Scope]
 
 _task: Any = None
 with contextlib.suppress(ImportError):  # Django 5.2 has no tasks
@@ -65,17 +67,24 @@ class Asked:
 
 def reconcile_user(user_pk: str) -> None:
     """Reconcile one user (a task)."""
-    _run([user_pk])
+    _run(Scope.of([user_pk]))
 
 
 def reconcile_users(user_pks: list[str]) -> None:
     """Reconcile some users (a task)."""
-    _run(user_pks)
+    _run(Scope.of(user_pks))
+
+
+def reconcile_pods(pods: list[str]) -> None:
+    """Reconcile some pods by the ids of their rows (a task)."""
+    _run(Scope.of(pods=pods))
 
 
 try:
     if _task is not None:
-        reconcile_user, reconcile_users = _task(reconcile_user), _task(reconcile_users)
+        reconcile_user, reconcile_users, reconcile_pods = map(
+            _task, (reconcile_user, reconcile_users, reconcile_pods)
+        )
 except Exception as error:  # noqa: BLE001 - a backend may refuse in a way of its own
     # No backend "default", or one without the queue "default": not for us, and no reason to die.
     logger.warning("Django's tasks are not used, work is done inline: %s", error)
@@ -88,11 +97,23 @@ def ask(user_pks: Collection[str]) -> Asked:
     The rows are written first. With a task backend the work is enqueued; without one it is tried
     here for at most ``USERPODS_INLINE_TIMEOUT`` seconds.
     """
-    pks = [str(pk) for pk in user_pks]
-    settled = settle(pks, keep_users=False)
+    return _ask([str(pk) for pk in user_pks], Scope.of)
+
+
+def ask_for_pods(pods: Collection[str]) -> Asked:
+    """Ask for a reconcile of some pods, by the ids of their rows, as ``ask`` does for users."""
+    return _ask(list(pods), _scope_of_pods)
+
+
+def _ask(keys: list[str], scope_of: ScopeOf) -> Asked:
+    settled = settle(scope_of(keys))
     asked = Asked(failed=[f"{name}: {message}" for _, name, message in settled.failed])
-    _hand_over(pks, asked)
+    _hand_over(keys, scope_of, asked)
     return asked
+
+
+def _scope_of_pods(pods: Collection[str]) -> Scope:
+    return Scope.of(pods=pods)
 
 
 def ask_for(user: AbstractBaseUser, *, created: bool) -> None:
@@ -101,14 +122,14 @@ def ask_for(user: AbstractBaseUser, *, created: bool) -> None:
         # Deleted again before the commit; whatever is left to do was asked for by that.
         return
     note(user, created=created)
-    _hand_over([str(user.pk)], Asked())
+    _hand_over([str(user.pk)], Scope.of, Asked())
 
 
-def _hand_over(pks: Sequence[str], asked: Asked) -> None:
+def _hand_over(keys: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:
     if has_task_backend():
-        _enqueue(pks, asked)
+        _enqueue(keys, asked, pods=scope_of is _scope_of_pods)
     else:
-        _inline(pks, asked)
+        _inline(keys, scope_of, asked)
 
 
 def has_task_backend() -> bool:
@@ -126,11 +147,11 @@ def forget_pause() -> None:
         _paused_until = 0.0
 
 
-def _enqueue(pks: Sequence[str], asked: Asked) -> None:
+def _enqueue(pks: Sequence[str], asked: Asked, *, pods: bool) -> None:
     single: Any = reconcile_user
-    several: Any = reconcile_users
+    several: Any = reconcile_pods if pods else reconcile_users
     try:
-        if len(pks) == 1:
+        if len(pks) == 1 and not pods:
             single.enqueue(pks[0])
         else:
             for start in range(0, len(pks), _TASK_SIZE):
@@ -149,7 +170,7 @@ def _pause() -> None:
         _paused_until = time.monotonic() + PAUSE
 
 
-def _inline(pks: Sequence[str], asked: Asked) -> None:
+def _inline(pks: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:
     timeout = conf.inline_timeout
     now, later = list(pks[:_INLINE_SIZE]), len(pks) - len(pks[:_INLINE_SIZE])
     if timeout == 0:
@@ -160,7 +181,7 @@ def _inline(pks: Sequence[str], asked: Asked) -> None:
         return
     started = time.monotonic()
     try:
-        report = _run(now, timeout=timeout)
+        report = _run(scope_of(now), timeout=timeout)
     except OutOfTime:
         _pause()
         asked.later, asked.reason = len(pks), "There was no time to do it at once."
@@ -181,12 +202,12 @@ def _inline(pks: Sequence[str], asked: Asked) -> None:
     asked.failed += [f"{failure.name}: {failure.message}" for failure in report.failed]
 
 
-def _run(user_pks: Collection[str], *, timeout: float | None = None) -> Report:
+def _run(scope: Scope, *, timeout: float | None = None) -> Report:
     try:
-        return run.reconcile(user_pks, timeout=timeout)
+        return run.reconcile(scope.user_pks, pods=scope.pods, timeout=timeout)
     except (SettingError, TemplateError) as error:
         logger.error("%s", error)
-        rows = UserPod.objects.filter(user_pk__in=user_pks)
+        rows = UserPod.objects.filter(scope.where)
         rows.update(state=UserPod.State.FAILED, message=str(error))
         raise
     except ClusterError as error:

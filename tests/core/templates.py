@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_userpods.core.naming import Installation
+from django_userpods.core.naming import Installation, PodIdentity
 from django_userpods.core.template import Template, compile_template, values_for
 
 BLUE, GREEN = Installation("b1ue", "blue"), Installation("9reen", "green")
 
-VALUES = values_for(name="user-alice", namespace="apps", user_pk="7", username="alice")
+SEVEN, EIGHT = PodIdentity("p0d7", "7"), PodIdentity("p0d8", "8")
+VALUES = values_for(SEVEN, name="user-alice", namespace="apps", username="alice")
 
 
 def pair(**deployment: Any) -> list[dict[str, Any]]:

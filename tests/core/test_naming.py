@@ -9,7 +9,7 @@ import string
 import pytest
 
 from django_userpods.core import naming
-from tests.core.templates import BLUE
+from tests.core.templates import BLUE, SEVEN
 
 DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 PREFIX = "user-"
@@ -103,7 +103,9 @@ def test_plain_names_stay_as_they_are(username: str) -> None:
         ("Alice", "user-alice--"),
         ("alice@example.org", "user-alice-example-org--"),
         ("José García", "user-jose-garcia--"),
-        ("🐙", "user---"),
+        ("🐙", "user-x--"),
+        ("jo!", "user-j--"),
+        ("日本", "user-x--"),
         ("-alice-", "user-alice--"),
         ("x" * 59, "user-" + "x" * 40 + "--"),
         ("x" * 39 + "-yz!", "user-" + "x" * 39 + "--"),
@@ -167,7 +169,7 @@ def test_many_thousands_of_random_usernames_are_valid_and_apart() -> None:
 
 def test_a_name_apart_is_no_other_users_name() -> None:
     plain = naming.name_for("alice", prefix=PREFIX)
-    apart = {naming.name_apart("alice", user_pk=str(pk), prefix=PREFIX) for pk in range(1000)}
+    apart = {naming.name_apart("alice", pod=str(pk), prefix=PREFIX) for pk in range(1000)}
     assert len(apart) == 1000
     assert plain not in apart
     assert all(valid(name) and name.startswith("user-alice--") for name in apart)
@@ -212,9 +214,10 @@ def test_any_other_label_value_is_a_hash(text: str) -> None:
 
 
 def test_labels_for_a_user() -> None:
-    assert naming.labels_for("7", installation=BLUE) == {
+    assert naming.labels_for(SEVEN, installation=BLUE) == {
         "app.kubernetes.io/managed-by": "django-userpods",
         "django-userpods/installation": "b1ue",
         "django-userpods/instance": "blue",
         "django-userpods/user-id": "7",
+        "django-userpods/pod": "p0d7",
     }

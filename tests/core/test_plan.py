@@ -7,7 +7,7 @@ import pytest
 from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Ref
 from django_userpods.core.plan import Action, Holder, Observed, Verb, holder, is_mass_deletion, plan
-from tests.core.templates import BLUE, GREEN
+from tests.core.templates import BLUE, EIGHT, GREEN, SEVEN
 
 DEPLOY = Ref(DEPLOYMENT, "ns", "user-a")
 SVC = Ref(SERVICE, "ns", "user-a")
@@ -57,21 +57,24 @@ def test_another_namespace_is_another_object() -> None:
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        (naming.labels_for("7", installation=BLUE), Holder.OURS),
-        ({**naming.labels_for("7", installation=BLUE), "more": "x"}, Holder.OURS),
-        (naming.labels_for("8", installation=BLUE), Holder.OTHER_USER),
-        (naming.labels_for("7", installation=GREEN), Holder.FOREIGN),
+        (naming.labels_for(SEVEN, installation=BLUE), Holder.OURS),
+        ({**naming.labels_for(SEVEN, installation=BLUE), "more": "x"}, Holder.OURS),
+        (naming.labels_for(EIGHT, installation=BLUE), Holder.OTHER_POD),
+        (naming.labels_for(SEVEN, installation=GREEN), Holder.FOREIGN),
         ({naming.INSTALLATION_LABEL: "b1ue"}, Holder.FOREIGN),
-        ({**naming.labels_for("7", installation=BLUE), naming.INSTANCE_LABEL: "red"}, Holder.OURS),
-        ({naming.INSTANCE_LABEL: "blue", naming.USER_ID_LABEL: "7"}, Holder.FOREIGN),
-        ({naming.USER_ID_LABEL: "7"}, Holder.FOREIGN),
+        (
+            {**naming.labels_for(SEVEN, installation=BLUE), naming.INSTANCE_LABEL: "red"},
+            Holder.OURS,
+        ),
+        ({naming.INSTANCE_LABEL: "blue", naming.POD_LABEL: "p0d7"}, Holder.FOREIGN),
+        ({naming.POD_LABEL: "p0d7"}, Holder.FOREIGN),
         ({"app": "user-a"}, Holder.FOREIGN),
         ({}, Holder.FOREIGN),
         (None, Holder.FOREIGN),
     ],
 )
 def test_whose_an_object_is(labels: dict[str, str] | None, expected: Holder) -> None:
-    assert holder({"metadata": {"labels": labels}}, installation=BLUE, user_pk="7") == expected
+    assert holder({"metadata": {"labels": labels}}, installation=BLUE, pod="p0d7") == expected
 
 
 @pytest.mark.parametrize(

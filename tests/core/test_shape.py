@@ -46,7 +46,7 @@ def differences(
     ("text", "filled"),
     [
         ("{name}", "user-alice"),
-        ("{name}-data", "user-alice-data"),
+        ("{name}--data", "user-alice--data"),
         ("{namespace}/{name}", "apps/user-alice"),
         ("{user_id}{user_id}", "77"),
         ("https://{username}/", "https://alice@example.org/"),
@@ -116,7 +116,7 @@ def test_an_unknown_placeholder_says_where_and_what_is_known(text: str) -> None:
     message = str(caught.value)
     assert caught.value.where == "Deployment.spec.containers[0].env[0].value"
     assert "unknown placeholder" in message
-    assert "{name}, {namespace}, {user_id}, {username}" in message
+    assert "{name}, {namespace}, {slot}, {user_id}, {username}" in message
     assert "{{" in message
 
 

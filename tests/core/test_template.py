@@ -12,7 +12,7 @@ from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT, SERVICE
 from django_userpods.core.template import compile_template
 from django_userpods.exceptions import TemplateError
-from tests.core.templates import BLUE, GREEN, VALUES, changed, compiled, extra, pair
+from tests.core.templates import BLUE, GREEN, SEVEN, VALUES, changed, compiled, extra, pair
 
 
 def filled(manifests: Any, **values: Any) -> dict[str, dict[str, Any]]:
@@ -23,24 +23,27 @@ def filled(manifests: Any, **values: Any) -> dict[str, dict[str, Any]]:
 
 
 def test_what_we_promise_is_added_to_every_object() -> None:
-    objects = filled([*pair(), extra("Secret", "{name}-key"), extra("ConfigMap")])
+    objects = filled([*pair(), extra("Secret", "{name}--key"), extra("ConfigMap")])
     assert len(objects) == 4
     for manifest in objects.values():
         metadata = manifest["metadata"]
         assert metadata["namespace"] == "apps"
-        assert naming.labels_for("7", installation=BLUE).items() <= metadata["labels"].items()
+        assert naming.labels_for(SEVEN, installation=BLUE).items() <= metadata["labels"].items()
         assert metadata["annotations"]["django-userpods/username"] == "alice"
         assert len(metadata["annotations"]["django-userpods/template-hash"]) == 16
-    assert objects["Secret"]["metadata"]["name"] == "user-alice-key"
+    assert objects["Secret"]["metadata"]["name"] == "user-alice--key"
 
 
-def test_selectors_are_app_alone_and_pods_carry_our_labels() -> None:
+def test_selectors_are_app_and_the_pods_id_and_pods_carry_our_labels() -> None:
     objects = filled(pair())
     spec = objects["Deployment"]["spec"]
-    assert spec["selector"] == {"matchLabels": {"app": "user-alice"}}
+    assert spec["selector"] == {"matchLabels": {"app": "user-alice", naming.POD_LABEL: "p0d7"}}
     labels = spec["template"]["metadata"]["labels"]
-    assert labels == {"app": "user-alice", **naming.labels_for("7", installation=BLUE)}
-    assert objects["Service"]["spec"]["selector"] == {"app": "user-alice"}
+    assert labels == {"app": "user-alice", **naming.labels_for(SEVEN, installation=BLUE)}
+    assert objects["Service"]["spec"]["selector"] == {
+        "app": "user-alice",
+        naming.POD_LABEL: "p0d7",
+    }
 
 
 def test_a_stopped_pod_has_no_replicas() -> None:
@@ -66,7 +69,7 @@ def test_a_restart_is_an_annotation_on_the_pods_alone() -> None:
 def test_what_others_need_comes_first() -> None:
     manifests = [
         *pair()[::-1],
-        extra("PersistentVolumeClaim", "{name}-data"),
+        extra("PersistentVolumeClaim", "{name}--data"),
         extra("ConfigMap"),
         extra("Widget", api_version="example.org/v1"),
         extra("Secret"),
@@ -128,11 +131,14 @@ def test_a_list_is_taken_apart() -> None:
 
 def test_a_workload_beside_the_deployment_can_have_its_own_service() -> None:
     worker = pair()[0]
-    worker["metadata"] = {"name": "{name}-db"}
-    service = extra("Service", "{name}-db", spec={"ports": [{"port": 5432}]})
+    worker["metadata"] = {"name": "{name}--db"}
+    service = extra("Service", "{name}--db", spec={"ports": [{"port": 5432}]})
     objects = compiled([*pair(), {**worker, "kind": "StatefulSet"}, service]).fill(VALUES)
     selectors = [m["spec"]["selector"] for m in objects if m["kind"] == "Service"]
-    assert selectors == [{"app": "user-alice"}, {"app": "user-alice-db"}]
+    assert selectors == [
+        {"app": "user-alice", naming.POD_LABEL: "p0d7"},
+        {"app": "user-alice--db", naming.POD_LABEL: "p0d7"},
+    ]
 
 
 # --- Secrets

@@ -29,9 +29,9 @@ from tests.core.templates import changed, compiled, extra, pair
             "belongs to no namespace",
         ),
         ([*pair(), extra("PersistentVolume")], "PersistentVolume", "belongs to no namespace"),
-        ([*pair(), extra("Secret", "shared")], "Secret.metadata.name", 'begin with "{name}-"'),
-        ([*pair(), extra("Secret", "{name}x")], "Secret.metadata.name", "share an object"),
-        ([*pair(), extra("Secret", "x-{name}")], "Secret.metadata.name", "share an object"),
+        ([*pair(), extra("Secret", "shared")], "Secret.metadata.name", "{name}--SUFFIX"),
+        ([*pair(), extra("Secret", "{name}x")], "Secret.metadata.name", "another user's object"),
+        ([*pair(), extra("Secret", "x-{name}")], "Secret.metadata.name", "another user's object"),
         (
             [*pair(), {"apiVersion": "v1", "kind": "Secret", "metadata": "x"}],
             "Secret.metadata",

@@ -12,7 +12,7 @@ from django_userpods.core import builtin, naming
 from django_userpods.core.template import Template, personal
 from django_userpods.core.yamlfile import read_yaml
 from django_userpods.exceptions import TemplateError
-from tests.core.templates import BLUE, VALUES, compiled, extra, pair
+from tests.core.templates import BLUE, SEVEN, VALUES, compiled, extra, pair
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,14 +70,14 @@ def own(change: Any = None, values: Any = VALUES) -> Template:
 def test_personal_manifests_may_be_changed() -> None:
     def change(manifests: Any) -> None:
         manifests[0]["spec"]["template"]["spec"]["containers"][0]["args"] = ["{oops}", "{name}"]
-        manifests.append(extra("ConfigMap", "user-alice-extra", data={"a": "{{name}}"}))
+        manifests.append(extra("ConfigMap", "user-alice--extra", data={"a": "{{name}}"}))
 
     objects = {m["kind"]: m for m in own(change).fill(VALUES)}
     container = objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]
     # Nothing in them is a placeholder any more: a username may have put it there.
     assert container["args"] == ["{oops}", "{name}"]
     assert objects["ConfigMap"]["data"] == {"a": "{{name}}"}
-    assert objects["ConfigMap"]["metadata"]["labels"] == naming.labels_for("7", installation=BLUE)
+    assert objects["ConfigMap"]["metadata"]["labels"] == naming.labels_for(SEVEN, installation=BLUE)
 
 
 def test_personal_manifests_still_stop_and_restart() -> None:

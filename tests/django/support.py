@@ -20,11 +20,12 @@ CONFIGMAP = Kind("v1", "ConfigMap")
 WRITES = frozenset({"create", "apply", "delete"})
 
 
-def our_labels(user_id: str = "") -> dict[str, str]:
-    """Return what marks an object as ours, and with a user's key as that user's."""
-    labels = naming.labels_for(user_id, installation=this_installation())
-    if not user_id:
-        del labels[naming.USER_ID_LABEL]
+def our_labels(pod: UserPod | None = None) -> dict[str, str]:
+    """Return what marks an object as ours, and with a row as that pod's."""
+    identity = naming.PodIdentity(pod.pk, pod.owner_pk) if pod else naming.PodIdentity("", "")
+    labels = naming.labels_for(identity, installation=this_installation())
+    if pod is None:
+        del labels[naming.USER_ID_LABEL], labels[naming.POD_LABEL]
     return labels
 
 
@@ -53,7 +54,7 @@ def writes(memory: MemoryCluster) -> list[tuple[str, str, str]]:
 
 
 def row(user: Any) -> UserPod:
-    return UserPod.objects.get(user_pk=str(user.pk))
+    return UserPod.objects.get(owner_pk=str(user.pk), slot="", owner__isnull=False)
 
 
 def users() -> Any:
@@ -122,7 +123,7 @@ def template_with(*extra: Manifest) -> list[Manifest]:
 VOLUME = {
     "apiVersion": "v1",
     "kind": "PersistentVolumeClaim",
-    "metadata": {"name": "{name}-data"},
+    "metadata": {"name": "{name}--data"},
     "spec": {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": "1Gi"}},
@@ -131,6 +132,6 @@ VOLUME = {
 CONFIG = {
     "apiVersion": "v1",
     "kind": "ConfigMap",
-    "metadata": {"name": "{name}-config"},
+    "metadata": {"name": "{name}--config"},
     "data": {"who": "{username}"},
 }

@@ -344,7 +344,7 @@ def test_a_name_that_is_not_settled_is_not_remembered(
     memory: MemoryCluster, client: Client
 ) -> None:
     UserFactory(username="alice").delete()
-    UserPod.objects.create(user_pk="gone", name="user-alice", namespace="default", wanted="absent")
+    UserPod.objects.create(owner_pk="gone", name="user-alice", namespace="default", wanted="absent")
     newcomer = UserFactory(username="alice")
     client.force_login(newcomer)
     assert ask(client).status_code == 503

@@ -18,6 +18,7 @@ from django_userpods.core import builtin
 from django_userpods.core.objects import DEPLOYMENT, Ref
 from django_userpods.exceptions import ClusterUnavailable, Invalid
 from django_userpods.models import AccessToken, UserPod
+from django_userpods.testing import MemoryCluster
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from django.test import Client
 
-    from django_userpods.testing import MemoryCluster
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -48,6 +48,7 @@ def boss(client: Client) -> Client:
     """A client signed in as a superuser who has no pod in the way of the tests."""
     user = UserFactory(username="boss", is_staff=True, is_superuser=True)
     UserPod.objects.all().delete()
+    MemoryCluster.reset()
     client.force_login(user)
     return client
 
@@ -185,7 +186,7 @@ def test_rows_of_the_already_stopped_and_the_absent_are_counted(boss: Client) ->
     for name in ("alice", "bob", "carol"):
         UserFactory(username=name)
     act(boss, "stop", [pod_of("alice")])
-    get_user_model()._default_manager.filter(userpod__name="user-bob").update(is_active=False)
+    get_user_model()._default_manager.filter(userpods__name="user-bob").update(is_active=False)
     UserPod.objects.filter(name="user-bob").update(wanted="absent")
     text = said(act(boss, "stop", UserPod.objects.all()))[-1]
     assert text == (
@@ -202,8 +203,8 @@ def test_ten_thousand_selected_are_answered_in_few_statements(boss: Client) -> N
     UserPod.objects.bulk_create(
         [
             UserPod(
-                user=user,
-                user_pk=str(user.pk),
+                owner=user,
+                owner_pk=str(user.pk),
                 name=f"user-u{number:05}",
                 namespace="default",
                 state="running",
@@ -308,7 +309,7 @@ def test_the_page_on_one_pod_shows_manifests_and_masks_secrets(boss: Client, set
         {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": "{name}-keys"},
+            "metadata": {"name": "{name}--keys"},
             "stringData": {"password": "hunter2-{username}"},
             "data": {"other": "c2VjcmV0LXZhbHVl"},
         },
@@ -316,7 +317,7 @@ def test_the_page_on_one_pod_shows_manifests_and_masks_secrets(boss: Client, set
     UserFactory(username="alice")
     page = boss.get(f"{PODS}{pod_of('alice').pk}/change/").content.decode()
     assert "kind: Deployment" in page
-    assert "name: user-alice-keys" in page
+    assert "name: user-alice--keys" in page
     assert "password: &#x27;********&#x27;" in page
     assert "other: &#x27;********&#x27;" in page
     for secret in ("hunter2", "aHVudGVyMi1hbGljZQ", "c2VjcmV0LXZhbHVl"):
@@ -335,7 +336,7 @@ def test_the_page_on_one_pod_says_what_is_wrong_with_the_settings(
 
 
 def test_a_row_whose_user_is_gone_has_a_page(boss: Client) -> None:
-    UserPod.objects.create(user_pk="77", name="user-x", namespace="n", wanted="absent")
+    UserPod.objects.create(owner_pk="77", name="user-x", namespace="n", wanted="absent")
     assert boss.get(f"{PODS}{pod_of('x').pk}/change/").status_code == 200
     assert boss.get(PODS).status_code == 200
 

@@ -190,7 +190,7 @@ def test_a_database_that_cannot_be_read_is_not_an_empty_one(
     def broken(*_: Any, **__: Any) -> Any:
         raise DatabaseError("disk I/O error")
 
-    monkeypatch.setattr("django_userpods.reconcile.pods._users", broken)
+    monkeypatch.setattr("django_userpods.reconcile.pods.users", broken)
     with pytest.raises(DatabaseError):
         reconcile(allow_mass_delete=True)
     assert len(pairs(memory)) == 3
@@ -244,7 +244,7 @@ def test_a_dry_run_writes_nothing_at_all(memory: MemoryCluster, settings: Any) -
     delete(some[:1])
     users().filter(pk=some[1].pk).update(is_active=False)
     deployment(memory, "user-bulk002")["spec"]["replicas"] = 9
-    UserPod.objects.filter(user=some[3]).update(recreate=True)
+    UserPod.objects.filter(owner=some[3]).update(recreate=True)
     settings.USERPODS_TEMPLATE = None
     users().bulk_create([build("newcomer"), build("bulk000")])
     before = list(UserPod.objects.order_by("pk").values())

@@ -165,7 +165,7 @@ def test_ten_thousand_rows_take_few_statements(memory: MemoryCluster) -> None:
     )
     UserPod.objects.bulk_create(
         [
-            UserPod(user=user, user_pk=str(user.pk), name=f"user-{number}", namespace="default")
+            UserPod(owner=user, owner_pk=str(user.pk), name=f"user-{number}", namespace="default")
             for number, user in enumerate(users)
         ]
     )
@@ -186,16 +186,16 @@ def test_a_task_backend_gets_all_of_them(monkeypatch: pytest.MonkeyPatch) -> Non
     UserFactory(username="bob")
     asked: list[list[str]] = []
 
-    def ask(user_pks: list[str]) -> tasks.Asked:
-        asked.append(list(user_pks))
-        return tasks.Asked(enqueued=len(user_pks))
+    def ask(pods: list[str]) -> tasks.Asked:
+        asked.append(list(pods))
+        return tasks.Asked(enqueued=len(pods))
 
     monkeypatch.setattr(tasks, "has_task_backend", lambda: True)
-    monkeypatch.setattr(tasks, "ask", ask)
+    monkeypatch.setattr(tasks, "ask_for_pods", ask)
     monkeypatch.setattr(lifecycle, "BATCH", 1)
     result = lifecycle.stop(UserPod.objects.all())
     assert (result.enqueued, result.done, result.later) == (2, 0, 0)
-    assert sorted(asked) == sorted([pk] for pk in UserPod.objects.values_list("user_pk", flat=True))
+    assert sorted(asked) == sorted([pk] for pk in UserPod.objects.values_list("pk", flat=True))
 
 
 def test_a_queue_that_is_down_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,12 +203,12 @@ def test_a_queue_that_is_down_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> 
         UserFactory(username=name)
     calls = []
 
-    def ask(user_pks: list[str]) -> tasks.Asked:
-        calls.append(user_pks)
-        return tasks.Asked(later=len(user_pks), reason="The queue is down.")
+    def ask(pods: list[str]) -> tasks.Asked:
+        calls.append(pods)
+        return tasks.Asked(later=len(pods), reason="The queue is down.")
 
     monkeypatch.setattr(tasks, "has_task_backend", lambda: True)
-    monkeypatch.setattr(tasks, "ask", ask)
+    monkeypatch.setattr(tasks, "ask_for_pods", ask)
     monkeypatch.setattr(lifecycle, "BATCH", 1)
     result = lifecycle.restart(UserPod.objects.all())
     assert (len(calls), result.later, result.reason) == (1, 3, "The queue is down.")

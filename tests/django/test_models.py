@@ -95,31 +95,38 @@ def test_tokens_go_with_their_user(memory: MemoryCluster) -> None:
     assert not AccessToken.objects.exists()
 
 
-def test_no_two_rows_share_a_name_in_a_namespace_or_an_address(memory: MemoryCluster) -> None:
-    def make(pk: str, **fields: Any) -> None:
-        UserPod.objects.create(**{"user_pk": pk, "name": pk, "namespace": "a", **fields})
+def test_no_two_rows_share_a_name_an_address_or_a_slot(memory: MemoryCluster) -> None:
+    def make(name: str | None, **fields: Any) -> None:
+        fields = {"owner": None, "owner_pk": "1", "namespace": "a", **fields}
+        UserPod.objects.create(name=name, **fields)
 
-    make("1", name="x", address="10.0.0.1:80")
-    make("2", name="x", namespace="b")
-    for clash in ({"name": "x"}, {"address": "10.0.0.1:80"}, {"pk_": "1"}):
-        fields = dict(clash)
+    user = UserFactory()
+    UserPod.objects.all().delete()
+    make("x", address="10.0.0.1:80", owner=user)
+    clashes: list[dict[str, Any]] = [
+        {"name": "x", "namespace": "b"},
+        {"name": "y", "address": "10.0.0.1:80"},
+        {"name": "y", "owner": user},
+    ]
+    for clash in clashes:
         with pytest.raises(IntegrityError), transaction.atomic():
-            make(fields.pop("pk_", "3"), **fields)
-    # None is nobody's.
-    make("4", name=None)
-    make("5", name=None)
+            make(**clash)
+    make("y", owner=user, slot="gpu")
+    # None is nobody's, and what is left of former owners may be of one slot.
+    make(None)
+    make(None)
 
 
 def test_a_row_outlives_its_user(memory: MemoryCluster) -> None:
     user = UserFactory()
-    UserPod.objects.create(user=user, user_pk=str(user.pk), name="user-x", namespace="a")
+    UserPod.objects.create(owner=user, owner_pk=str(user.pk), name="user-x", namespace="a")
     user.delete()
-    assert UserPod.objects.get().user is None
+    assert UserPod.objects.get().owner is None
 
 
 def test_names_for_people() -> None:
-    assert str(UserPod(name="user-alice", user_pk="7")) == "user-alice"
-    assert str(UserPod(user_pk="7")) == "user 7"
+    assert str(UserPod(name="user-alice", owner_pk="7")) == "user-alice"
+    assert str(UserPod(owner_pk="7")) == "user 7"
     assert str(AccessToken(label="laptop")) == "laptop"
     assert "#" in str(AccessToken(pk=3))
 

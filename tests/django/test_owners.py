@@ -182,7 +182,7 @@ def test_a_newcomer_waits_for_pods_that_still_run(memory: MemoryCluster) -> None
     reconcile(allow_mass_delete=True)
     # Its Service would reach the old user's pod.
     assert row(second).name is None
-    old = UserPod.objects.get(user=None)
+    old = UserPod.objects.get(owner=None)
     assert (old.state, old.message) == ("deleting", "Its pods are being stopped.")
     del memory.objects[Ref.of(pod)]
     assert reconcile().ok
@@ -197,7 +197,7 @@ def test_a_user_of_the_same_key(memory: MemoryCluster) -> None:
     second = UserFactory(pk=pk, username="bob")
     assert reconcile(allow_mass_delete=True).ok
     assert pairs(memory) == ["user-bob"]
-    assert row(second).user == second
+    assert row(second).owner == second
 
 
 def test_hostile_usernames_at_once(memory: MemoryCluster) -> None:
@@ -221,7 +221,7 @@ def test_a_name_that_was_taken_between_looking_and_storing(
 
     def late(**arguments: Any) -> None:
         if not UserPod.objects.exists():
-            UserPod.objects.create(user_pk="other", name="user-alice", namespace="default")
+            UserPod.objects.create(owner_pk="other", name="user-alice", namespace="default")
         original(**arguments)
 
     monkeypatch.setattr(pods, "_store", late)
@@ -268,9 +268,9 @@ def test_two_installations_that_want_one_name(two: MemoryCluster, settings: Any)
 # --- orphans
 
 
-def orphan(memory: MemoryCluster, name: str = "user-ghost", user_id: str = "999") -> None:
+def orphan(memory: MemoryCluster, name: str = "user-ghost", owner_pk: str = "999") -> None:
     """Leave objects of a user whom the database does not know."""
-    memory.create(foreign(name, labels=our_labels(user_id)))
+    memory.create(foreign(name, labels=our_labels(UserPod(owner_pk=owner_pk))))
 
 
 def test_orphans_are_pruned(memory: MemoryCluster) -> None:
@@ -302,7 +302,7 @@ def test_objects_without_an_owner_are_left_alone(
     memory.create(foreign("by-hand", labels=our_labels()))
     assert reconcile().ok
     assert names(memory, SERVICE) == ["by-hand"]
-    assert "by-hand has no user label: left alone" in caplog.text
+    assert "by-hand has no label of a pod: left alone" in caplog.text
 
 
 def test_an_orphan_whose_user_came_meanwhile(

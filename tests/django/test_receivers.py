@@ -60,7 +60,7 @@ def alice(commit: Any, memory: MemoryCluster) -> Iterator[Any]:
 
 def test_a_new_user_gets_a_pod(alice: Any, memory: MemoryCluster) -> None:
     found = row(alice)
-    assert found.user == alice
+    assert found.owner == alice
     assert found.name == "user-alice"
     assert found.state == UserPod.State.RUNNING
     assert found.address == "10.96.0.2:8000"
@@ -108,7 +108,7 @@ def test_a_rolled_back_deletion_never_was(alice: Any, memory: MemoryCluster, com
         alice.delete()
         transaction.set_rollback(True)
     assert pairs(memory) == ["user-alice"]
-    assert UserPod.objects.get().user_id is not None
+    assert UserPod.objects.get().owner_id is not None
 
 
 def test_created_and_deleted_in_one_transaction(memory: MemoryCluster, commit: Any) -> None:
@@ -170,7 +170,7 @@ def test_deactivated_and_activated_again(alice: Any, memory: MemoryCluster, comm
     assert not memory.objects
     found = row(alice)
     assert (found.wanted, found.state, found.address) == ("absent", "stopped", None)
-    assert found.user == alice
+    assert found.owner == alice
     with commit():
         alice.is_active = True
         alice.save()
@@ -265,7 +265,7 @@ def test_raw_sql(alice: Any, memory: MemoryCluster, commit: Any) -> None:
     assert pairs(memory) == ["user-alice"]
     assert reconcile(allow_mass_delete=True).ok
     assert pairs(memory) == ["user-bob"]
-    assert UserPod.objects.get().user == by_name("bob")
+    assert UserPod.objects.get().owner == by_name("bob")
 
 
 def test_fixtures(memory: MemoryCluster, commit: Any, tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_a_cluster_that_is_down_while_users_go(
     with commit():
         alice.delete()
     found = UserPod.objects.get()
-    assert (found.user, found.wanted, found.state) == (None, "absent", "deleting")
+    assert (found.owner, found.wanted, found.state) == (None, "absent", "deleting")
     assert "no route to host" in found.message
     memory.heal()
     assert reconcile().ok

@@ -99,9 +99,11 @@ def test_objects_say_whose_they_are(memory: MemoryCluster, settings: Any) -> Non
     (name,) = pairs(memory)
     for manifest in (deployment(memory, name), service(memory, name)):
         labels = manifest["metadata"]["labels"]
-        assert labels == our_labels(str(user.pk))
+        assert labels == our_labels(row(user))
         assert manifest["metadata"]["annotations"][naming.USERNAME_ANNOTATION] == "Zoë"
-    assert deployment(memory, name)["spec"]["selector"] == {"matchLabels": {"app": name}}
+    assert deployment(memory, name)["spec"]["selector"] == {
+        "matchLabels": {"app": name, naming.POD_LABEL: row(user).pk}
+    }
 
 
 @pytest.mark.parametrize(
@@ -278,7 +280,7 @@ def test_a_kind_that_the_template_no_longer_makes(memory: MemoryCluster, setting
     settings.USERPODS_TEMPLATE = template_with(CONFIG)
     user = UserFactory(username="alice")
     reconcile()
-    assert names(memory, CONFIGMAP) == ["user-alice-config"]
+    assert names(memory, CONFIGMAP) == ["user-alice--config"]
     assert row(user).kinds == "apps/v1/Deployment,v1/ConfigMap,v1/Service"
     settings.USERPODS_TEMPLATE = template_with()
     report = reconcile()

@@ -41,7 +41,7 @@ def test_a_deleted_users_volume_stays_and_is_left_alone(
     bob.delete()
     assert reconcile().ok
     assert names(memory) == ["user-alice"]
-    assert names(memory, PVC) == ["user-alice-data", "user-bob-data"]
+    assert names(memory, PVC) == ["user-alice--data", "user-bob--data"]
     assert UserPod.objects.count() == 1
     memory.calls.clear()
     heard.clear()
@@ -66,7 +66,7 @@ def test_a_deactivated_users_volume_stays_and_the_row_is_at_rest(
         assert (found.state, found.message) == (UserPod.State.STOPPED, "")
     users().update(is_active=True)
     assert reconcile().ok
-    assert names(memory, PVC) == ["user-alice-data"]
+    assert names(memory, PVC) == ["user-alice--data"]
     assert reconcile().done == []
 
 
@@ -95,7 +95,7 @@ def test_the_volume_of_a_former_user_is_not_given_to_another(
     assert not report.ok
     assert names(memory) == []
     message = row(newcomer).message
-    assert "user-alice-data belongs to another user" in message
+    assert "user-alice--data belongs to another pod" in message
     assert f"user-id={label}" in message
     assert row(newcomer).state == UserPod.State.FAILED
 
@@ -109,7 +109,7 @@ def test_our_signals(memory: MemoryCluster, heard: list[Any]) -> None:
     ((name, said),) = heard
     assert name == "userpod_applied"
     assert said["sender"] is UserPod
-    assert said["userpod"].user == user
+    assert said["userpod"].owner == user
     assert [str(action.verb) for action in said["actions"]] == ["create", "create"]
     heard.clear()
 

@@ -174,7 +174,7 @@ def test_a_database_that_cannot_be_read(
     def broken(*_: Any, **__: Any) -> Any:
         raise OperationalError("could not connect to server")
 
-    monkeypatch.setattr("django_userpods.reconcile.pods._users", broken)
+    monkeypatch.setattr("django_userpods.reconcile.pods.users", broken)
     status, out, err = sync("--allow-mass-delete")
     assert (status, out) == (1, FIRST)
     assert "nothing was deleted" in err

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 WIDGET = {
     "apiVersion": "example.org/v1",
     "kind": "Widget",
-    "metadata": {"name": "{name}-widget"},
+    "metadata": {"name": "{name}--widget"},
     "spec": {"size": 1},
 }
 

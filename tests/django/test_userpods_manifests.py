@@ -193,7 +193,9 @@ def test_rights_follow_the_template(project: Settings) -> None:
 
 def test_what_an_earlier_template_made_can_still_be_deleted(project: Settings) -> None:
     user = UserFactory()
-    UserPod.objects.create(user=user, user_pk=user.pk, name="u-x", kinds="v1/ConfigMap,v1/Service")
+    UserPod.objects.create(
+        owner=user, owner_pk=user.pk, name="u-x", kinds="v1/ConfigMap,v1/Service"
+    )
     out, _ = run("--only", "rbac")
     assert rules_of(out)["configmaps"] == ["delete", "get", "list"]
 

@@ -84,7 +84,7 @@ def until(site: Site, check: Callable[[], object], *user_pks: str) -> None:
 
 
 def pod_of(user: Any) -> UserPod:
-    return UserPod.objects.get(user_pk=str(user.pk))
+    return UserPod.objects.get(owner_pk=str(user.pk))
 
 
 def whole_job(site: Site) -> None:
@@ -104,7 +104,7 @@ def whole_job(site: Site) -> None:
     def deployment() -> dict[str, Any]:
         return site.cluster.get("deployment", "user-alice", "-n", site.users)
 
-    rows, key = UserPod.objects.filter(user_pk=str(alice.pk)), str(alice.pk)
+    rows, key = UserPod.objects.filter(owner_pk=str(alice.pk)), str(alice.pk)
     rows.update(wanted=UserPod.Wanted.STOPPED)
     synced([key])
     assert deployment()["spec"]["replicas"] == 0
@@ -124,7 +124,7 @@ def whole_job(site: Site) -> None:
     assert deployment()["metadata"]["uid"] != before
 
     get_user_model().objects.filter(pk=bob.pk).delete()
-    until(site, lambda: not UserPod.objects.filter(user_pk=str(bob.pk)).exists())
+    until(site, lambda: not UserPod.objects.filter(owner_pk=str(bob.pk)).exists())
     assert sorted(site.cluster.kubectl(*names).stdout.split()) == [
         "deployment.apps/user-alice",
         "service/user-alice",
@@ -172,7 +172,7 @@ def test_rights_made_for_more_kinds_are_enough(
         {
             "apiVersion": kind.api_version,
             "kind": kind.kind,
-            "metadata": {"name": "{name}-more"},
+            "metadata": {"name": "{name}--more"},
             **specs[kind],
         },
     ]
@@ -184,7 +184,7 @@ def test_rights_made_for_more_kinds_are_enough(
     get_user_model().objects.filter(pk=user.pk).delete()
     until(site, lambda: not UserPod.objects.exists())
     left = site.cluster.kubectl("get", "configmaps,pvc", "-n", site.users, "-o=name").stdout
-    assert ("user-alice-more" in left) == (kind == PVC)
+    assert ("user-alice--more" in left) == (kind == PVC)
 
 
 def test_a_namespace_for_each_user_takes_the_cluster_wide_variant(

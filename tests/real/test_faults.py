@@ -81,7 +81,7 @@ def test_a_save_succeeds_in_time_and_a_sync_heals(
         proxy.on(action, method="POST", path=path)
     user, seconds = save_a_user("ida")
     assert seconds < BOUND
-    row = UserPod.objects.get(user=user)
+    row = UserPod.objects.get(owner=user)
     if objects(cluster, namespace) != pair("user-ida"):
         assert row.message, f"{row.state}: the row does not say what is wrong"
         assert said.lower() in row.message.lower()
@@ -100,7 +100,7 @@ def test_refused_connections(proxy: FaultProxy, cluster: Cluster, namespace: str
     proxy.refuse()
     user, seconds = save_a_user("ida")
     assert seconds < BOUND
-    row = UserPod.objects.get(user=user)
+    row = UserPod.objects.get(owner=user)
     assert row.state == "pending"
     assert row.message
     with pytest.raises(ClusterError):
@@ -167,7 +167,7 @@ def test_a_deletion_that_fails_is_finished_later(
     user.delete()
     assert time.monotonic() - before < BOUND
     row = UserPod.objects.get()
-    assert (row.user, row.wanted, row.state) == (None, "absent", "deleting")
+    assert (row.owner, row.wanted, row.state) == (None, "absent", "deleting")
     assert row.message
     proxy.clear()
     report = reconcile()

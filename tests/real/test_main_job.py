@@ -36,7 +36,7 @@ def test_a_user_gets_a_pod_and_loses_it(real: str, cluster: Cluster) -> None:
     user = User.objects.create_user("charlie")
     assert objects(cluster, real) == pair("user-charlie")
     service = cluster.get("service", "user-charlie", "-n", real)
-    row = UserPod.objects.get(user=user)
+    row = UserPod.objects.get(owner=user)
     assert row.address == f"{service['spec']['clusterIP']}:8000"
     assert service["metadata"]["labels"] == {
         "app.kubernetes.io/managed-by": "django-userpods",
@@ -116,7 +116,7 @@ def test_a_new_user_of_an_old_name_waits_for_it(real: str, cluster: Cluster) -> 
     sync("--wait", "30")
     sync("--wait", "30")
     row = UserPod.objects.get()
-    assert (row.user, row.name, row.state) == (new, "user-erin", "running")
+    assert (row.owner, row.name, row.state) == (new, "user-erin", "running")
     found = deployment(cluster, real, "user-erin")
     assert found["metadata"]["labels"]["django-userpods/user-id"] == str(new.pk)
 
@@ -135,16 +135,16 @@ def everything(image: str) -> list[dict[str, Any]]:
     pod = manifests[0]["spec"]["template"]["spec"]
     pod["serviceAccountName"] = "{name}"
     pod["volumes"] = [
-        {"name": "data", "persistentVolumeClaim": {"claimName": "{name}-data"}},
+        {"name": "data", "persistentVolumeClaim": {"claimName": "{name}--data"}},
         {"name": "scratch", "emptyDir": {"sizeLimit": "1024Mi"}},
-        {"name": "config", "configMap": {"name": "{name}-config"}},
+        {"name": "config", "configMap": {"name": "{name}--config"}},
     ]
     container = pod["containers"][0]
     container["volumeMounts"] = [
         {"name": "data", "mountPath": "/data"},
         {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a pod's
     ]
-    container["envFrom"] = [{"secretRef": {"name": "{name}-secret"}}]
+    container["envFrom"] = [{"secretRef": {"name": "{name}--secret"}}]
     container["readinessProbe"] = {"httpGet": {"path": "/", "port": "http"}}
     return [
         *manifests,
@@ -152,7 +152,7 @@ def everything(image: str) -> list[dict[str, Any]]:
         {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": {"name": "{name}-data"},
+            "metadata": {"name": "{name}--data"},
             "spec": {
                 "accessModes": ["ReadWriteOnce"],
                 "resources": {"requests": {"storage": "1024Mi"}},
@@ -161,13 +161,13 @@ def everything(image: str) -> list[dict[str, Any]]:
         {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": "{name}-config", "labels": {}},
+            "metadata": {"name": "{name}--config", "labels": {}},
             "data": {"user": "{username}"},
         },
         {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": "{name}-secret"},
+            "metadata": {"name": "{name}--secret"},
             "stringData": {"KEY": "s3cret-{user_id}"},
         },
         {
@@ -188,7 +188,7 @@ def test_every_kind_is_made_and_a_second_sync_plans_nothing(
     settings.USERPODS_TEMPLATE = everything("example.org/app:1")
     user = User.objects.create_user("zoë@example.org")
     kinds = "deploy,svc,sa,pvc,cm,secret,netpol"
-    name = UserPod.objects.get(user=user).name
+    name = UserPod.objects.get(owner=user).name
     made = [item for item in objects(cluster, real, kinds) if name and name in item]
     assert len(made) == 7, UserPod.objects.get().message
     report = reconcile()
@@ -206,7 +206,7 @@ def test_what_leaves_the_template_leaves_the_cluster(
     settings.USERPODS_ENV = {"OLD": "1", "KEPT": "1"}
     settings.USERPODS_TEMPLATE = [
         *builtin.manifests(image="i", port=8000, env={"OLD": "1"}, resources={}),
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{name}-more"}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{name}--more"}},
     ]
     User.objects.create_user("fay")
     assert "ConfigMap/user-fay-more" in objects(cluster, real, "cm")
@@ -244,7 +244,7 @@ def test_a_foreign_object_is_left_alone_and_reported(
         call_command("sync_userpods", stdout=StringIO(), stderr=err)
     assert exit_info.value.code == 1
     assert "user-hal" in err.getvalue()
-    row = UserPod.objects.get(user=user)
+    row = UserPod.objects.get(owner=user)
     assert row.state == "failed"
     assert "left alone" in row.message
     assert cluster.get("service", "user-hal", "-n", real) == before
@@ -262,7 +262,7 @@ def test_a_quota_is_said_and_healed(real: str, cluster: Cluster) -> None:
             break
     User.objects.create_user("one")
     two = User.objects.create_user("two")
-    row = UserPod.objects.get(user=two)
+    row = UserPod.objects.get(owner=two)
     assert row.state == "failed"
     assert "few" in row.message
     # The Deployment is there, the Service was refused: the next run completes it.

@@ -57,7 +57,7 @@ def test_a_renamed_user_keeps_the_name(real: str, cluster: Cluster) -> None:
     assert found["metadata"]["uid"] == uid
     assert found["metadata"]["annotations"]["django-userpods/username"] == "anna"
     newcomer = User.objects.create_user("ann")
-    name = UserPod.objects.get(user=newcomer).name
+    name = UserPod.objects.get(owner=newcomer).name
     assert name
     assert objects(cluster, real) == pair("user-ann", name)
 
@@ -84,7 +84,7 @@ def test_a_fixture_is_seen_by_the_next_sync(real: str, cluster: Cluster, tmp_pat
 
 def test_a_username_is_no_reference_to_a_variable(real: str, cluster: Cluster) -> None:
     user = User.objects.create_user("$(PORT)")
-    name = UserPod.objects.get(user=user).name
+    name = UserPod.objects.get(owner=user).name
     assert name
     found = deployment(cluster, real, name)
     env = found["spec"]["template"]["spec"]["containers"][0]["env"]
@@ -99,7 +99,7 @@ def test_hostile_usernames(real: str, cluster: Cluster) -> None:
     User.objects.bulk_create([User(username=name) for name in names])
     report = reconcile()
     assert report.failed == []
-    rows = dict(UserPod.objects.values_list("user__username", "name"))
+    rows = dict(UserPod.objects.values_list("owner__username", "name"))
     assert len(set(rows.values())) == len(names)
     assert objects(cluster, real) == pair(*(name for name in rows.values() if name))
     assert reconcile().done == []

@@ -21,7 +21,7 @@ def prepare(*peers: str) -> None:
     call_command("migrate", verbosity=0)
     for name, peer in zip(("alice", "bob"), peers, strict=True):
         user = User.objects.create_superuser(name, password=name)
-        row = UserPod.objects.get(user=user)
+        row = UserPod.objects.get(owner=user)
         row.address, row.state = peer, UserPod.State.RUNNING
         row.save()
 

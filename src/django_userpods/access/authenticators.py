@@ -21,7 +21,7 @@ from django.utils.crypto import constant_time_compare
 from django_userpods.access.cache import VALID_UNTIL
 from django_userpods.conf import conf
 from django_userpods.exceptions import InvalidCredentials, Undecided
-from django_userpods.models import AccessToken
+from django_userpods.models import AccessToken, with_main_pod
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -40,7 +40,7 @@ class Authenticator(ABC):
     def authenticate(self, request: HttpRequest) -> AbstractBaseUser | None:
         """Return the user, or None where the request holds no credentials of this kind.
 
-        ``select_related("userpod")`` saves a query. Raises InvalidCredentials where the request
+        ``models.with_main_pod`` saves a query. Raises InvalidCredentials where the request
         holds credentials of this kind that are not valid: no later authenticator is asked then.
         """
 
@@ -68,7 +68,7 @@ class SessionAuthenticator(Authenticator):
             pk = model._meta.pk.to_python(session[SESSION_KEY])  # noqa: SLF001 - documented name
         except ValidationError:
             return None
-        user = model._default_manager.select_related("userpod").filter(pk=pk).first()  # noqa: SLF001
+        user = with_main_pod(model._default_manager.filter(pk=pk)).first()  # noqa: SLF001
         if user is None or not _hash_is_good(session.get(HASH_SESSION_KEY), user):
             return None
         return user  # type: ignore[no-any-return]
@@ -88,11 +88,7 @@ class TokenAuthenticator(Authenticator):
         text = self._text(request)
         if not text:
             return None
-        token = (
-            AccessToken.objects.select_related("user__userpod")
-            .filter(digest=AccessToken.digest_of(text))
-            .first()
-        )
+        token = AccessToken.objects.find(text)
         if token is None or not token.is_valid:
             message = "unknown, expired or revoked"
             raise InvalidCredentials(message)

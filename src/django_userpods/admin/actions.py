@@ -139,7 +139,7 @@ class SteerMixin(_ModelAdmin):
         except UserpodsError as error:
             self.message_user(request, str(error), messages.ERROR)
             return back(request)
-        named = [UserPod(pk=pod.pk, name=pod.name, user_pk=pod.user_pk) for pod in result.pods]
+        named = [UserPod(pk=pod.pk, name=pod.name, owner_pk=pod.owner_pk) for pod in result.pods]
         log(request, named, wording.recorded(verb))
         for level, text in wording.said(result, without=without):
             self.message_user(request, text, level)

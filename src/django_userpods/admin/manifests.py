@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from django_userpods.admin.people import user_of
+from django_userpods.core.naming import PodIdentity
 from django_userpods.models import UserPod
 from django_userpods.reconcile.wanted import Desired, this_installation, values_of
 
@@ -26,10 +27,11 @@ def rendered(pod: UserPod) -> str:
         return ""
     user = user_of(pod)
     values = values_of(
+        PodIdentity(pod.pk, pod.owner_pk),
         name=pod.name,
         namespace=pod.namespace,
-        user_pk=pod.user_pk,
         username=user.get_username() if user else "",
+        slot=pod.slot,
         stopped=pod.wanted == UserPod.Wanted.STOPPED,
         restarted_at=pod.restarted_at,
     )

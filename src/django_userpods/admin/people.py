@@ -10,18 +10,18 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.urls import reverse
 from django.utils.html import format_html
 
+from django_userpods.models import AccessToken, UserPod
+
 if TYPE_CHECKING:
     from django.contrib import admin
     from django.contrib.auth.models import AbstractBaseUser
     from django.utils.safestring import SafeString
 
-    from django_userpods.models import AccessToken, UserPod
-
 
 def user_of(row: UserPod | AccessToken) -> AbstractBaseUser | None:
     """Return a row's user; None also where SQL deleted the user behind Django's back."""
     try:
-        return row.user
+        return row.owner if isinstance(row, UserPod) else row.user
     except ObjectDoesNotExist:
         return None
 

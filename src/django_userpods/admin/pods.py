@@ -62,7 +62,7 @@ class UserPodAdmin(SteerMixin):
         "short_image",
     )
     list_filter = ("state", "wanted", NamespaceFilter)
-    list_select_related = ("user",)
+    list_select_related = ("owner",)
     # Counting the whole table beside what is found costs a scan.
     show_full_result_count = False
     ordering = ("name",)
@@ -93,7 +93,7 @@ class UserPodAdmin(SteerMixin):
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Return the fields to search, with the username's of the project's user model."""
         username = get_user_model().USERNAME_FIELD
-        return [*super().get_search_fields(request), f"user__{username}"]
+        return [*super().get_search_fields(request), f"owner__{username}"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def read(manifests: Iterable[Any], name: str) -> list[Manifest]:
     """Return a template's documents: copied, checked, completed, in the order of creation.
 
-    ``name`` is what the Deployment and the Service are called, and what the others' names begin
-    with. Raises TemplateError with the place and the remedy.
+    ``name`` is what the Deployment and the Service are called, and what the others' names are
+    made of (``naming``). Raises TemplateError with the place and the remedy.
     """
     documents = list(flatten(manifests))
     if not documents:
@@ -58,14 +58,22 @@ def _check_object(document: Manifest, own: str) -> None:
         raise TemplateError(message, where=where)
     metadata = mapping(document, "metadata", where=where)
     name = metadata.get("name")
-    if not isinstance(name, str) or not (name == own or name.startswith(f"{own}-")):
-        message = f'is {name!r}; it must be "{own}" or begin with "{own}-", so that no two '
-        message += "users share an object"
+    if not isinstance(name, str) or naming.suffix_of(name, pod=own) is None:
+        message = f'is {name!r}; it must be "{own}" or "{own}--SUFFIX" with a suffix of a-z, 0-9 '
+        message += "and single dashes (but not 16 hexadecimal digits), so that it is never the "
+        message += f"name of another user's object{_right_spelling(name, own)}"
         raise TemplateError(message, where=f"{where}.metadata.name")
     if metadata.get("namespace") not in (None, "{namespace}"):
         message = "is set by USERPODS_NAMESPACE; leave it out of the template"
         raise TemplateError(message, where=f"{where}.metadata.namespace")
     _check_reserved(metadata, where=f"{where}.metadata")
+
+
+def _right_spelling(name: object, own: str) -> str:
+    rest = name.removeprefix(own).strip("-") if isinstance(name, str) else ""
+    if rest == name or not naming.is_valid_suffix(rest):
+        return ""
+    return f': write "{own}{naming.SUFFIX_SEPARATOR}{rest}"'
 
 
 def _check_reserved(metadata: dict[str, Any], *, where: str) -> None:

@@ -21,14 +21,13 @@ class Verb(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
-    REFUSE = "refuse"
 
 
 class Holder(StrEnum):
     """Whose an object of a wanted name is."""
 
     OURS = "ours"
-    OTHER_USER = "other user"
+    OTHER_POD = "other pod"
     FOREIGN = "foreign"
 
 
@@ -84,14 +83,14 @@ def plan(
     return actions
 
 
-def holder(existing: Manifest, *, installation: Installation, user_pk: str) -> Holder:
-    """Tell whose an object is that stands where one of a user's should."""
+def holder(existing: Manifest, *, installation: Installation, pod: str) -> Holder:
+    """Tell whose an object is that stands where one of a pod's should; ``pod`` is the row's id."""
     labels = existing.get("metadata", {}).get("labels") or {}
     if labels.get(naming.INSTALLATION_LABEL) != installation.id:
         return Holder.FOREIGN
-    if labels.get(naming.USER_ID_LABEL) == naming.label_value(user_pk):
+    if labels.get(naming.POD_LABEL) == pod:
         return Holder.OURS
-    return Holder.OTHER_USER if naming.USER_ID_LABEL in labels else Holder.FOREIGN
+    return Holder.OTHER_POD if naming.POD_LABEL in labels else Holder.FOREIGN
 
 
 def is_mass_deletion(*, deletions: int, total: int) -> bool:

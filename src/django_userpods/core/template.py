@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from django_userpods.core.shape import Values
 
 
+#: What a controller appends to a StatefulSet's or DaemonSet's name in the label
+#: ``controller-revision-hash`` of its pods, which as a label's value ends at 63 characters.
+REVISION_HASH = len("-0123456789")
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectTemplate:
     """One object of a template: its kind, and name and whole manifest with blanks."""
@@ -41,6 +46,8 @@ class Template:
     objects: tuple[ObjectTemplate, ...]
     #: Tells one template from another; the same for all users of one.
     digest: str
+    #: How many characters its objects and Kubernetes append to a pod's name.
+    room: int
     #: The kinds of object that the template makes, and the same as a row notes them.
     kinds: frozenset[Kind]
     kinds_text: str
@@ -77,24 +84,27 @@ class _Replicas(Shape):
 
 
 def values_for(
+    pod: naming.PodIdentity,
     *,
     name: str,
     namespace: str,
-    user_pk: str,
     username: str,
+    slot: str = "",
     stopped: bool = False,
     restarted_at: str | None = None,
 ) -> Values:
-    """Return what fills a template in for one user.
+    """Return what fills a template in for one pod.
 
     ``restarted_at`` is the time (ISO 8601) of the last restart that was asked for.
     """
     return {
         "name": name,
         "namespace": namespace,
-        "user_id": user_pk,
+        "pod": pod.id,
+        "user_id": pod.user_pk,
         "username": username,
-        "user_label": naming.label_value(user_pk),
+        "slot": slot,
+        "user_label": naming.label_value(pod.user_pk),
         "stopped": stopped,
         "restarted_at": restarted_at,
     }
@@ -121,9 +131,16 @@ def compile_template(
             for document in documents
         ),
         digest=digest,
+        room=max(_room(document, name) for document in documents),
         kinds=kinds,
         kinds_text=",".join(sorted(map(str, kinds))),
     )
+
+
+def _room(document: Manifest, own: str) -> int:
+    """Return how much longer than the pod's name an object's name gets, and names made of it."""
+    appended = REVISION_HASH if document["kind"] in ("StatefulSet", "DaemonSet") else 0
+    return len(document["metadata"]["name"]) - len(own) + appended
 
 
 def _digest(documents: list[Manifest], installation: Installation) -> str:
@@ -143,7 +160,9 @@ def personal(
     What we promise on every object may not have been changed: TemplateError.
     """
     expected = {
-        "labels": naming.labels_for(values["user_id"], installation=installation),
+        "labels": naming.labels_for(
+            naming.PodIdentity(values["pod"], values["user_id"]), installation=installation
+        ),
         "annotations": {naming.USERNAME_ANNOTATION: values["username"]},
     }
     documents = list(flatten(manifests))
@@ -163,6 +182,11 @@ def personal(
                     if present.pop(key, value) != value:
                         message = "is reserved for django-userpods and was changed"
                         raise TemplateError(message, where=f"{place}.{field}.{key}")
+        selector = inside(document, "spec", "selector")
+        selector = inside(selector, "matchLabels") if "matchLabels" in selector else selector
+        if selector.pop(naming.POD_LABEL, values["pod"]) != values["pod"]:
+            message = "is reserved for django-userpods and was changed"
+            raise TemplateError(message, where=f"{document.get('kind')}.spec.selector")
     return compile_template(documents, installation=installation, name=name)
 
 
@@ -210,6 +234,7 @@ def _compile(
         naming.INSTALLATION_LABEL: Scalar(installation.id),
         naming.INSTANCE_LABEL: Scalar(installation.name),
         naming.USER_ID_LABEL: Value("user_label"),
+        naming.POD_LABEL: Value("pod"),
     }
     metadata = document["metadata"]
     metadata["namespace"] = Value("namespace")
@@ -224,6 +249,7 @@ def _compile(
         spec = document["spec"]
         pod_metadata = spec["template"]["metadata"]
         pod_metadata["labels"].update(labels)
+        spec["selector"]["matchLabels"][naming.POD_LABEL] = Value("pod")
         pod_metadata["annotations"][naming.RESTARTED_AT_ANNOTATION] = Value("restarted_at")
         if document["kind"] != "DaemonSet":
             replicas = spec.get("replicas")
@@ -234,6 +260,8 @@ def _compile(
                     literal=literal,
                 )
             )
+    elif document["kind"] == "Service":
+        document["spec"]["selector"][naming.POD_LABEL] = Value("pod")
     manifest = compile_shape(
         document, where=where, field=kinds.field_of(Kind.of(document)), literal=literal
     )

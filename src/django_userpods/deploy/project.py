@@ -199,10 +199,11 @@ def _template_kinds(warn: Warn) -> set[Kind]:
         for user in islice(users.iterator(), _SAMPLE):
             username = user.get_username()
             filling = values_of(
+                naming.PodIdentity("anybody", str(user.pk)),
                 name=naming.name_for(username, prefix=conf.name_prefix),
                 namespace=conf.namespace_of(user),
-                user_pk=str(user.pk),
                 username=username,
+                slot="",
                 stopped=False,
                 restarted_at=None,
             )

@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
             name='Installation',
             fields=[
                 ('id', models.PositiveSmallIntegerField(default=1, editable=False, primary_key=True, serialize=False)),
-                ('identifier', models.CharField(default=django_userpods.models._random_identifier, editable=False, max_length=32, verbose_name='identifier')),
+                ('identifier', models.CharField(default=django_userpods.models.random_identifier, editable=False, max_length=32, verbose_name='identifier')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
             ],
             options={
@@ -52,9 +52,10 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='UserPod',
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('user_pk', models.CharField(editable=False, max_length=255, unique=True, verbose_name="user's primary key")),
-                ('name', models.CharField(editable=False, max_length=63, null=True, verbose_name='name')),
+                ('id', models.CharField(default=django_userpods.models.random_identifier, editable=False, max_length=16, primary_key=True, serialize=False)),
+                ('owner_pk', models.CharField(db_index=True, editable=False, max_length=255, verbose_name="owner's primary key")),
+                ('slot', models.CharField(blank=True, default='', editable=False, help_text='Empty for the main pod.', max_length=12, verbose_name='slot')),
+                ('name', models.CharField(editable=False, max_length=63, null=True, unique=True, verbose_name='name')),
                 ('namespace', models.CharField(editable=False, max_length=63, verbose_name='namespace')),
                 ('wanted', models.CharField(choices=[('running', 'running'), ('stopped', 'stopped'), ('absent', 'absent')], default='running', max_length=16, verbose_name='wanted')),
                 ('state', models.CharField(choices=[('pending', 'pending'), ('starting', 'starting'), ('running', 'running'), ('stopped', 'stopped'), ('failed', 'failed'), ('deleting', 'deleting')], db_index=True, default='pending', max_length=16, verbose_name='state')),
@@ -67,13 +68,13 @@ class Migration(migrations.Migration):
                 ('last_activity', models.DateTimeField(editable=False, null=True, verbose_name='last activity')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
-                ('user', models.OneToOneField(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='userpod', to=settings.AUTH_USER_MODEL, verbose_name='user')),
+                ('owner', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='userpods', to=settings.AUTH_USER_MODEL, verbose_name='owner')),
             ],
             options={
                 'verbose_name': 'user pod',
                 'verbose_name_plural': 'user pods',
                 'permissions': [('sync_userpod', 'Can sync user pods'), ('start_userpod', 'Can start user pods'), ('stop_userpod', 'Can stop user pods'), ('restart_userpod', 'Can restart user pods'), ('recreate_userpod', 'Can delete and recreate user pods')],
-                'constraints': [models.UniqueConstraint(fields=('namespace', 'name'), name='userpods_name_unique')],
+                'constraints': [models.UniqueConstraint(fields=('owner', 'slot'), name='userpods_slot_unique')],
             },
         ),
         migrations.RunPython(name_installation, migrations.RunPython.noop),

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from django_userpods.access.authenticators import Visitor, authenticate
 from django_userpods.exceptions import InvalidCredentials, Undecided
-from django_userpods.models import UserPod
+from django_userpods.models import UserPod, main_pod_of
 from django_userpods.reconcile.pods import ensure_row
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _decide(
         return as_json({"error": "invalid token"}, status=403)
     if visitor is None:
         return as_json({"error": "no token"}, status=401)
-    pod: UserPod | None = getattr(visitor.user, "userpod", None)
+    pod = main_pod_of(visitor.user)
     if pod is None or pod.wanted == UserPod.Wanted.ABSENT:
         # No signal told us of this user (bulk_create, SQL).
         pod = ensure_row(visitor.user)

@@ -87,7 +87,7 @@ def _wake(pod: UserPod) -> None:
     if pod.wanted == UserPod.Wanted.STOPPED:
         stopped = UserPod.objects.filter(pk=pod.pk, wanted=UserPod.Wanted.STOPPED)
         stopped.update(wanted=UserPod.Wanted.RUNNING, state=UserPod.State.PENDING, message="")
-        tasks.ask([pod.user_pk])
+        tasks.ask_for_pods([pod.pk])
         pod.refresh_from_db()
     else:
         _look(pod)
@@ -103,7 +103,7 @@ def _look(pod: UserPod) -> None:
     now = timezone.now()
     not_lately = UserPod.objects.filter(pk=pod.pk, updated_at__lt=now - _LOOK_EVERY)
     if not_lately.update(updated_at=now):
-        tasks.ask([pod.user_pk])
+        tasks.ask_for_pods([pod.pk])
     pod.refresh_from_db()
 
 

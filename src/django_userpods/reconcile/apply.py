@@ -125,7 +125,7 @@ def _update(
 
 
 def _check_ours(existing: Manifest, subject: Subject, ref: Ref, installation: Installation) -> None:
-    whose = holder(existing, installation=installation, user_pk=subject.entry.user_pk)
+    whose = holder(existing, installation=installation, pod=subject.entry.pk)
     if whose == Holder.OURS:
         return
     if whose == Holder.FOREIGN:
@@ -134,10 +134,12 @@ def _check_ours(existing: Manifest, subject: Subject, ref: Ref, installation: In
             f"{installation.id}): left alone. Delete or rename it, then sync"
         )
     else:
-        label = existing["metadata"]["labels"][naming.USER_ID_LABEL]
+        labels = existing["metadata"]["labels"]
+        user = labels.get(naming.USER_ID_LABEL)
         message = (
-            f"{ref} belongs to another user ({naming.USER_ID_LABEL}={label}): left alone. "
-            "If that user is gone and nobody needs it, delete it, then sync"
+            f"{ref} belongs to another pod ({naming.POD_LABEL}={labels[naming.POD_LABEL]}, "
+            f"{naming.USER_ID_LABEL}={user}): left alone. If that is gone and nobody needs it, "
+            "delete it, then sync"
         )
     raise NotOurs(message)
 
@@ -159,7 +161,7 @@ def _is_gone(
         return True
     labels = {
         naming.INSTALLATION_LABEL: installation.id,
-        naming.USER_ID_LABEL: subject.entry.label,
+        naming.POD_LABEL: subject.entry.pk,
     }
     pods = cluster.list(POD, namespace=subject.entry.namespace, labels=labels, timeout=remaining())
     return next(iter(pods), None) is None

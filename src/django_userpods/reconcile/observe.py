@@ -36,7 +36,7 @@ _FEW = 5
 
 @dataclass(slots=True)
 class Subject:
-    """One user in a run: the row, what should be, what is there."""
+    """One pod in a run: the row, what should be, what is there."""
 
     entry: Entry
     #: None where the user should have nothing.
@@ -90,10 +90,11 @@ def subject_of(entry: Entry, desired: Desired) -> Subject:
     if entry.absent or entry.name is None:
         return Subject(entry)
     values = values_of(
+        entry.identity,
         name=entry.name,
         namespace=entry.namespace,
-        user_pk=entry.user_pk,
         username=entry.username,
+        slot=entry.slot,
         stopped=entry.wanted == UserPod.Wanted.STOPPED,
         restarted_at=entry.restarted_at,
     )
@@ -112,9 +113,9 @@ def observe(
     remaining: Callable[[], float | None],
     progress: Callable[[int], None],
 ) -> dict[str, list[Observed]]:
-    """Fill in what is there for each subject; return the objects of nobody known, by label.
+    """Fill in what is there for each subject; return the objects of nobody known, by pod's id.
 
-    ``subjects`` is keyed by the user's label; ``installation`` is the id that objects of ours
+    ``subjects`` is keyed by the pod's id; ``installation`` is the id that objects of ours
     carry. With ``only`` nothing but these users' objects is asked for. ``progress`` is told how
     many objects have been read. Raises ClusterError where any list could not be read whole.
     """
@@ -154,10 +155,10 @@ def _take(
     cluster: Cluster,
 ) -> None:
     metadata = found["metadata"]
-    label = metadata["labels"].get(naming.USER_ID_LABEL)
+    label = metadata["labels"].get(naming.POD_LABEL)
     if label is None:
         # Ours by installation, nobody's by label: a person's own doing, so leave it alone.
-        logger.warning("%s %s has no user label: left alone", kind.kind, metadata["name"])
+        logger.warning("%s %s has no label of a pod: left alone", kind.kind, metadata["name"])
         return
     ref = Ref(kind, metadata["namespace"], metadata["name"])
     subject = subjects.get(label)
@@ -193,7 +194,7 @@ def _objects(
                 cluster,
                 kind,
                 namespace=subject.entry.namespace,
-                labels={**labels, naming.USER_ID_LABEL: label},
+                labels={**labels, naming.POD_LABEL: label},
                 remaining=remaining,
             )
         return
@@ -206,7 +207,7 @@ def _objects(
         for found in _whole_list(
             cluster, kind, namespace=namespace, labels=labels, remaining=remaining
         ):
-            if not only or found["metadata"]["labels"].get(naming.USER_ID_LABEL) in subjects:
+            if not only or found["metadata"]["labels"].get(naming.POD_LABEL) in subjects:
                 yield found
 
 
@@ -256,6 +257,6 @@ def _explain(
     for pod in _objects(
         cluster, POD, unwell, installation=installation, only=few, remaining=remaining
     ):
-        pods[pod["metadata"]["labels"].get(naming.USER_ID_LABEL, "")].append(pod)
+        pods[pod["metadata"]["labels"].get(naming.POD_LABEL, "")].append(pod)
     for label, subject in unwell.items():
         subject.health = health.of_pods(pods[label]) or subject.health

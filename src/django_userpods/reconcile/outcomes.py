@@ -49,10 +49,10 @@ def kinds_to_come(subjects: Iterable[Subject]) -> None:
 
     Objects of a kind that a later template no longer makes are found by it.
     """
-    by_text: dict[str, list[int]] = defaultdict(list)
+    by_text: dict[str, list[str]] = defaultdict(list)
     for subject in subjects:
         entry = subject.entry
-        if subject.template is None or entry.pk is None:
+        if subject.template is None or not entry.stored:
             continue
         text = _joined(entry.kinds, subject.template.kinds_text)
         if text != entry.kinds:
@@ -76,8 +76,11 @@ def write(items: list[tuple[Subject, Outcome]]) -> list[Written]:
     holders = _holders([new["address"] for new in changes if new.get("address")])
     with transaction.atomic(using=router.db_for_write(UserPod)):
         written = [
+            # In one order everywhere, so that two syncs do not wait for each other.
             _write(subject, outcome, new, holders)
-            for (subject, outcome), new in zip(items, changes, strict=True)
+            for (subject, outcome), new in sorted(
+                zip(items, changes, strict=True), key=lambda item: item[0][0].entry.pk
+            )
         ]
     if moved := {user_pk for item in written for user_pk in item.moved}:
         cache.forget(moved)
@@ -89,12 +92,12 @@ def write(items: list[tuple[Subject, Outcome]]) -> list[Written]:
     return written
 
 
-def _holders(addresses: list[str]) -> dict[str, list[tuple[int, str]]]:
+def _holders(addresses: list[str]) -> dict[str, list[tuple[str, str]]]:
     """Return the rows, as (primary key, user's primary key), that say they have these addresses."""
-    holders: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    holders: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for start in range(0, len(addresses), _BATCH):
         rows = UserPod.objects.filter(address__in=addresses[start : start + _BATCH])
-        for address, pk, user_pk in rows.values_list("address", "pk", "user_pk"):
+        for address, pk, user_pk in rows.values_list("address", "pk", "owner_pk"):
             holders[str(address)].append((pk, user_pk))
     return holders
 
@@ -103,21 +106,18 @@ def _write(
     subject: Subject,
     outcome: Outcome,
     changes: dict[str, Any],
-    holders: dict[str, list[tuple[int, str]]],
+    holders: dict[str, list[tuple[str, str]]],
 ) -> Written:
     entry = subject.entry
     written = Written(subject, outcome, message=str(subject.error or outcome.error or ""))
     if entry.address and "address" in changes and not entry.absent:
         # (Of those who should have nothing routers were told when that was decided.)
         written.displaced.add(entry.user_pk)
-    if entry.pk is None:
+    if not entry.stored:
         return written
     if outcome.gone and entry.user_id is None:
-        UserPod.objects.filter(pk=entry.pk, user=None, wanted=UserPod.Wanted.ABSENT).delete()
+        UserPod.objects.filter(pk=entry.pk, owner=None, wanted=UserPod.Wanted.ABSENT).delete()
         written.freed = True
-        if entry.exists:
-            # A new user of the same primary key.
-            written.again.add(entry.user_pk)
         return written
     if entry.recreate and not written.message:
         changes["recreate"] = False
@@ -179,7 +179,7 @@ def _tell(written: Written) -> None:
     entry = written.subject.entry
     if written.message:
         _send(signals.userpod_failed, written, message=written.message)
-    if written.outcome.gone and (entry.pk is None or written.outcome.done or written.freed):
+    if written.outcome.gone and (not entry.stored or written.outcome.done or written.freed):
         _send(signals.userpod_deleted, written)
     elif written.outcome.done and not entry.absent:
         _send(signals.userpod_applied, written, actions=written.outcome.done)
@@ -189,8 +189,10 @@ def _send(signal: Signal, written: Written, **arguments: object) -> None:
     if not signal.has_listeners(UserPod):
         return
     entry = written.subject.entry
-    row = UserPod.objects.filter(user_pk=entry.user_pk).first() or UserPod(
-        user_pk=entry.user_pk,
+    row = UserPod.objects.filter(pk=entry.pk).first() or UserPod(
+        pk=entry.pk,
+        owner_pk=entry.user_pk,
+        slot=entry.slot,
         name=entry.name,
         namespace=entry.namespace,
         wanted=entry.wanted,

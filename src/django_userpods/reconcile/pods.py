@@ -1,4 +1,4 @@
-"""From users to rows: who should have a pod, under which name. The cluster is not asked.
+"""From users to rows: who should have which pods, under which names. The cluster is not asked.
 
 What is decided here is in the database before the first object is made, so that any process can
 die at any moment and the next one carries on with the same names.
@@ -7,36 +7,37 @@ die at any moment and the next one carries on with the same names.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, router, transaction
+from django.db.models import Q
 
-from django_userpods.conf import conf, is_active
+from django_userpods.conf import conf
 from django_userpods.core import naming
-from django_userpods.exceptions import UserpodsError
-from django_userpods.models import UserPod
+from django_userpods.exceptions import TemplateError, UserpodsError
+from django_userpods.models import UserPod, random_identifier
+from django_userpods.reconcile.users import BATCH, users
+from django_userpods.reconcile.wanted import room_of_users
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
-    from django.db.models import Field, QuerySet
+    from django.contrib.auth.models import AbstractBaseUser
 
 _T = TypeVar("_T")
 
 logger = logging.getLogger("django_userpods")
 
-BATCH = 500
 Wanted, State = UserPod.Wanted, UserPod.State
 
 _FIELDS = (
     "pk",
-    "user_pk",
-    "user_id",
+    "owner_pk",
+    "owner_id",
+    "slot",
     "name",
     "namespace",
     "wanted",
@@ -50,13 +51,50 @@ _FIELDS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which pods a run is about: everybody's, or those of some users and some one by one.
+
+    ``user_pks`` are primary keys as text, ``pods`` the ids of rows.
+    """
+
+    user_pks: frozenset[str] | None = None
+    pods: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls, user_pks: Collection[str] | None = None, pods: Collection[str] | None = None
+    ) -> Scope:
+        """Return the scope of a request; of neither is everybody."""
+        if user_pks is None and pods is None:
+            return cls()
+        return cls(frozenset(user_pks or ()), frozenset(pods or ()))
+
+    @property
+    def everybody(self) -> bool:
+        """Whether it is about all users."""
+        return self.user_pks is None
+
+    @property
+    def where(self) -> Q:
+        """What selects the rows."""
+        if self.user_pks is None:
+            return Q()
+        return Q(owner_pk__in=self.user_pks) | Q(pk__in=self.pods)
+
+    def __len__(self) -> int:
+        return len(self.user_pks or ()) + len(self.pods)
+
+
 @dataclass(slots=True)
 class Entry:
-    """One user in a run: the row as read, and the user where there still is one."""
+    """One pod in a run: the row as read, and its user where there still is one."""
 
-    pk: int | None
+    #: The row's id, which objects carry as a label; of objects of nobody known, the label.
+    pk: str
     user_pk: str
     user_id: Any
+    slot: str
     name: str | None
     namespace: str
     wanted: str
@@ -71,18 +109,22 @@ class Entry:
     #: The user, kept only where the template depends on it.
     user: AbstractBaseUser | None = None
     exists: bool = False
+    #: Whether there is a row.
+    stored: bool = True
     #: That the row should be otherwise is this run's own finding; nobody has asked for it before.
     found_out: bool = False
-
-    @property
-    def label(self) -> str:
-        """The value of the user's label on objects."""
-        return naming.label_value(self.user_pk)
+    #: How much the template appends to the name, where that is still to be found.
+    room: int = 0
 
     @property
     def absent(self) -> bool:
-        """Whether the user should have nothing."""
+        """Whether it should have nothing."""
         return self.wanted == Wanted.ABSENT
+
+    @property
+    def identity(self) -> naming.PodIdentity:
+        """What its objects carry as labels."""
+        return naming.PodIdentity(self.pk, self.user_pk)
 
     def __str__(self) -> str:
         return self.name or self.username or self.user_pk
@@ -93,7 +135,7 @@ class Settled:
     """Rows and users side by side: who takes part, who has to wait for a name, what went wrong."""
 
     entries: list[Entry] = field(default_factory=list)
-    #: Users whose name is still held by somebody whose objects are going.
+    #: Pods whose name is still held by one whose objects are going.
     waiting: list[Entry] = field(default_factory=list)
     #: (user's primary key, username, message) of users for whom the settings could not be used.
     failed: list[tuple[str, str, str]] = field(default_factory=list)
@@ -109,69 +151,78 @@ class Settled:
         self.waiting = [entry for entry in everybody if not (entry.name or entry.absent)]
 
 
-def settle(user_pks: Collection[str] | None, *, keep_users: bool) -> Settled:
-    """Make rows and users agree, for all or for some, and return the rows.
+def settle(scope: Scope, *, keep_users: bool = False) -> Settled:
+    """Make rows and users agree, for some, and return the rows.
 
-    For users who are asked for by name: whoever looks at all of them has to ask the guard between
-    ``look`` and ``store``.
+    For users and pods that are asked for by name: whoever looks at all of them has to ask the
+    guard between ``look`` and ``store``.
     """
-    settled = look(user_pks, keep_users=keep_users)
+    settled = look(scope, keep_users=keep_users)
     store(settled)
     settled.sort()
     return settled
 
 
-def look(user_pks: Collection[str] | None, *, keep_users: bool) -> Settled:
+def look(scope: Scope, *, keep_users: bool) -> Settled:
     """Hold rows against users, for all or for some, and return what should be. Writes nothing.
 
-    A selected user without a row gets one, with a name of its own; a row whose user is gone or no
-    longer selected becomes *absent*. A database that cannot be read raises: it is not an empty
-    one. Read from the database that is written to: one that lags behind would take a user of
-    yesterday for nobody.
+    A selected user without a main pod gets a row, with a name of its own; a row whose user is
+    gone or no longer selected becomes *absent*. A database that cannot be read raises: it is not
+    an empty one. Read from the database that is written to.
     """
-    rows = UserPod.objects.using(router.db_for_write(UserPod))
-    if user_pks is not None:
-        rows = rows.filter(user_pk__in=user_pks)
-    known = {values[1]: Entry(*values) for values in rows.values_list(*_FIELDS)}
-    settled, new, changed = Settled(), [], []
-    select, prefix = conf.select, conf.name_prefix
-    for user in _users(user_pks, whole=keep_users or _asks_more_of_users()):
+    rows = UserPod.objects.using(router.db_for_write(UserPod)).filter(scope.where)
+    known = {values[0]: Entry(*values) for values in rows.values_list(*_FIELDS)}
+    owned: dict[str, list[Entry]] = defaultdict(list)
+    for entry in known.values():
+        if entry.user_id is not None:
+            owned[entry.user_pk].append(entry)
+    settled = Settled()
+    select, room_of = conf.select, room_of_users()
+    who = None if scope.user_pks is None else scope.user_pks | owned.keys()
+    for user in users(who, whole=keep_users):
         user_pk, username = str(user.pk), user.get_username()
-        entry = known.get(user_pk)
+        mine = owned.get(user_pk, [])
         try:
             selected = bool(select(user))
-            if entry is None and selected:
-                new.append(_new(user, user_pk, username, keep_users=keep_users))
+            if (
+                selected
+                and all(entry.slot for entry in mine)
+                and (scope.user_pks is None or user_pk in scope.user_pks)
+            ):
+                entry = _new(user)
+                mine = [*mine, entry]
+                settled.new.append(entry)
         except Exception as error:
             logger.exception("user %s: the settings could not be used", user_pk)
             message = str(error) if isinstance(error, UserpodsError) else repr(error)
             settled.failed.append((user_pk, username, message))
-            known.pop(user_pk, None)
+            for entry in mine:
+                known.pop(entry.pk, None)
             continue
-        if entry is None:
-            continue
-        entry.username, entry.exists = username, True
-        if keep_users:
-            entry.user = user
-        if entry.user_id is None:
-            # The old user's objects go before a new user of the same key gets any.
-            continue
-        if selected == entry.absent:
-            entry.wanted = Wanted.RUNNING if selected else Wanted.ABSENT
-            entry.state = State.PENDING
-            entry.found_out = True
-            changed.append(entry)
+        for entry in mine:
+            entry.username, entry.exists = username, True
+            if keep_users:
+                entry.user = user
+            if entry.name is None and not entry.absent:
+                entry.room = room_of(user)
+            if selected == entry.absent:
+                entry.wanted = Wanted.RUNNING if selected else Wanted.ABSENT
+                entry.state = State.PENDING
+                entry.found_out = True
+                settled.changed.append(entry)
     for entry in known.values():
         gone = not entry.exists or entry.user_id is None
         if gone and not (entry.absent and entry.user_id is None):
             entry.wanted, entry.user_id = Wanted.ABSENT, None
             entry.state = State.DELETING
             entry.found_out = True
-            changed.append(entry)
-    nameless = [entry for entry in known.values() if entry.name is None and not entry.absent]
-    _name(new + nameless, prefix=prefix)
-    settled.new, settled.changed, settled.nameless = new, changed, nameless
-    settled.entries = [*known.values(), *new]
+            settled.changed.append(entry)
+    settled.entries = [*known.values(), *settled.new]
+    nameless = [entry for entry in settled.entries if entry.name is None and not entry.absent]
+    for entry, message in _name(nameless):
+        settled.entries.remove(entry)
+        settled.failed.append((entry.user_pk, entry.username, message))
+    settled.nameless = [entry for entry in nameless if entry.stored]
     settled.sort()
     return settled
 
@@ -184,10 +235,10 @@ def store(settled: Settled, *, but_for_absent: bool = False) -> list[Entry]:
     changed = settled.changed
     if but_for_absent:
         changed = [entry for entry in changed if not entry.absent]
-    names = [(entry, entry.name) for entry in [*settled.new, *settled.nameless]]
+    before = [(entry, entry.pk, entry.name) for entry in [*settled.new, *settled.nameless]]
     _store(new=settled.new, changed=changed, nameless=settled.nameless)
     _read_back(settled.new)
-    return [entry for entry, name in names if entry.name != name]
+    return [entry for entry, pk, name in before if (entry.pk, entry.name) != (pk, name)]
 
 
 def note(user: AbstractBaseUser, *, created: bool) -> None:
@@ -198,145 +249,127 @@ def note(user: AbstractBaseUser, *, created: bool) -> None:
     """
     user_pk = str(user.pk)
     if not created:
-        wanted = UserPod.objects.filter(user_pk=user_pk).values_list("wanted", flat=True)[:1]
-        for value in wanted:
-            if bool(conf.select(user)) == (value == Wanted.ABSENT):
-                settle([user_pk], keep_users=False)
+        rows = UserPod.objects.filter(owner_pk=user_pk).exclude(owner=None)
+        if wanted := set(rows.values_list("wanted", flat=True)):
+            if wanted & ({Wanted.ABSENT} if conf.select(user) else {*Wanted} - {Wanted.ABSENT}):
+                settle(Scope.of([user_pk]))
             return
     if conf.select(user):
-        entry = _new(user, user_pk, user.get_username(), keep_users=False)
-        entry.name = naming.name_for(entry.username, prefix=conf.name_prefix)
+        entry = _new(user)
+        # A template that is up to the project's code is that code's time: not within a save.
+        if not callable(conf.template):
+            entry.room = room_of_users()(user)
+            entry.name = name_for(entry)
         _insert([entry])
 
 
 def ensure_row(user: AbstractBaseUser) -> UserPod | None:
-    """Return the user's row, made if need be; None where the user is not selected.
+    """Return the row of the user's main pod, made if need be; None where they are not selected.
 
     For a user whom no signal told us of (``bulk_create``, SQL) and who already asks for the pod.
     """
-    settle([str(user.pk)], keep_users=False)
-    rows = UserPod.objects.filter(user_pk=str(user.pk)).exclude(user=None)
+    user_pk = str(user.pk)
+    settle(Scope.of([user_pk]))
+    rows = UserPod.objects.filter(owner_pk=user_pk, slot="").exclude(owner=None)
     return rows.exclude(wanted=Wanted.ABSENT).first()
 
 
-def labels_in_use() -> set[str]:
-    """Return the label of every user and every row there is right now."""
-    user_pks = _all_users().values_list("pk", flat=True)
-    labels = {naming.label_value(str(pk)) for pk in user_pks.iterator()}
-    rows = UserPod.objects.using(router.db_for_write(UserPod)).values_list("user_pk", flat=True)
-    return labels | {naming.label_value(pk) for pk in rows.iterator()}
+def pods_in_use() -> set[str]:
+    """Return the ids of all rows there are right now."""
+    rows = UserPod.objects.using(router.db_for_write(UserPod)).values_list("pk", flat=True)
+    return set(rows.iterator())
 
 
-class _Essence(NamedTuple):
-    """What the default settings ask of a user: a third of the cost of the whole user."""
+def new_row(user: AbstractBaseUser, slot: str) -> UserPod:
+    """Make the row of a further pod of a user's and return it.
 
-    pk: Any
-    username: str
-    is_active: bool
-
-    def get_username(self) -> str:
-        return self.username
-
-
-def _asks_more_of_users() -> bool:
-    """Tell whether the project's own code is to see the users, or their model is special."""
-    model: Any = get_user_model()
-    plain = {field.name for field in _fields_of(model) if not field.is_relation}
-    return (
-        conf.select is not is_active
-        or callable(conf.namespace)
-        or model.get_username is not AbstractBaseUser.get_username
-        or not {"is_active", model.USERNAME_FIELD} <= plain
-    )
+    It gets its name here, or with the next ``settle`` where another pod holds it. Raises
+    IntegrityError where the user has a pod of that slot.
+    """
+    entry = _new(user, slot)
+    entry.room = room_of_users()(user)
+    for _, message in _name([entry]):
+        raise TemplateError(message)
+    return UserPod.objects.create(**_columns(entry))
 
 
-def _fields_of(model: Any) -> Iterable[Field[Any, Any]]:  # noqa: ANN401 - any user model
-    fields: Iterable[Field[Any, Any]] = model._meta.concrete_fields  # noqa: SLF001 - Django's documented name
-    return fields
-
-
-def _all_users() -> QuerySet[Any]:
-    """Return all users, from the database that is written to."""
-    model: Any = get_user_model()
-    users: QuerySet[Any] = model._default_manager.using(router.db_for_write(model))  # noqa: SLF001 - Django's documented name
-    return users
-
-
-def _users(user_pks: Collection[str] | None, *, whole: bool) -> Iterator[AbstractBaseUser]:
-    model: Any = get_user_model()
-    users = _all_users()
-    if user_pks is None:
-        if not whole:
-            essence = users.values_list("pk", model.USERNAME_FIELD, "is_active")
-            for values in essence.iterator(chunk_size=2000):
-                yield cast("AbstractBaseUser", _Essence(*values))
-            return
-        yield from users.iterator(chunk_size=2000)
-        return
-    field_of_key = model._meta.pk  # noqa: SLF001 - Django's documented name
-    valid = []
-    for user_pk in user_pks:
-        try:
-            valid.append(field_of_key.to_python(user_pk))
-        except ValidationError:
-            continue
-    for batch in _batches(valid):
-        yield from users.filter(pk__in=batch)
-
-
-def _new(user: AbstractBaseUser, user_pk: str, username: str, *, keep_users: bool) -> Entry:
+def _new(user: AbstractBaseUser, slot: str = "") -> Entry:
     return Entry(
-        pk=None,
-        user_pk=user_pk,
+        pk=random_identifier(),
+        user_pk=str(user.pk),
         user_id=user.pk,
+        slot=slot,
         name=None,
         namespace=conf.namespace_of(user),
         wanted=Wanted.RUNNING,
         state=State.PENDING,
-        username=username,
-        user=user if keep_users else None,
+        username=user.get_username(),
         exists=True,
+        stored=False,
     )
 
 
-def _name(entries: list[Entry], *, prefix: str) -> None:
-    """Give each entry a free name, or none where its name is about to become free."""
-    names = [naming.name_for(entry.username, prefix=prefix) for entry in entries]
-    holders: dict[tuple[str, str | None], bool] = {}
-    for batch in _batches(names):
-        for namespace, name, user_id in UserPod.objects.filter(name__in=batch).values_list(
-            "namespace", "name", "user_id"
-        ):
-            holders[namespace, name] = user_id is None
-    for entry, name in zip(entries, names, strict=True):
-        going = holders.get((entry.namespace, name))
+def name_for(entry: Entry) -> str:
+    """Return the name that a pod gets if it is free; TemplateError where there can be none."""
+    return naming.name_for(
+        entry.username, prefix=conf.name_prefix, slot=entry.slot, room=entry.room
+    )
+
+
+def _name(entries: list[Entry]) -> list[tuple[Entry, str]]:
+    """Give each entry a free name, or none where its name is about to become free.
+
+    Return those for whom there can be none, and why.
+    """
+    names: list[tuple[Entry, str]] = []
+    failed: list[tuple[Entry, str]] = []
+    for entry in entries:
+        try:
+            names.append((entry, name_for(entry)))
+        except TemplateError as error:
+            failed.append((entry, str(error)))
+    holders: dict[str, bool] = {}
+    for batch in _batches([name for _, name in names]):
+        rows = UserPod.objects.filter(name__in=batch)
+        for name, user_id in rows.values_list("name", "owner_id"):
+            holders[str(name)] = user_id is None
+    for entry, name in names:
+        going = holders.get(name)
         if going:
             entry.message = f"Waiting until the objects of the previous {name} are gone."
-        elif going is None:
-            entry.name = name
-        else:
-            # Held by a user who has been renamed since.
-            entry.name = naming.name_apart(entry.username, user_pk=entry.user_pk, prefix=prefix)
-        if entry.name:
-            entry.message = ""
-            holders[entry.namespace, entry.name] = False
+            continue
+        # Held by a user who has been renamed since.
+        entry.name = name if going is None else _name_apart(entry)
+        entry.message = ""
+        holders[entry.name] = False
+    return failed
+
+
+def _name_apart(entry: Entry) -> str:
+    return naming.name_apart(
+        entry.username,
+        pod=entry.pk,
+        prefix=conf.name_prefix,
+        slot=entry.slot,
+        room=entry.room,
+    )
 
 
 def _store(*, new: list[Entry], changed: list[Entry], nameless: list[Entry]) -> None:
     for batch in _batches(new):
         _insert(batch)
-    for batch in _batches(changed):
+    for batch in _batches(sorted(changed, key=_by_pk)):
         for wanted in (Wanted.RUNNING, Wanted.ABSENT):
-            pks = [e.pk for e in batch if e.pk and e.wanted == wanted and e.user_id is not None]
+            pks = [e.pk for e in batch if e.wanted == wanted and e.user_id is not None]
             UserPod.objects.filter(pk__in=pks).update(wanted=wanted, state=State.PENDING)
-        gone = [e.pk for e in batch if e.pk and e.user_id is None]
+        gone = [e.pk for e in batch if e.user_id is None]
         UserPod.objects.filter(pk__in=gone).update(
-            wanted=Wanted.ABSENT, user=None, state=State.DELETING
+            wanted=Wanted.ABSENT, owner=None, state=State.DELETING
         )
-    for entry in nameless:
+    for entry in sorted(nameless, key=_by_pk):
         try:
             with transaction.atomic(using=router.db_for_write(UserPod)):
-                UserPod.objects.filter(user_pk=entry.user_pk, name=None).update(
+                UserPod.objects.filter(pk=entry.pk, name=None).update(
                     name=entry.name, message=entry.message
                 )
         except IntegrityError:
@@ -344,34 +377,47 @@ def _store(*, new: list[Entry], changed: list[Entry], nameless: list[Entry]) -> 
             entry.name = None
 
 
+def _by_pk(entry: Entry) -> str:
+    return entry.pk
+
+
 def _insert(entries: list[Entry]) -> None:
     UserPod.objects.bulk_create(
-        [
-            UserPod(
-                user_id=entry.user_id,
-                user_pk=entry.user_pk,
-                name=entry.name,
-                namespace=entry.namespace,
-                message=entry.message,
-            )
-            for entry in entries
-        ],
+        [UserPod(**_columns(entry)) for entry in entries],
         # Another sync may be doing the same; what counts is read back.
         ignore_conflicts=True,
     )
 
 
+def _columns(entry: Entry) -> dict[str, Any]:
+    return {
+        "pk": entry.pk,
+        "owner_id": entry.user_id,
+        "owner_pk": entry.user_pk,
+        "slot": entry.slot,
+        "name": entry.name,
+        "namespace": entry.namespace,
+        "message": entry.message,
+    }
+
+
 def _read_back(entries: list[Entry]) -> None:
     """Make the new entries as the database now has them."""
-    by_user = {entry.user_pk: entry for entry in entries}
+    by_owner = {(entry.user_pk, entry.slot): entry for entry in entries}
     for batch in _batches(entries):
-        rows = UserPod.objects.filter(user_pk__in=[entry.user_pk for entry in batch])
+        rows = UserPod.objects.using(router.db_for_write(UserPod)).exclude(owner=None)
+        rows = rows.filter(owner_pk__in=[entry.user_pk for entry in batch])
         for values in rows.values_list(*_FIELDS):
-            entry = by_user[values[1]]
-            for name, value in zip(_FIELDS, values, strict=True):
-                setattr(entry, name, value)
+            columns = dict(zip(_FIELDS, values, strict=True))
+            entry = by_owner.get((columns["owner_pk"], columns["slot"]))
+            if entry is None:
+                continue
+            entry.stored = True
+            entry.pk, entry.user_id = columns["pk"], columns["owner_id"]
+            for name in _FIELDS[4:]:
+                setattr(entry, name, columns[name])
     for entry in entries:
-        if entry.pk is None:
+        if not entry.stored:
             entry.name = None
 
 

@@ -10,7 +10,6 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from django_userpods.conf import conf, get_cluster
-from django_userpods.core import naming
 from django_userpods.core.health import State
 from django_userpods.core.plan import Action, is_mass_deletion, plan
 from django_userpods.exceptions import (
@@ -22,7 +21,7 @@ from django_userpods.exceptions import (
 from django_userpods.models import UserPod
 from django_userpods.reconcile import apply, outcomes
 from django_userpods.reconcile.observe import Subject, observe, subject_of
-from django_userpods.reconcile.pods import Entry, labels_in_use, look, store
+from django_userpods.reconcile.pods import Entry, Scope, look, name_for, pods_in_use, store
 from django_userpods.reconcile.report import Failure, Report
 from django_userpods.reconcile.wanted import Desired, this_installation
 
@@ -73,6 +72,7 @@ class _Run:
 def reconcile(
     user_pks: Collection[str] | None = None,
     *,
+    pods: Collection[str] | None = None,
     prune: bool = True,
     allow_mass_delete: bool = False,
     dry_run: bool = False,
@@ -81,8 +81,9 @@ def reconcile(
 ) -> Report:
     """Make the cluster agree with the database, and the rows with the cluster.
 
-    ``user_pks`` are primary keys as text; None means all users, and then (with ``prune``) objects
-    of nobody known are deleted too. ``timeout`` bounds the whole in seconds; what it leaves undone
+    ``user_pks`` are primary keys as text, for all pods of some users; ``pods`` are ids of rows,
+    for some pods alone. Neither means all users, and then (with ``prune``) objects of nobody known
+    are deleted too. ``timeout`` bounds the whole in seconds; what it leaves undone
     is reported, not lost. With ``dry_run`` nothing is written anywhere.
 
     What fails for one user is in the report and on the row. Raises SettingError or TemplateError
@@ -96,13 +97,13 @@ def reconcile(
         deadline=None if timeout is None else time.monotonic() + timeout,
         progress=progress or _silent,
     )
-    todo = user_pks
+    todo = Scope.of(user_pks, pods)
     for number in range(_PASSES):
         run.again, run.freed = set(), False
         _one_pass(run, todo, first=number == 0)
         if not run.again or dry_run or (number > 0 and not run.freed):
             break
-        todo = run.again
+        todo = Scope.of(run.again)
     run.report.not_done.extend(sorted(run.again))
     return run.report
 
@@ -111,11 +112,11 @@ def _silent(_phase: str, _done: int, _total: int) -> None:
     """Show no progress."""
 
 
-def _one_pass(run: _Run, user_pks: Collection[str] | None, *, first: bool) -> None:
+def _one_pass(run: _Run, scope: Scope, *, first: bool) -> None:
     desired = Desired(this_installation(write=not run.report.dry_run))
     cluster = get_cluster()
     cluster.prepare()
-    subjects, plans = _look(run, cluster, desired, user_pks, first=first)
+    subjects, plans = _look(run, cluster, desired, scope, first=first)
     if run.report.dry_run:
         run.report.done.extend(action for actions in plans.values() for action in actions)
         return
@@ -126,15 +127,15 @@ def _look(
     run: _Run,
     cluster: Cluster,
     desired: Desired,
-    user_pks: Collection[str] | None,
+    scope: Scope,
     *,
     first: bool,
 ) -> tuple[dict[str, Subject], dict[str, list[Action]]]:
-    """Return the users who take part, by label, and what to do for those who need something."""
+    """Return the pods that take part, by id, and what to do for those that need something."""
     report = run.report
     run.progress("users", 0, 0)
-    settled = look(user_pks, keep_users=desired.per_user)
-    subjects = {entry.label: subject_of(entry, desired) for entry in settled.entries}
+    settled = look(scope, keep_users=desired.per_user)
+    subjects = {entry.pk: subject_of(entry, desired) for entry in settled.entries}
     if first:
         report.users = len(subjects) + len(settled.waiting)
         report.failed.extend(Failure(*failure) for failure in settled.failed)
@@ -143,23 +144,25 @@ def _look(
             cluster,
             subjects,
             installation=desired.installation.id,
-            only=user_pks is not None,
+            only=not scope.everybody,
             remaining=run.remaining,
             progress=lambda count: run.progress("objects", count, 0),
         )
     except ClusterError as error:
         if not report.dry_run:
             # Who is new is written down all the same; who is gone, only by name or by the guard.
-            store(settled, but_for_absent=user_pks is None)
-            _note_unobserved(user_pks, str(error))
+            store(settled, but_for_absent=scope.everybody)
+            _note_unobserved(scope, str(error))
         raise
-    if run.prune and user_pks is None:
+    if run.prune and scope.everybody:
         _add_strangers(subjects, strangers)
-    plans = _plans(run, subjects, everyone=user_pks is None, first=first)
+    plans = _plans(run, subjects, everyone=scope.everybody, first=first)
     if not report.dry_run:
         # Only now: nothing is written before the guard has answered.
+        planned = {entry.user_pk: entry.pk for entry in settled.new + settled.nameless}
         for entry in store(settled, but_for_absent=report.refused is not None):
-            plans.pop(entry.label, None)
+            plans.pop(planned[entry.user_pk], None)
+            subjects.pop(planned[entry.user_pk], None)
             run.again.add(entry.user_pk)
             run.freed = True
     if settled.waiting:
@@ -170,40 +173,42 @@ def _look(
 
 def _holders(waiting: list[Entry]) -> set[str]:
     """Return the gone users whose names others wait for."""
-    names = [naming.name_for(entry.username, prefix=conf.name_prefix) for entry in waiting]
-    rows = UserPod.objects.filter(name__in=names, user=None)
-    return set(rows.values_list("user_pk", flat=True))
+    names = [name_for(entry) for entry in waiting]
+    rows = UserPod.objects.filter(name__in=names, owner=None)
+    return set(rows.values_list("owner_pk", flat=True))
 
 
-def _note_unobserved(user_pks: Collection[str] | None, message: str) -> None:
+def _note_unobserved(scope: Scope, message: str) -> None:
     """Say on the rows that wait for something why nothing happens."""
     rows = UserPod.objects.filter(state__in=[State.PENDING, State.DELETING, State.STARTING])
-    if user_pks is not None:
-        rows = UserPod.objects.filter(user_pk__in=user_pks)
+    if not scope.everybody:
+        rows = UserPod.objects.filter(scope.where)
     rows.exclude(message=message).update(message=message)
 
 
 def _add_strangers(subjects: dict[str, Subject], strangers: dict[str, list[Observed]]) -> None:
-    """Take objects of nobody known into the run, unless somebody of that label came meanwhile."""
-    known = labels_in_use() if strangers else set()
+    """Take objects of nobody known into the run, unless a row of that id came meanwhile."""
+    known = pods_in_use() if strangers else set()
     retain = conf.retain
-    for label, observed in strangers.items():
+    for pod, observed in strangers.items():
         # What was kept when its user went is nobody's business any more.
         leftovers = [item for item in observed if item.ref.kind.kind not in retain]
-        if label in known or not leftovers:
+        if pod in known or not leftovers:
             continue
         ref = leftovers[0].ref
         entry = Entry(
-            pk=None,
-            user_pk=label,
+            pk=pod,
+            user_pk=pod,
             user_id=None,
+            slot="",
             name=ref.name,
             namespace=ref.namespace,
             wanted=UserPod.Wanted.ABSENT,
             state=State.DELETING,
+            stored=False,
             found_out=True,
         )
-        subjects[label] = Subject(entry, observed=observed)
+        subjects[pod] = Subject(entry, observed=observed)
 
 
 def _plans(
@@ -214,7 +219,7 @@ def _plans(
     plans: dict[str, list[Action]] = {}
     retain = conf.retain
     deletions = pods = 0
-    for label, subject in subjects.items():
+    for pod, subject in subjects.items():
         entry = subject.entry
         pods += bool(subject.observed)
         if subject.error is not None or (subject.is_right() and not entry.recreate):
@@ -223,7 +228,7 @@ def _plans(
         actions = plan(wanted, subject.observed, retain=retain)
         deletions += bool(entry.absent and entry.found_out and actions)
         if actions or (entry.absent and not _is_settled(entry)) or entry.recreate:
-            plans[label] = actions
+            plans[pod] = actions
     if everyone and not run.allow_mass_delete and is_mass_deletion(deletions=deletions, total=pods):
         report.refused = MassDeletionRefused(deletions=deletions, total=pods)
         logger.error("%s", report.refused)
@@ -234,10 +239,10 @@ def _plans(
             - sum(subject.error is not None for subject in subjects.values())
         )
     if report.refused:
-        for label, subject in list(subjects.items()):
+        for pod, subject in list(subjects.items()):
             if subject.entry.absent and subject.entry.found_out:
-                plans.pop(label, None)
-                del subjects[label]
+                plans.pop(pod, None)
+                del subjects[pod]
     return dict(sorted(plans.items(), key=lambda item: not subjects[item[0]].entry.absent))
 
 
@@ -255,8 +260,8 @@ def _carry_out(
     installation: Installation,
 ) -> None:
     """Act, and write the rows as the outcomes come in."""
-    outcomes.kinds_to_come([subjects[label] for label in plans])
-    quiet = (subject for label, subject in subjects.items() if label not in plans)
+    outcomes.kinds_to_come([subjects[pod] for pod in plans])
+    quiet = (subject for pod, subject in subjects.items() if pod not in plans)
     _write(run, [(subject, apply.Outcome()) for subject in quiet if outcomes.is_news(subject)])
     pending: list[tuple[Subject, apply.Outcome]] = []
     left = dict.fromkeys(plans)
@@ -266,14 +271,14 @@ def _carry_out(
         run, cluster, subjects, plans, installation=installation, go_on=lambda: go_on
     )
     try:
-        for number, (label, outcome) in enumerate(coming, start=1):
+        for number, (pod, outcome) in enumerate(coming, start=1):
             if isinstance(outcome.error, OutOfTime):
                 # Nothing is wrong with this user: it is just not done.
                 run.report.done.extend(outcome.done)
                 go_on = False
                 continue
-            del left[label]
-            pending.append((subjects[label], outcome))
+            del left[pod]
+            pending.append((subjects[pod], outcome))
             if len(pending) >= _FLUSH_COUNT or time.monotonic() - flushed > _FLUSH_SECONDS:
                 _write(run, pending)
                 pending, flushed = [], time.monotonic()
@@ -286,7 +291,7 @@ def _carry_out(
         # Also when interrupted: what was done is on the rows.
         coming.close()
         _write(run, pending)
-    run.report.not_done.extend(str(subjects[label].entry) for label in left)
+    run.report.not_done.extend(str(subjects[pod].entry) for pod in left)
 
 
 def _outcomes(
@@ -303,27 +308,27 @@ def _outcomes(
     Once ``go_on`` says no, what has begun is seen to its end and nothing else is begun.
     """
 
-    def perform(label: str) -> apply.Outcome:
+    def perform(pod: str) -> apply.Outcome:
         return apply.perform(
             cluster,
-            subjects[label],
-            plans[label],
+            subjects[pod],
+            plans[pod],
             installation=installation,
             remaining=run.remaining,
         )
 
     if len(plans) < 2 or cluster.concurrency < 2:
-        for label in plans:
+        for pod in plans:
             if go_on():
-                yield label, perform(label)
+                yield pod, perform(pod)
         return
     done: SimpleQueue[tuple[str, apply.Outcome | BaseException]] = SimpleQueue()
 
-    def work(label: str) -> None:
+    def work(pod: str) -> None:
         try:
-            done.put((label, perform(label)))
+            done.put((pod, perform(pod)))
         except BaseException as error:  # noqa: BLE001 - raised again below
-            done.put((label, error))
+            done.put((pod, error))
 
     with ThreadPoolExecutor(cluster.concurrency, thread_name_prefix="userpods") as pool:
         running: dict[str, Future[None]] = {}
@@ -334,19 +339,19 @@ def _outcomes(
                 while (
                     go_on()
                     and len(running) < 2 * cluster.concurrency
-                    and (label := next(waiting, ""))
+                    and (pod := next(waiting, ""))
                 ):
-                    running[label] = pool.submit(work, label)
+                    running[pod] = pool.submit(work, pod)
                 if not go_on():
-                    for label in [label for label, future in running.items() if future.cancel()]:
-                        del running[label]
+                    for pod in [pod for pod, future in running.items() if future.cancel()]:
+                        del running[pod]
                 if not running:
                     return
-                label, outcome = done.get()
-                del running[label]
+                pod, outcome = done.get()
+                del running[pod]
                 if isinstance(outcome, BaseException):
                     raise outcome
-                yield label, outcome
+                yield pod, outcome
         finally:
             pool.shutdown(cancel_futures=True)
 

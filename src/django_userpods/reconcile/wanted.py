@@ -10,17 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from django_userpods.conf import conf
 from django_userpods.core import builtin, template
-from django_userpods.core.naming import Installation
+from django_userpods.core.naming import MAX_LABEL, Installation, PodIdentity
 from django_userpods.core.template import Template, values_for
 from django_userpods.core.yamlfile import read_yaml
-from django_userpods.exceptions import SettingError, TemplateError
+from django_userpods.exceptions import SettingError, TemplateError, UserpodsError
 from django_userpods.models import Installation as InstallationRow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.contrib.auth.models import AbstractBaseUser
 
     from django_userpods.core.objects import Manifest
     from django_userpods.core.shape import Values
+
+
+#: For whom a template is compiled when it does not matter.
+_ANYBODY = Installation("anybody", "anybody")
 
 
 class Desired:
@@ -40,11 +46,22 @@ class Desired:
         self._shared = None if self.per_user else _compiled(self._manifests, self.installation)
 
     def template_for(self, user: AbstractBaseUser | None, values: Values) -> Template:
-        """Return a user's template.
+        """Return a pod's template.
 
         Raises TemplateError where a callable of the project's gives something that makes no
-        sense, or raises itself.
+        sense, or raises itself, and where the pod's name leaves no room for its suffixes.
         """
+        found = self._template_for(user, values)
+        too_long = len(values["name"]) + found.room - MAX_LABEL
+        if too_long > 0:
+            message = (
+                f"its suffixes are {too_long} characters too long for {values['name']}, a name "
+                "that was given when they were shorter: shorten them"
+            )
+            raise TemplateError(message)
+        return found
+
+    def _template_for(self, user: AbstractBaseUser | None, values: Values) -> Template:
         if self._shared is not None:
             return self._shared
         if user is None:
@@ -75,6 +92,28 @@ def this_installation(*, write: bool = True) -> Installation:
     return Installation(found.identifier, conf.instance)
 
 
+def room_of_users() -> Callable[[AbstractBaseUser], int]:
+    """Return what tells how much a user's template appends to a pod's name, in characters.
+
+    0 where the template cannot be used: what is wrong with it is said when it is.
+    """
+    try:
+        source = conf.template
+        if not callable(source):
+            shared = _compiled(base_manifests(), _ANYBODY).room
+            return lambda _user: shared
+    except UserpodsError:
+        return lambda _user: 0
+
+    def room_of(user: AbstractBaseUser) -> int:
+        try:
+            return _compiled(_called("USERPODS_TEMPLATE", source, user), _ANYBODY).room
+        except UserpodsError:
+            return 0
+
+    return room_of
+
+
 def base_manifests() -> list[Manifest]:
     """Return the manifests of the settings, placeholders not filled in.
 
@@ -99,20 +138,22 @@ def base_manifests() -> list[Manifest]:
 
 
 def values_of(
+    identity: PodIdentity,
     *,
     name: str,
     namespace: str,
-    user_pk: str,
     username: str,
+    slot: str,
     stopped: bool,
     restarted_at: Any,  # noqa: ANN401 - a datetime or None
 ) -> Values:
     """Return what fills a template in for one row."""
     return values_for(
+        identity,
         name=name,
         namespace=namespace,
-        user_pk=user_pk,
         username=username,
+        slot=slot,
         stopped=stopped,
         restarted_at=restarted_at.isoformat() if restarted_at else None,
     )

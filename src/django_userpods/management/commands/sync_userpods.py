@@ -135,8 +135,8 @@ class Command(BaseCommand):
                 ]
             )
             if user_pks is not None:
-                rows = rows.filter(user_pk__in=user_pks)
-            waiting = list(rows.values_list("user_pk", "name", "message"))
+                rows = rows.filter(owner_pk__in=user_pks)
+            waiting = list(rows.values_list("owner_pk", "name", "message"))
             left = deadline - time.monotonic()
             if not waiting:
                 return
@@ -150,7 +150,7 @@ class Command(BaseCommand):
                 return
             bar("wait", 0, len(waiting))
             time.sleep(min(_LOOK_EVERY, left))
-            again = reconcile([pk for pk, _, _ in waiting])
+            again = reconcile({pk for pk, _, _ in waiting})
             report.done.extend(again.done)
             known = {failure.user_pk for failure in again.failed}
             report.failed = [f for f in report.failed if f.user_pk not in known] + again.failed
@@ -252,7 +252,7 @@ def _user_pks(names: list[str] | None) -> list[str] | None:
         if user is None and row is None:
             message = f"There is no user {name!r}."
             raise CommandError(message, returncode=EXIT_FAILED)
-        pks.append(str(user.pk) if user else row.user_pk if row else "")
+        pks.append(str(user.pk) if user else row.owner_pk if row else "")
     return pks
 
 
