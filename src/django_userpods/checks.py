@@ -36,6 +36,7 @@ SETTING_IDS = {
     "USERPODS_RETAIN": "userpods.E017",
     "USERPODS_ROUTERS": "userpods.E018",
     "USERPODS_CACHE": "userpods.E019",
+    "USERPODS_MAX_PODS": "userpods.E021",
 }
 #: What is wrong inside the template.
 TEMPLATE_ID = "userpods.E020"

@@ -195,6 +195,30 @@ class Conf:
         return None if _get("IDLE_TIMEOUT", None) is None else _number("IDLE_TIMEOUT", 0)
 
     @property
+    def max_pods(self) -> int | Callable[[AbstractBaseUser], int]:
+        """The maximum number of pods of one user, or what tells it for a user."""
+        value = _get("MAX_PODS", 1)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+            return value
+        if callable(value):
+            return cast("Callable[[AbstractBaseUser], int]", value)
+        if isinstance(value, str):
+            return cast("Callable[[AbstractBaseUser], int]", _imported("MAX_PODS", value))
+        hint = "Give a whole number from 1, or a dotted path to (user) -> int."
+        raise _error("MAX_PODS", f"is {value!r}", hint)
+
+    def max_pods_of(self, user: AbstractBaseUser) -> int:
+        """Return the maximum for one user; SettingError where the callable gives none."""
+        limit = self.max_pods
+        if not callable(limit):
+            return limit
+        number = limit(user)
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            hint = "It has to return a whole number from 1."
+            raise _error("MAX_PODS", f"gave {number!r} for user {user.pk}", hint)
+        return number
+
+    @property
     def retain(self) -> frozenset[str]:
         """The kinds that are kept when a user is deleted."""
         value = _get("RETAIN", ["PersistentVolumeClaim"])

@@ -10,6 +10,7 @@ and what to do. It never carries a token, a request body or a whole server answe
     ├── TemplateError
     ├── SettingError
     ├── ManifestError
+    ├── PodNotAllowed
     ├── MassDeletionRefused
     ├── InvalidCredentials
     ├── Undecided
@@ -64,6 +65,10 @@ class SettingError(UserpodsError):
 
 class ManifestError(UserpodsError):
     """The shipped manifests are not there, or not as ``deploy`` expects them."""
+
+
+class PodNotAllowed(UserpodsError):  # noqa: N818 - says what the answer is
+    """A user cannot have (or lose) a further pod as asked: slot, limit or user stand against it."""
 
 
 class InvalidCredentials(UserpodsError):  # noqa: N818 - says what they are

@@ -40,7 +40,7 @@ def test_what_kubectl_broke_is_healed(site: Site) -> None:
 def test_an_orphan_goes_and_a_strangers_deployment_stays(site: Site) -> None:
     orphan = site.get("deployment", "user-bob")
     name = "user-orphan"
-    labels = {**orphan["metadata"]["labels"], "django-userpods/user-id": "999999"}
+    labels = {**orphan["metadata"]["labels"], "django-userpods/pod": "0123456789abcdef"}
     for key in ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"):
         orphan["metadata"].pop(key, None)
     orphan.pop("status")

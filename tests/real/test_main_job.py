@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from django_userpods.core import builtin
-from django_userpods.models import UserPod
+from django_userpods.models import Installation, UserPod
 from django_userpods.reconcile import reconcile
 from tests.real.project import deployment, objects, pair
 
@@ -40,8 +40,10 @@ def test_a_user_gets_a_pod_and_loses_it(real: str, cluster: Cluster) -> None:
     assert row.address == f"{service['spec']['clusterIP']}:8000"
     assert service["metadata"]["labels"] == {
         "app.kubernetes.io/managed-by": "django-userpods",
+        "django-userpods/installation": Installation.objects.get().identifier,
         "django-userpods/instance": real,
         "django-userpods/user-id": str(user.pk),
+        "django-userpods/pod": row.pk,
     }
     sync("--wait", "30")
     row.refresh_from_db()
