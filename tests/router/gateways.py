@@ -1,19 +1,24 @@
 """Gateways in front of the router, as sites have them: they keep connections and share them.
 
 ``go`` is Go's own ``httputil.ReverseProxy``; ``trusting`` the same over a pool that believes all
-framing, the way Varnish and home-made proxies do; the others are HAProxy with each way of reusing
-connections. Every one keeps a single idle connection, so that requests that come one after the
-other share it, whoever sends them.
+framing, the way Varnish and home-made proxies do; ``traefik`` is itself; the others are HAProxy
+with each way of reusing connections. All but Traefik keep a single idle connection, so that
+requests that come one after the other share it, whoever sends them.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import json
 import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from tests.router.harness import (
     Process,
@@ -35,6 +40,8 @@ if TYPE_CHECKING:
 GO = {"go": "go", "trusting": "trusting"}
 HAPROXY = {f"haproxy-{mode}": mode for mode in ("safe", "always", "aggressive")}
 KINDS = (*GO, *HAPROXY)
+#: Takes minutes to build where it is not cached, and speaks TLS alone here.
+TRAEFIK = "traefik"
 #: The names that a gateway's certificate is for: two hosts, so that browsers may coalesce.
 HOSTS = ("one.site.test", "two.site.test")
 
@@ -69,6 +76,9 @@ class Gateway:
     kind: str
     plain: int
     secure: int
+    #: What it is to be trusted for, as Chromium wants to be told (SHA-256 of the public key).
+    pin: str
+    access_log: Path
 
 
 @contextlib.contextmanager
@@ -76,12 +86,19 @@ def gateway(kind: str, router: int, folder: Path) -> Iterator[Gateway]:
     """Run a gateway of this kind in front of the router at this port."""
     folder.mkdir(parents=True, exist_ok=True)
     certificate, key = Authority(folder).issue("site", "site.test", hosts=HOSTS)
-    running = Gateway(kind, free_port(), free_port())
+    public = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    spki = public.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    pin = base64.b64encode(hashlib.sha256(spki).digest()).decode()
+    running = Gateway(kind, free_port(), free_port(), pin, folder / "access.log")
     if kind in GO:
         command = [str(build.binary("gateway")), f"-pool={GO[kind]}"]
         command += [f"-router=127.0.0.1:{router}", f"-listen=127.0.0.1:{running.plain}"]
         command += [f"-tls=127.0.0.1:{running.secure}", f"-certificate={certificate}"]
         command += [f"-key={key}"]
+    elif kind == TRAEFIK:
+        command = _traefik(running, router, folder, certificate, key)
     else:
         pem = folder / "site.pem"
         pem.write_bytes(certificate.read_bytes() + key.read_bytes())
@@ -100,11 +117,38 @@ def gateway(kind: str, router: int, folder: Path) -> Iterator[Gateway]:
         eventually(
             lambda: (
                 process.process.poll() is not None
-                or (is_open(running.plain) and is_open(running.secure))
+                or (is_open(running.secure) and (kind == TRAEFIK or is_open(running.plain)))
             )
         )
         assert process.process.poll() is None, (folder / "log").read_text()
         yield running
+
+
+def _traefik(
+    running: Gateway, router: int, folder: Path, certificate: Path, key: Path
+) -> list[str]:
+    hosts = " || ".join(f"Host(`{host}`)" for host in HOSTS)
+    service = {"loadBalancer": {"servers": [{"url": f"http://127.0.0.1:{router}"}]}}
+    # JSON is YAML, too.
+    file = folder / "traefik.yaml"
+    words = {
+        "http": {
+            "routers": {"site": {"rule": hosts, "service": "site", "tls": {}}},
+            "services": {"site": service},
+        },
+        "tls": {"certificates": [{"certFile": str(certificate), "keyFile": str(key)}]},
+    }
+    file.write_text(json.dumps(words))
+    return [
+        str(build.binary("traefik")),
+        f"--entrypoints.secure.address=127.0.0.1:{running.secure}",
+        f"--providers.file.filename={file}",
+        "--accesslog=true",
+        "--accesslog.format=json",
+        f"--accesslog.filepath={running.access_log}",
+        "--global.checknewversion=false",
+        "--global.sendanonymoususage=false",
+    ]
 
 
 def haproxy_binary() -> str:
