@@ -62,7 +62,7 @@ func (p *trustingPool) exchange(connection *kept, request *http.Request) (*http.
 			response.Body = connection
 			return response, nil
 		case response.StatusCode >= 200:
-			response.Body = &body{response.Body, p, connection, response.Close, false}
+			response.Body = &body{response.Body, p, connection, response.Close}
 			return response, nil
 		}
 	}
@@ -80,30 +80,31 @@ func (p *trustingPool) take() (*kept, bool) {
 	return connection, true
 }
 
-// body gives its connection back once it was read to its end.
+func (p *trustingPool) give(connection *kept) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.idle = append(p.idle, connection)
+}
+
+// body gives its connection back as soon as it was read to its end, before the client has all of it.
 type body struct {
 	io.ReadCloser
 	pool       *trustingPool
 	connection *kept
 	last       bool
-	read       bool
 }
 
 func (b *body) Read(buffer []byte) (int, error) {
 	count, err := b.ReadCloser.Read(buffer)
-	b.read = b.read || err == io.EOF
+	if err == io.EOF && !b.last && b.connection != nil {
+		b.pool.give(b.connection)
+		b.connection = nil
+	}
 	return count, err
 }
 
 func (b *body) Close() error {
-	if b.connection == nil {
-		return nil
-	}
-	if b.read && !b.last {
-		b.pool.mutex.Lock()
-		b.pool.idle = append(b.pool.idle, b.connection)
-		b.pool.mutex.Unlock()
-	} else {
+	if b.connection != nil {
 		b.connection.Close()
 	}
 	b.connection = nil
