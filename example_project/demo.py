@@ -164,6 +164,7 @@ class Demo:
             "USERPODS_CLUSTER": "local",
             "USER_APP_IMAGE": "workload:demo",  # a name to be shown: no image is run
             "USERPODS_ROUTERS": f"http://{HOST}:{self.internal_port}",
+            "CLIENT_ADDRESS_HEADER": "HTTP_X_REAL_IP",
             "BIND": f"{HOST}:{self.django_port}",
             "PYTHONUNBUFFERED": "1",
         }

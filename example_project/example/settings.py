@@ -7,6 +7,7 @@ set at least ``DEBUG=off``, ``SECRET_KEY``, ``ALLOWED_HOSTS``, ``CSRF_TRUSTED_OR
 
 from __future__ import annotations
 
+import datetime
 import sys
 from pathlib import Path
 
@@ -37,6 +38,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "axes",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_userpods",
@@ -53,6 +55,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "example.urls"
 WSGI_APPLICATION = "example.wsgi.application"
@@ -90,6 +93,28 @@ else:
             **DATABASES["default"].get("OPTIONS", {}),
         }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Five wrong passwords for an account from one source, and that source waits five minutes before it
+# may try this account again. django-axes keeps count in the database, so for all processes, of
+# every login that there is (page, admin, API), and forgets what is older.
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = datetime.timedelta(minutes=5)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+AXES_CLIENT_IP_CALLABLE = "example.throttle.source"
+AXES_LOCKOUT_CALLABLE = "example.throttle.refuse"
+#: Where the client's address stands: the router sets X-Real-IP. Empty: nobody is in front.
+CLIENT_ADDRESS_HEADER = env.str(
+    "CLIENT_ADDRESS_HEADER", default="HTTP_X_REAL_IP" if "K8S_NAMESPACE" in env.ENVIRON else ""
+)
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

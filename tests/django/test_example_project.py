@@ -13,6 +13,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import demo
 import pytest
@@ -125,6 +126,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     data = tmp_path_factory.mktemp("site")
     more = {"DEBUG": "off", "HTTPS": "off", "ALLOWED_HOSTS": "127.0.0.1", "SECRET_KEY": "x" * 60}
+    more["CLIENT_ADDRESS_HEADER"] = "HTTP_X_REAL_IP"
     done = manage("prepare_demo", data=data, **more)
     assert done.returncode == 0, done.stderr
     with socket.socket() as probe:
@@ -228,13 +230,85 @@ class TestApiLogin:
     @pytest.mark.parametrize(
         "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]
     )
-    def test_what_a_form_of_another_site_can_send_is_refused(self, site: Site, kind: str) -> None:
+    def test_a_client_without_a_page_needs_no_content_type(self, site: Site, kind: str) -> None:
         right = {"user": "alice", "pwd": site.passwords["alice"]}
-        status, headers, told = site.login(right, Content_Type=kind)
-        assert status == 415
-        assert "application/json" in told["error"]
+        status, headers, _ = site.login(right, Content_Type=kind)
+        assert status == 200
+        assert "sessionid=" in headers["set-cookie"]
+        assert site.ask("POST", "/api/logout", "", Content_Type=kind)[0] == 200
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+            {"Origin": "http://127.0.0.1"},
+            {"Origin": ""},
+            {"Sec_Fetch_Site": "cross-site"},
+            {"Sec_Fetch_Site": "same-site"},
+            {"Origin": "https://evil.example", "Sec_Fetch_Site": "same-origin"},
+        ],
+    )
+    def test_a_page_of_another_site_signs_nobody_in_or_out(
+        self, site: Site, said: dict[str, str]
+    ) -> None:
+        right = {"user": "alice", "pwd": site.passwords["alice"]}
+        for kind in ("text/plain", "application/json"):
+            status, headers, told = site.login(right, Content_Type=kind, **said)
+            assert status == 403
+            assert "another site" in told["error"]
+            assert "set-cookie" not in headers
+        assert site.ask("POST", "/api/logout", "", **said)[0] == 403
+
+    def test_a_page_of_the_site_itself_may_ask(self, site: Site) -> None:
+        right = {"user": "alice", "pwd": site.passwords["alice"]}
+        origin = f"http://127.0.0.1:{site.port}"
+        assert site.login(right, Origin=origin, Sec_Fetch_Site="same-origin")[0] == 200
+
+    def test_guesses_from_one_source_keep_nobody_out_from_elsewhere(self, site: Site) -> None:
+        wrong = {"user": "bob", "pwd": "wrong"}
+        attacker = {"X_Real_IP": "198.51.100.7"}
+        statuses = [site.login(wrong, **attacker)[0] for _ in range(6)]
+        assert statuses == [401, 401, 401, 401, 429, 429]
+        right = {"user": "bob", "pwd": site.passwords["bob"]}
+        status, headers, told = site.login(right, **attacker)
+        assert status == 429
+        assert 200 < int(headers["retry-after"]) <= 300
+        assert told["error"] == "Too many failed attempts. Try again in 5 min."
         assert "set-cookie" not in headers
-        assert site.ask("POST", "/api/logout", "", Content_Type=kind)[0] == 415
+        # From elsewhere bob signs in, and the same source may try other accounts.
+        assert site.login(right, X_Real_IP="198.51.100.8")[0] == 200
+        assert site.login({"user": "alice", "pwd": site.passwords["alice"]}, **attacker)[0] == 200
+        # bob's success elsewhere is not the attacker's.
+        assert site.login(right, **attacker)[0] == 429
+
+    def test_an_ipv6_network_is_one_source(self, site: Site) -> None:
+        wrong = {"user": "bob", "pwd": "wrong"}
+        statuses = [site.login(wrong, X_Real_IP=f"2001:db8::{last}")[0] for last in range(1, 7)]
+        assert statuses[-1] == 429
+        assert site.login(wrong, X_Real_IP="2001:db8:0:1::1")[0] == 401
+
+    def test_the_login_page_says_it_to_people(self, site: Site) -> None:
+        for path in ("/accounts/login/", "/admin/login/"):
+            source = {"X_Real_IP": f"203.0.113.{len(path)}"}
+            for _ in range(6):
+                _, found, text = site.ask("GET", path)
+                token = text.split('name="csrfmiddlewaretoken" value="')[1].split('"')[0]
+                cookie = found["set-cookie"].partition(";")[0]
+                form = urlencode(
+                    {"csrfmiddlewaretoken": token, "username": "bob", "password": "wrong"}
+                )
+                status, found, text = site.ask(
+                    "POST",
+                    path,
+                    form,
+                    Cookie=cookie,
+                    Content_Type="application/x-www-form-urlencoded",
+                    **source,
+                )
+            assert status == 429
+            assert int(found["retry-after"]) > 200
+            assert "Try again in 5 min." in text
 
     def test_a_script_of_another_site_may_not_ask(self, site: Site) -> None:
         status, headers, _ = site.ask(

@@ -44,7 +44,8 @@ LOGIN = b"POST /api/login HTTP/1.1\r\nHost: site.test\r\nContent-Type: applicati
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
     folder = tmp_path_factory.mktemp("guard")
     port = free_port()
-    router = Router(folder / "nginx", port, gateway=False, workers=1)
+    # One client's logins are a matter of their own, below.
+    router = Router(folder / "nginx", port, workers=1, site={"burst=20": "burst=2000"})
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "example.settings",
         "DATA_DIR": str(folder / "data"),
@@ -53,6 +54,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
         "HTTPS": "off",
         "SECRET_KEY": "a secret of this test",
         "ALLOWED_HOSTS": "site.test",
+        "CLIENT_ADDRESS_HEADER": "HTTP_X_REAL_IP",
         "BIND": f"127.0.0.1:{port}",
         "WEB_CONCURRENCY": "1",
         "WEB_THREADS": "8",
@@ -85,8 +87,8 @@ def seconds_of(call: Callable[[], Response]) -> tuple[int, float]:
 
 
 def assert_others_are_served(router: Router) -> None:
-    """A page, a login and a static file, each in time."""
-    body = b'{"user": "nobody", "pwd": "wrong"}'
+    """A page and a login, each in time."""
+    body = f'{{"user": "nobody{time.monotonic()}", "pwd": "wrong"}}'.encode()
     calls: list[tuple[Callable[[], Response], int]] = [
         (lambda: router.get("/accounts/login/"), 200),
         (
@@ -194,7 +196,12 @@ def test_a_pods_cookies_do_not_keep_anybody_from_signing_in(site: Router) -> Non
 def impatient(tmp_path: Path, site: Router) -> Iterator[Router]:
     """The same site behind a router that gives a body two seconds."""
     router = Router(
-        tmp_path / "nginx", site.django, options={"site_body_seconds": 2}, gateway=True, workers=1
+        tmp_path / "nginx",
+        site.django,
+        options={"site_body_seconds": 2},
+        gateway=True,
+        workers=1,
+        site={"burst=20": "burst=2000"},
     )
     with router:
         yield router
@@ -235,3 +242,33 @@ def test_clients_behind_one_gateway_are_counted_apart(impatient: Router) -> None
                 with pytest.raises(TimeoutError):
                     last.recv(1)
         assert impatient.get("/accounts/login/").status == 200
+
+
+def test_one_client_tries_so_many_passwords_for_all_accounts(tmp_path: Path, site: Router) -> None:
+    with Router(tmp_path / "nginx", site.django, gateway=True, workers=1) as router:
+
+        def log_in(client: str, number: int) -> Response:
+            body = f'{{"user": "nobody{number}", "pwd": "wrong"}}'.encode()
+            headers = ("X-Forwarded-For", client), ("Content-Type", "application/json")
+            return router.get("/api/login", *headers, method="POST", body=body)
+
+        answers = [log_in("198.51.100.1", number) for number in range(40)]
+        assert {answer.status for answer in answers[:20]} == {401}
+        refused = answers[-1]
+        assert refused.status == 429
+        assert refused.get("retry-after") == "2"
+        assert log_in("198.51.100.2", 0).status == 401
+        assert router.get("/accounts/login/", ("X-Forwarded-For", "198.51.100.1")).status == 200
+
+
+def test_what_a_client_says_of_its_address_is_not_believed(site: Router) -> None:
+    """The site counts failures by X-Real-IP, which is the router's to say."""
+    body = b'{"user": "somebody", "pwd": "wrong"}'
+    statuses = []
+    for number in range(6):
+        said = ("X-Real-IP", f"198.51.100.{number}"), ("X-Forwarded-For", f"198.51.100.{number}")
+        answer = site.get(
+            "/api/login", *said, ("Content-Type", "application/json"), method="POST", body=body
+        )
+        statuses.append(answer.status)
+    assert statuses == [401, 401, 401, 401, 429, 429]
