@@ -43,7 +43,7 @@ check: venv  ## Lint, types, contracts, known vulnerabilities, unit tests: under
 
 test: tools  ## All tests but the node's and a bare machine's: real API server, real router, browser
 	@# Minutes where it is not cached yet, so not within a test's time.
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -c 'from tests.testcluster import build; [build.binary(name) for name in ("kubernetes", "kwok")]'
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prepare test
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "not node and not fresh"
 
 e2e: tools  ## End to end on a real node, from the shipped manifests (root)

@@ -1,0 +1,78 @@
+"""``python -m tests.prepare test fresh e2e``: build beforehand what these tests would wait for.
+
+What is built is kept for the next run, so it is done in a moment where nothing has changed. It may
+run beside other tests: whoever needs what is being built waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from tests.e2e import images as e2e_images
+from tests.e2e import ingress_nginx
+from tests.testcluster import apt, build, images
+
+# Go programs by the tests that need them, the slowest first; a node needs those of "test", too.
+PROGRAMS = {
+    "test": ("kubernetes", "kwok", "gateway"),
+    "e2e": ("traefik", "coredns", "netpol", "ingressnginx", "workload"),
+}
+
+
+def test() -> None:
+    """``make test``: the control plane, and the gateways in front of the router."""
+    for program in PROGRAMS["test"]:
+        build.binary(program)
+
+
+def fresh() -> None:
+    """``make fresh``: the bare root file system."""
+    images.debian_layer(list(apt.packages("bare")))
+
+
+def e2e() -> None:
+    """``make e2e``: the node, the gateways, and all that runs in pods."""
+    for program in PROGRAMS["e2e"]:
+        build.binary(program)
+    for image in (
+        e2e_images.router,
+        e2e_images.site,
+        e2e_images.example_workload,
+        e2e_images.postgres,
+        ingress_nginx.image,
+    ):
+        image()
+
+
+def step_back() -> None:
+    """Leave the processors to whatever else wants them, other sessions' programs included."""
+    os.nice(19)
+    # Where the kernel shares time among sessions, niceness counts within one only.
+    group = Path("/proc/self/autogroup")
+    if os.getsid(0) == os.getpid() and group.exists():
+        group.write_text("19")
+
+
+def main() -> int:
+    """Build for the tests that are named; return the exit status."""
+    steps = {"test": test, "fresh": fresh, "e2e": e2e}
+    words = sys.argv[1:]
+    if "--aside" in words:
+        words.remove("--aside")
+        step_back()
+    if not words or set(words) - set(steps):
+        print(f"name some of: {', '.join(steps)} (given: {', '.join(words) or 'nothing'})")
+        return 2
+    try:
+        for word in words:
+            steps[word]()
+    except build.BuildError as error:
+        print(f"{word}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
