@@ -66,6 +66,21 @@ def delete(name: str) -> None:
     User.objects.get(username=name).delete()
 
 
+def hand_over(loser: str, winner: str) -> None:
+    """Give one user's address to another, as a reconcile that saw it at another Service does."""
+    from django.contrib.auth.models import User
+
+    from django_userpods.access import routers
+    from django_userpods.models import UserPod
+
+    row = UserPod.objects.get(owner__username=loser)
+    address, row.address = row.address, None
+    row.save()
+    UserPod.objects.filter(owner__username=winner).update(address=address)
+    for name in (loser, winner):
+        routers.purge(str(User.objects.get(username=name).pk))
+
+
 def main() -> None:
     django.setup()
     from django_userpods.access import routers
@@ -77,6 +92,7 @@ def main() -> None:
         "session": session,
         "deactivate": deactivate,
         "delete": delete,
+        "hand-over": hand_over,
     }
     commands[name](*arguments)
     routers.wait_idle()

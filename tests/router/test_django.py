@@ -160,3 +160,25 @@ def test_a_logout_a_deactivation_and_a_deletion_end_it_at_once(site: Site) -> No
     out(alice, lambda: site.command("deactivate", "alice"), 403)
     bob = site.sign_in("bob")
     out(bob, lambda: site.command("delete", "bob"), 401)
+
+
+def test_an_address_that_is_another_users_now_is_reached_by_nobody_else(site: Site) -> None:
+    """Alice has a WebSocket open while bob is given her address; both are purged."""
+    alice, bob = site.sign_in("alice"), site.sign_in("bob")
+    url = f"ws://127.0.0.1:{site.router.port}/"
+    with connect(url, additional_headers=[alice], proxy=None) as websocket:
+        websocket.recv(timeout=5)
+        for _ in range(10):
+            assert site.router.get("/", alice).status == 200
+        site.command("hand-over", "alice", "bob")
+        with pytest.raises(ConnectionClosed):
+            websocket.recv(timeout=5)
+    end = time.monotonic() + 6
+    while time.monotonic() < end:
+        assert site.router.get("/", alice).status == 503
+        answer = site.router.get("/", bob)
+        if answer.status == 200:
+            # Her old pod's process stands for the one that bob has there.
+            assert answer.sent("x-userpods-user") == ["bob"]
+        time.sleep(0.1)
+    assert site.router.get("/", bob).status == 200

@@ -107,6 +107,56 @@ def test_a_purge_cuts_at_once(router: Router, django: FakeDjango) -> None:
         assert seconds_until_cut(second, PURGED + 2) < 1
 
 
+def test_a_pod_whose_address_is_gone_is_cut(router: Router, django: FakeDjango) -> None:
+    """Without an address in the row: what was hers may be another user's in a moment."""
+    with websocket(router, ALICE) as alice, websocket(router, BOB) as bob:
+        django.user("alice", None)
+        assert seconds_until_cut(alice, BOUND + 2) < BOUND
+        assert is_alive(bob)
+
+
+@pytest.mark.parametrize("known", ["to be purged", "by the recheck alone"])
+def test_a_recheck_makes_no_remembered_answer_younger(
+    tmp_path: Path, django: FakeDjango, known: str
+) -> None:
+    """Alice streams, her address becomes bob's: no request of hers reaches it any more."""
+    options: dict[str, object] = {"cache_seconds": 60, "recheck_seconds": 2}
+    with (
+        Router(tmp_path / "nginx", django.port, options=options, workers=1) as router,
+        websocket(router, ALICE) as stream,
+    ):
+        assert router.get("/", ALICE).json()["name"] == "alice"
+        peer = django.peers["alice"]
+        django.user("alice", None)
+        django.user("bob", peer)
+        if known == "to be purged":
+            router.purge("id-alice")
+        seconds_until_cut(stream, BOUND + 2)
+        end = time.monotonic() + 6
+        while time.monotonic() < end:
+            answer = router.get("/", ALICE)
+            assert answer.status == 503
+            assert answer.json()["message"] == "Django says wait"
+            time.sleep(0.1)
+        # And bob gets what is his, once no connection of alice's can be left.
+        assert router.get("/", BOB).sent("x-userpods-user") == ["bob"]
+
+
+def test_a_recheck_that_finds_all_well_does_not_lengthen_an_answers_life(
+    tmp_path: Path, django: FakeDjango
+) -> None:
+    options: dict[str, object] = {"cache_seconds": 3, "recheck_seconds": 1}
+    with (
+        Router(tmp_path / "nginx", django.port, options=options, workers=1) as router,
+        websocket(router, ALICE),
+    ):
+        time.sleep(2.5)
+        assert django.count["/whoami"] >= 2
+        # The recheck's credentials stay good, what new requests are told does not.
+        django.odd = lambda handler: handler.say(500, b"")
+        eventually(lambda: router.get("/", ALICE).status == 503, 2)
+
+
 def test_a_purge_of_someone_who_may_stay_cuts_nothing(router: Router, django: FakeDjango) -> None:
     with websocket(router, ALICE) as alice:
         for _ in range(3):

@@ -1,7 +1,7 @@
 -- What whoami says: turned into an entry, and remembered for a few seconds.
 --
 -- An entry is a table shared by all requests with the same credentials, never changed once it
--- is made (but for `epoch`, and `checked` and `okay`, which belong to `live`):
+-- is made (but for `epoch`):
 --   user, user_id, service       who, and which Service
 --   ip, port, peer               where, or nil while there is nowhere
 --   sent                         the credentials: key, cookie, authorization (credentials.lua)
@@ -57,8 +57,6 @@ function _M.entry(words, sent)
         generation_key = generations.key(words.user_id),
         generation = words.generation,
         asked = words.asked,
-        checked = words.asked,
-        okay = words.asked,
     }
 end
 

@@ -4,9 +4,12 @@
 -- which is cheaper than ngx.ctx. And once a second a timer looks for those whose answer has grown
 -- old: a WebSocket, an event stream, a long upload or download. whoami is asked again with the
 -- request's own credentials, every `recheck_seconds` and at once when the user was forgotten (a
--- purge). Anything but the same user on the same Service ends it: its client's socket is shut
--- down, and nginx takes that as it takes any client that goes away. The same happens when whoami
--- gave no answer for `grace_seconds` on top: closed is the safe side.
+-- purge). Anything but the same user at the same address of the same Service ends it: its client's
+-- socket is shut down, and nginx takes that as it takes any client that goes away. The same happens
+-- when whoami gave no answer for `grace_seconds` on top: closed is the safe side.
+--
+-- What such a question finds out is for the requests that run already. It never makes an answer
+-- younger that is remembered for requests to come (answers.lua).
 --
 -- Nothing is called when a request ends (a log handler would cost every request what few need).
 -- A connection's structure lives as long as the worker and begins with a pointer to the request
@@ -14,6 +17,7 @@
 -- HTTP/1; HTTP/2 ends at the gateway in front.)
 
 local ffi = require "ffi"
+local answers = require "userpods.answers"
 local base = require "resty.core.base"
 local generations = require "userpods.generations"
 local pods = require "userpods.pods"
@@ -40,6 +44,9 @@ local _M = {}
 
 -- Request address -> its entry, its connection's address, and whether it is a WebSocket.
 local entries, connections, websockets = {}, {}, {}
+-- Entry -> what is known of it since requests of it run: `checked`, when whoami was asked last,
+-- `okay`, when it last said that they may, and `generation`, of then (see generations.lua).
+local watches = setmetatable({}, { __mode = "k" })
 local settings
 
 function _M.configure(given)
@@ -104,23 +111,29 @@ local function cut_all(entry, why)
     end
 end
 
--- Whether the new answer still lets this request run.
+-- Whether the new answer still lets this request run. A pod without an address is gone: the one
+-- that it had may be another user's by now.
 local function is_same(entry, new)
     return new.user_id == entry.user_id and new.service == entry.service
-        -- A pod that is stopping has no peer; one that moved has another.
-        and (new.peer == nil or new.peer == entry.peer)
+        and new.peer == entry.peer
+end
+
+local function cut_and_drop(entry, why)
+    answers.drop(entry.sent_cookie, entry.sent_authorization)
+    cut_all(entry, why)
 end
 
 local function check(entry)
     local word, new = whoami.ask_again(entry, settings)
     if word == "yes" then
         if is_same(entry, new) then
-            entry.okay, entry.generation = new.asked, new.generation
+            local watch = watches[entry]
+            watch.okay, watch.generation = new.asked, new.generation
         else
-            cut_all(entry, "whoami names another target")
+            cut_and_drop(entry, "whoami names another target")
         end
     elseif word == "anonymous" or word == "forbidden" then
-        cut_all(entry, "whoami says " .. word)
+        cut_and_drop(entry, "whoami says " .. word)
     end
 end
 
@@ -142,12 +155,19 @@ local function look()
             any = true
             pods.touch(entry, time)
             is_due[entry] = true
-            if time - entry.okay > settings.recheck_seconds + settings.grace_seconds then
+            local watch = watches[entry]
+            if not watch then
+                watch = {
+                    checked = entry.asked, okay = entry.asked, generation = entry.generation,
+                }
+                watches[entry] = watch
+            end
+            if time - watch.okay > settings.recheck_seconds + settings.grace_seconds then
                 cut_all(entry, "no answer of whoami for too long")
-            elseif time - entry.checked >= settings.recheck_seconds
-                or (forgotten and generations.get(entry.generation_key) ~= entry.generation)
+            elseif time - watch.checked >= settings.recheck_seconds
+                or (forgotten and generations.get(entry.generation_key) ~= watch.generation)
             then
-                entry.checked = time
+                watch.checked = time
                 due[#due + 1] = entry
             end
         end
