@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import urllib.parse
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,54 @@ def test_only_a_foreign_authorization_reaches_the_pod(
     for _ in range(2):
         answer = router.get("/", ALICE, ("Authorization", authorization))
         assert answer.sent("authorization") == left
+
+
+SECRET = "upt_secret"
+BASIC = base64.b64encode(f"alice:{SECRET}".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "\xa0Bearer upt_secret",
+        "\x85Bearer upt_secret",
+        "Bearer\xa0upt_secret",
+        "Bearer, upt_secret",
+        "Bearer,upt_secret",
+        "Token upt_secret",
+        "upt_secret",
+        'Digest token="upt_secret"',
+        "Bearer upt%5Fsecret",
+        f"Basic {BASIC}",
+        f"\xa0basic {BASIC.rstrip('=')}",
+    ],
+)
+def test_a_token_in_any_dress_does_not_reach_the_pod(router: Router, authorization: str) -> None:
+    for _ in range(2):
+        answer = router.get("/", ALICE, ("Authorization", authorization))
+        assert answer.json()["name"] == "alice"
+        assert answer.sent("authorization") == []
+
+
+def test_a_token_does_not_reach_the_pod_as_a_proxys(router: Router) -> None:
+    answer = router.get("/", ALICE, ("Proxy-Authorization", f"Basic {BASIC}"))
+    assert answer.sent("proxy-authorization") == []
+
+
+@pytest.mark.parametrize("pair", ["t=upt_secret", 't="upt_secret"', "t=upt%5fsecret", f"t={BASIC}"])
+def test_a_token_in_a_cookie_of_another_name_does_not_reach_the_pod(
+    router: Router, pair: str
+) -> None:
+    answer = router.get("/", ("Cookie", f"a=1; {pair}; sessionid=s-alice; b=2"))
+    assert answer.sent("cookie") == ["a=1; b=2"]
+
+
+def test_what_let_a_request_in_does_not_reach_the_pod(router: Router) -> None:
+    """Without a cookie of the site's, the other cookies do not make it the application's own."""
+    answer = router.get("/", ("Authorization", "Bearer t-alice"), ("Cookie", "theme=dark"))
+    assert answer.json()["name"] == "alice"
+    assert answer.sent("authorization") == []
+    assert answer.sent("cookie") == ["theme=dark"]
 
 
 @pytest.mark.parametrize(

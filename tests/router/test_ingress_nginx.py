@@ -152,6 +152,26 @@ def test_the_sites_cookies_stay_with_the_site(ingress: Ingress) -> None:
     assert answer.all("set-cookie") == ["good=1"]
 
 
+@pytest.mark.parametrize(
+    "authorization",
+    ["\xa0Bearer upt_x", "\x85Bearer upt_x", "Token upt_x", "Bearer,upt_x", "Basic YTp1cHRfeA=="],
+)
+def test_a_token_in_any_dress_does_not_reach_the_pod(ingress: Ingress, authorization: str) -> None:
+    cookie = ("Cookie", "sessionid=s-alice; t=upt_x; b=2")
+    answer = ingress.get("/", cookie, ("Authorization", authorization))
+    assert answer.json()["name"] == "alice"
+    assert answer.sent("authorization") == []
+    assert answer.sent("cookie") == ["b=2"]
+
+
+def test_an_authorization_of_the_applications_own_reaches_the_pod(ingress: Ingress) -> None:
+    answer = ingress.get("/", ALICE, ("Authorization", "Basic YTpi"))
+    assert answer.sent("authorization") == ["Basic YTpi"]
+    answer = ingress.get("/", ("Cookie", "a=1"), ("Authorization", "Bearer t-alice"))
+    assert answer.json()["name"] == "alice"
+    assert answer.sent("authorization") == []
+
+
 def test_no_cookie_of_the_site_hides_behind_many_others(
     ingress: Ingress, monkeypatch: pytest.MonkeyPatch
 ) -> None:

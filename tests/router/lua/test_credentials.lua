@@ -63,8 +63,16 @@ function tests.without_a_prefix_every_authorization_may_be_the_sites()
     configured ""
     local found = credentials.of("a=1", "Bearer x")
     assert(found.authorization == "Bearer x" and found.rest_authorization == "")
-    found = credentials.of(nil, "Basic x")
+    found = credentials.of("sessionid=x", "Basic x")
     assert(found.authorization == "Basic x" and found.rest_authorization == "Basic x")
+    -- Alone it is what lets the request in.
+    found = credentials.of("a=1", "Basic x")
+    assert(found.authorization == "Basic x" and found.rest_authorization == "")
+end
+
+function tests.a_token_in_a_cookie_of_another_name_is_left_out()
+    configured()
+    assert(credentials.of("a=1; b=upt_x; sessionid=y").rest_cookie == "a=1")
 end
 
 function tests.more_than_django_takes_is_said()

@@ -5,6 +5,7 @@
 
 local cookies = require "userpods.cookies"
 local lrucache = require "resty.lrucache"
+local tokens = require "userpods.tokens"
 
 local sha1 = ngx.sha1_bin
 
@@ -21,33 +22,23 @@ local token_prefix = "upt_"
 
 function _M.configure(settings)
     token_prefix = settings.token_prefix
+    tokens.configure(token_prefix)
     seen:flush_all()
-end
-
--- Whether one of our tokens is in it, also as a name or password of Basic.
-local function holds_token(authorization)
-    if authorization:find(token_prefix, 1, true) then
-        return true
-    end
-    for word in authorization:gmatch "[%w+/_=-]+" do
-        local plain = ngx.decode_base64((word:gsub("-", "+"):gsub("_", "/"):gsub("=", "")))
-        if plain and plain:find(token_prefix, 1, true) then
-            return true
-        end
-    end
-    return false
 end
 
 local function take_apart(cookie, authorization)
     local ours, rest = cookies.split(cookie)
-    local found = { cookie = ours, rest_cookie = rest, rest_authorization = authorization or "" }
+    local found = {
+        cookie = ours, rest_cookie = tokens.strip(rest), rest_authorization = authorization or "",
+    }
     if authorization and token_prefix == "" then
         -- Which scheme the site's own authenticators read is not known here.
         found.authorization = authorization
-        if authorization:lower():find "bearer" then
+        -- Alone it is what lets the request in.
+        if not ours or authorization:lower():find "bearer" then
             found.rest_authorization = ""
         end
-    elseif authorization and holds_token(authorization) then
+    elseif authorization and tokens.is_held_by(authorization) then
         found.authorization, found.rest_authorization = authorization, ""
     end
     if ours or found.authorization then

@@ -20,6 +20,8 @@ local forbidden_prefixes = { "x-target-", "x-userpods-", "x-remote-user", "x-aut
 local forbidden_names = {
     ["forwarded"] = true,
     ["proxy"] = true,
+    -- For proxies on the way, never for an application.
+    ["proxy-authorization"] = true,
     ["remote-user"] = true,
     ["x-forwarded-user"] = true,
     ["x-forwarded-email"] = true,

@@ -119,7 +119,7 @@ local function is_same(entry, new)
 end
 
 local function cut_and_drop(entry, why)
-    answers.drop(entry.sent_cookie, entry.sent_authorization)
+    answers.drop(entry.sent)
     cut_all(entry, why)
 end
 
