@@ -57,6 +57,7 @@ def django(running_django: FakeDjango, alice_pod: str, bob_pod: str) -> FakeDjan
     running_django.odd = None
     running_django.delay = 0.0
     running_django.answer = {}
+    running_django.headers = []
     running_django.inactive.clear()
     running_django.user("alice", alice_pod)
     running_django.user("bob", bob_pod)

@@ -32,6 +32,8 @@ class FakeDjango(ThreadingHTTPServer):
         self.inactive: set[str] = set()
         self.peers: dict[str, str] = {}
         self.answer: dict[str, str] = {}
+        #: More headers of every answer.
+        self.headers: list[tuple[str, str]] = []
         self.odd: Callable[[Handler], None] | None = None
         self.waiting_is_broken = False
         self.delay = 0.0
@@ -81,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
         self, status: int, body: bytes = b"", *headers: tuple[str, str], length: bool = True
     ) -> None:
         self.send_response_only(status)
-        for name, value in headers:
+        for name, value in (*headers, *self.server.headers):
             self.send_header(name, value)
         if length:
             self.send_header("Content-Length", str(len(body)))

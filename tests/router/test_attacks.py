@@ -33,6 +33,13 @@ FORGED = {
     "Remote-User": "bob",
     "Forwarded": "for=1.2.3.4;proto=https",
     "Proxy": "http://evil.example",
+    "X-Real-IP": "1.2.3.4",
+    "X-Forwarded-Ssl": "on",
+    "X-Forwarded-Port": "443",
+    "X-Forwarded-Protocol": "ssl",
+    "X-Forwarded-Scheme": "https",
+    "X-Forwarded-Server": "evil.example",
+    "X-Forwarded-Prefix": "/evil",
 }
 
 

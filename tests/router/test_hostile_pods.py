@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tests.router.fake_django import FakeDjango
     from tests.router.harness import Router
 
 pytestmark = pytest.mark.router
@@ -101,7 +102,7 @@ def test_a_token_in_a_cookie_of_another_name_does_not_reach_the_pod(
 
 def test_what_let_a_request_in_does_not_reach_the_pod(router: Router) -> None:
     """Without a cookie of the site's, the other cookies do not make it the application's own."""
-    answer = router.get("/", ("Authorization", "Bearer t-alice"), ("Cookie", "theme=dark"))
+    answer = router.get("/", ("Authorization", "Bearer upt_alice"), ("Cookie", "theme=dark"))
     assert answer.json()["name"] == "alice"
     assert answer.sent("authorization") == []
     assert answer.sent("cookie") == ["theme=dark"]
@@ -170,3 +171,57 @@ def test_a_pod_does_not_steer_the_router(router: Router, name: str, value: str) 
     answer = router.get(f"/headers-back?{urllib.parse.urlencode({name: value})}", ALICE)
     assert answer.json()["name"] == "alice"
     assert answer.get(name.lower()) is None
+
+
+# What reaches beyond the pod's own pages, or outlives the pod, on a host that is the site's, too.
+OF_THE_HOST = {
+    "Accept-CH": "Sec-CH-UA-Model",
+    "Accept-CH-Lifetime": "86400",
+    "Alt-Svc": 'h3=":443"; ma=86400',
+    "Clear-Site-Data": '"cookies"',
+    "Critical-CH": "Sec-CH-UA-Model",
+    "Expect-CT": "max-age=86400, enforce",
+    "NEL": '{"report_to": "x", "max_age": 86400}',
+    "Origin-Agent-Cluster": "?1",
+    "Public-Key-Pins": 'pin-sha256="x"; max-age=86400',
+    "Public-Key-Pins-Report-Only": 'pin-sha256="x"; max-age=86400',
+    "Report-To": '{"group": "x", "max_age": 86400, "endpoints": [{"url": "https://evil.example"}]}',
+    "Sec-Session-Registration": "(ES256);path=x",
+    "Secure-Session-Registration": "(ES256);path=x",
+    "Service-Worker-Allowed": "/",
+    "Set-Login": "logged-out",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "Use-As-Dictionary": 'match="/*"',
+}
+
+
+@pytest.mark.parametrize("name", OF_THE_HOST)
+def test_a_pod_does_not_speak_for_the_host(router: Router, name: str) -> None:
+    for spelt in (name, name.lower()):
+        query = urllib.parse.urlencode([(spelt, OF_THE_HOST[name]), ("X-Own", "1")])
+        answer = router.get(f"/headers-back?{query}", ALICE)
+        assert answer.json()["name"] == "alice"
+        assert answer.all(name.lower()) == []
+        assert answer.all("x-own") == ["1"]
+
+
+def test_the_site_speaks_for_the_host(router: Router, django: FakeDjango) -> None:
+    """Also where its waiting page stands in for a pod."""
+    django.headers = list(OF_THE_HOST.items())
+    django.user("alice", None)
+    for path in ("/admin/", "/"):
+        answer = router.get(path, ALICE)
+        for name, value in OF_THE_HOST.items():
+            assert answer.all(name.lower()) == [value], path
+
+
+@pytest.mark.parametrize("path", ["/sw.js", "/deep/sw.js", "/accounts.js"])
+def test_no_script_of_a_pod_becomes_a_service_worker(router: Router, path: str) -> None:
+    for _ in range(2):
+        assert router.get(path, ALICE).json()["name"] == "alice"
+        assert router.get(path, ALICE, ("Service-Worker", "script")).status == 403
+        assert router.get(path, ALICE, ("service-worker", "")).status == 403
+
+
+def test_the_site_may_have_a_service_worker(router: Router) -> None:
+    assert router.get("/static/sw.js", ALICE, ("Service-Worker", "script")).status == 200

@@ -12,6 +12,7 @@ import yaml
 from tests.router.harness import workload
 from tests.router.ingress_nginx import VARIANT, Ingress, ingress_nginx
 from tests.router.raw_pod import MARK, RawPod, read_quiet, split_answer
+from tests.router.test_hostile_pods import OF_THE_HOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,9 +168,26 @@ def test_a_token_in_any_dress_does_not_reach_the_pod(ingress: Ingress, authoriza
 def test_an_authorization_of_the_applications_own_reaches_the_pod(ingress: Ingress) -> None:
     answer = ingress.get("/", ALICE, ("Authorization", "Basic YTpi"))
     assert answer.sent("authorization") == ["Basic YTpi"]
-    answer = ingress.get("/", ("Cookie", "a=1"), ("Authorization", "Bearer t-alice"))
+    answer = ingress.get("/", ("Cookie", "a=1"), ("Authorization", "Bearer upt_alice"))
     assert answer.json()["name"] == "alice"
     assert answer.sent("authorization") == []
+
+
+def test_a_pod_does_not_speak_for_the_host(ingress: Ingress) -> None:
+    query = urllib.parse.urlencode([*OF_THE_HOST.items(), ("X-Own", "1")])
+    answer = ingress.get(f"/headers-back?{query}", ALICE)
+    for name in OF_THE_HOST:
+        assert answer.all(name.lower()) == []
+    assert answer.all("x-own") == ["1"]
+    answer = ingress.get(f"/headers-back?{query}", host="other.example.org")
+    for name, value in OF_THE_HOST.items():
+        assert answer.all(name.lower()) == [value]
+
+
+def test_no_script_of_a_pod_becomes_a_service_worker(ingress: Ingress) -> None:
+    worker = ("Service-Worker", "script")
+    assert ingress.get("/sw.js", ALICE, worker).status == 403
+    assert ingress.get("/sw.js", ALICE, worker, host="other.example.org").status == 200
 
 
 def test_no_cookie_of_the_site_hides_behind_many_others(

@@ -23,17 +23,22 @@ local forbidden_names = {
     -- For proxies on the way, never for an application.
     ["proxy-authorization"] = true,
     ["remote-user"] = true,
-    ["x-forwarded-user"] = true,
-    ["x-forwarded-email"] = true,
-    ["x-forwarded-groups"] = true,
-    ["x-forwarded-preferred-username"] = true,
-    ["x-forwarded-access-token"] = true,
+    ["x-real-ip"] = true,
+}
+-- Of these, too, all but the ones that nginx.conf writes itself: whatever a proxy may say of a
+-- client, some server believes (gunicorn refuses what contradicts itself).
+local FORWARDED = "x-forwarded-"
+local written = {
+    ["x-forwarded-for"] = true, ["x-forwarded-host"] = true, ["x-forwarded-proto"] = true,
 }
 
 -- Whether a client may not send a header of this (lower case) name.
 function _M.is_forbidden(name)
     if forbidden_names[name] then
         return true
+    end
+    if name:sub(1, #FORWARDED) == FORWARDED then
+        return not written[name]
     end
     for _, prefix in ipairs(forbidden_prefixes) do
         if name:sub(1, #prefix) == prefix then
@@ -57,10 +62,13 @@ for name in pairs(forbidden_names) do
         suspicious[code(name:byte(3, 5))] = true
     end
 end
+suspicious[code(FORWARDED:byte(3, 5))] = true
 -- For all others: the first byte and the length. One look tells that most are of no interest.
-local OTHER, COOKIE, AUTHORIZATION, UPGRADE = 1, 2, 3, 4
+local OTHER, COOKIE, AUTHORIZATION, UPGRADE, WORKER = 1, 2, 3, 4, 5
 local interesting = {}
-for name, kind in pairs { cookie = COOKIE, authorization = AUTHORIZATION, upgrade = UPGRADE } do
+for name, kind in pairs {
+    cookie = COOKIE, authorization = AUTHORIZATION, upgrade = UPGRADE, ["service-worker"] = WORKER,
+} do
     interesting[name:byte() * 256 + #name] = kind
 end
 for name in pairs(forbidden_names) do
@@ -92,14 +100,15 @@ local function clean(elements, count)
 end
 
 -- Cleans the request and calls `continue` with its Cookie headers (joined as nginx joins them),
--- its first Authorization header (nil where there is none), and whether it has an Upgrade header.
+-- its first Authorization header (nil where there is none), whether it has an Upgrade header, and
+-- whether it has the one with which a browser asks for a service worker's script.
 -- Going on by a call, not by returning, lets LuaJIT compile the loop and all that follows as one
 -- piece: it cannot leave the function that a loop stands in.
 function _M.read(continue)
     local r = get_request()
     local count = C.ngx_http_lua_ffi_req_get_headers_count(r, 0, truncated)
     if count <= 0 then
-        return continue(nil, nil, false)
+        return continue(nil, nil, false, false)
     end
     local elements = room
     if count > ROOM then
@@ -108,7 +117,7 @@ function _M.read(continue)
     C.ngx_http_lua_ffi_req_get_headers(r, elements, count, 0)
 
     local cookie, authorization
-    local upgrade, forged = false, false
+    local upgrade, worker, forged = false, false, false
     for i = 0, count - 1 do
         local key = elements[i].key
         local name, length = key.data, tonumber(key.len)
@@ -132,6 +141,8 @@ function _M.read(continue)
                     authorization = authorization or string_of(value.data, value.len)
                 elseif kind == UPGRADE and text == "upgrade" then
                     upgrade = true
+                elseif kind == WORKER and text == "service-worker" then
+                    worker = true
                 else
                     forged = forged or _M.is_forbidden(text)
                 end
@@ -141,7 +152,7 @@ function _M.read(continue)
     if forged then
         clean(elements, count)
     end
-    return continue(cookie, authorization, upgrade)
+    return continue(cookie, authorization, upgrade, worker)
 end
 
 return _M

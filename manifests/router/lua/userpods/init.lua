@@ -105,8 +105,8 @@ local function admit(entry, sent, upgrade)
     return true
 end
 
-local function known(cookie, authorization, upgrade)
-    if (cookie or authorization) and not draining then
+local function known(cookie, authorization, upgrade, worker)
+    if (cookie or authorization) and not draining and not worker then
         local sent = credentials_of(cookie, authorization)
         local entry = sent.key and find_answer(sent)
         if entry and admit(entry, sent, upgrade) then
@@ -126,6 +126,10 @@ function _M.ask()
     live.forget()
     if is_last() then
         return ngx.exec("@ask_last")
+    end
+    -- A service worker stands in front of all pages of its host, the site's and the next user's, too.
+    if var.http_service_worker then
+        return pages.say(403, "No service workers", "This host is not the application's alone.")
     end
     local sent = credentials_of(var.http_cookie, var.http_authorization)
     local entry = sent.key and find_answer(sent) or ask_django(sent)
