@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
+from django.db import router as db_router
 from django.db import transaction
 from django.db.models.signals import class_prepared, post_delete, post_save
 
 from django_userpods import tasks
 from django_userpods.access import cache, routers
+from django_userpods.access.sessions import after_session_deletion, when_flushed
 from django_userpods.models import AccessToken, tokens_revoked
 
 if TYPE_CHECKING:
@@ -21,8 +23,12 @@ if TYPE_CHECKING:
 
     from django.contrib.auth.models import AbstractBaseUser
     from django.db.models import Model
+    from django.http import HttpRequest
 
 logger = logging.getLogger("django_userpods")
+
+#: Seconds that a logout waits, at most, until all routers know of it.
+LOGOUT_WAIT = 0.25
 
 
 def connect() -> None:
@@ -90,14 +96,47 @@ def token_changed(
 
 def revoked(sender: type[Model], user_pks: set[str], **_: Any) -> None:  # noqa: ANN401, ARG001
     """Let the routers and ``whoami`` forget what they know of the users of revoked tokens."""
+    using = db_router.db_for_write(AccessToken)
     for user_pk in user_pks:
-        transaction.on_commit(partial(_forget, user_pk), robust=True)
+        transaction.on_commit(partial(_forget, user_pk), using=using, robust=True)
 
 
-def logged_out(sender: type[Model], user: Model | None = None, **_: Any) -> None:  # noqa: ANN401, ARG001
-    """Let the routers and ``whoami`` forget what they know of a user who logs out."""
-    if user is not None:
-        transaction.on_commit(partial(_forget, str(user.pk)), robust=True)
+def logged_out(
+    sender: type[Model],  # noqa: ARG001 - a signal's argument
+    request: HttpRequest | None = None,
+    user: Model | None = None,
+    **_: Any,  # noqa: ANN401
+) -> None:
+    """Let the routers and ``whoami`` forget what they know of a user who logs out.
+
+    Django sends its signal before it deletes the session. Whoever asks in between is let in and
+    remembered, so what counts is what happens after it. Projects that log out without a session
+    (tokens of their own) send the signal, too, so something happens at the signal as well.
+    """
+    if user is None:
+        return
+    user_pk = str(user.pk)
+    is_flushed = False
+
+    def at_signal() -> None:
+        if not is_flushed:
+            _forget(user_pk)
+
+    def at_flush() -> None:
+        nonlocal is_flushed
+        is_flushed = True
+        after_session_deletion(session, after_flush)
+
+    def after_flush() -> None:
+        _forget(user_pk)
+        # Whoever logs out may look whether it is so. A dead router holds nobody up for longer.
+        routers.wait_idle(LOGOUT_WAIT)
+
+    using = db_router.db_for_write(user._meta.model)  # noqa: SLF001 - Django's documented name
+    transaction.on_commit(at_signal, using=using, robust=True)
+    session = getattr(request, "session", None)
+    if session is not None:
+        when_flushed(session, at_flush)
 
 
 def _forget(user_pk: str) -> None:

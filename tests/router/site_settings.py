@@ -9,4 +9,13 @@ from tests.settings import *  # noqa: F403 - settings build on settings
 DATABASES["default"]["NAME"] = os.environ["SITE_DATABASE"]  # noqa: F405 - from above
 ALLOWED_HOSTS = ["site.test"]
 LOGIN_URL = "/admin/login/"
-USERPODS_ROUTERS = [os.environ["SITE_ROUTER"]]
+USERPODS_ROUTERS = os.environ["SITE_ROUTER"].split()
+ROOT_URLCONF = os.environ.get("SITE_URLS", "tests.urls")
+if location := os.environ.get("SITE_CACHE"):
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+            "LOCATION": location,
+        }
+    }
+    USERPODS_CACHE = "default"
