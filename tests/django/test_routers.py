@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
 import time
+import warnings
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -35,6 +40,7 @@ class Router:
     told: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
     status: int = 204
     delay: float = 0.0
+    location: str = ""
 
     @property
     def user_ids(self) -> list[str]:
@@ -51,6 +57,8 @@ def router() -> Iterator[Router]:
             time.sleep(found.delay)
             found.told.append((self.command, self.path, dict(self.headers), body))
             self.send_response(found.status)
+            if found.location:
+                self.send_header("Location", found.location)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
@@ -109,12 +117,161 @@ def test_every_router_and_every_address_of_a_name(
     routers.wait_idle()
     # 127.0.0.2 does not answer, which keeps nobody else from being told.
     assert router.user_ids == ["7", "7"]
-    assert router.told[0][2]["Host"] == "routers.example"
+    assert {headers["Host"] for _, _, headers, _ in router.told} == {"routers.example", "127.0.0.1"}
 
 
 def test_without_routers_nothing_is_started(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routers, "_start", lambda: pytest.fail("started"))
+    monkeypatch.setattr(threading, "Thread", lambda **_: pytest.fail("started"))
     routers.purge("7")
+    assert routers.wait_idle(0)
+
+
+@pytest.fixture
+def dead() -> Iterator[str]:
+    """The URL of a router that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert routers.wait_idle(10)
+
+
+def test_a_dead_router_delays_no_other(router: Router, dead: str, settings: Any) -> None:
+    settings.USERPODS_ROUTERS = [dead, router.url]
+    started = time.monotonic()
+    for number in range(20):
+        routers.purge(str(number))
+        time.sleep(0.01)
+    while len(router.told) < 20:
+        assert time.monotonic() - started < routers.TIMEOUT / 2
+        time.sleep(0.01)
+    assert router.user_ids == [str(number) for number in range(20)]
+
+
+def test_a_dead_address_delays_no_other_of_the_same_name(
+    router: Router, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(router.url.rpartition(":")[2])
+    original = socket.getaddrinfo
+
+    def resolve(host: str, *args: Any, **kwargs: Any) -> Any:
+        names = ["127.0.0.2", "127.0.0.1", "127.0.0.3"] if host == "routers.example" else [host]
+        return [info for name in names for info in original(name, *args, **kwargs)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(routers, "TIMEOUT", 1.0)
+    settings.USERPODS_ROUTERS = [f"http://routers.example:{port}"]
+    with (
+        socket.create_server(("127.0.0.2", port)),
+        socket.create_server(("127.0.0.3", port)),
+    ):
+        started = time.monotonic()
+        for user_pk in ("7", "8"):
+            routers.purge(user_pk)
+            while user_pk not in router.user_ids:
+                assert time.monotonic() - started < 0.5
+                time.sleep(0.01)
+        assert routers.wait_idle(5)
+
+
+def test_a_name_that_takes_long_to_look_up_delays_no_other(
+    router: Router, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, answered = socket.getaddrinfo, threading.Event()
+
+    def resolve(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == "routers.example":
+            answered.wait(5)
+            raise socket.gaierror("no answer")
+        return original(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    settings.USERPODS_ROUTERS = ["http://routers.example:80", router.url]
+    routers.purge("7")
+    started = time.monotonic()
+    while not router.told:
+        assert time.monotonic() - started < 2
+        time.sleep(0.01)
+    answered.set()
+    assert routers.wait_idle(5)
+
+
+def test_a_dead_router_is_given_up_once_for_all_that_wait(
+    dead: str, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.USERPODS_ROUTERS = [dead]
+    monkeypatch.setattr(routers, "TIMEOUT", 0.5)
+    started = time.monotonic()
+    for number in range(100):
+        routers.purge(str(number))
+    assert routers.wait_idle(5)
+    assert time.monotonic() - started < 3
+    assert "are left to expire" in caplog.text
+
+
+def test_a_purge_never_goes_to_a_proxy(
+    router: Router, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    settings.USERPODS_ROUTERS = [router.url]
+    routers.purge("7")
+    routers.wait_idle()
+    assert router.user_ids == ["7"]
+
+
+def test_a_redirect_is_not_followed(
+    router: Router, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.USERPODS_ROUTERS = [router.url]
+    router.status, router.location = 307, f"{router.url}/elsewhere"
+    routers.purge("7")
+    routers.wait_idle()
+    assert [path for _, path, _, _ in router.told] == ["/purge"]
+    assert "answered 307" in caplog.text
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://[::1", "http://" + 99 * "x"])
+def test_a_url_that_leads_nowhere_is_in_nobodys_way(
+    settings: Any, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.USERPODS_ROUTERS = [url]
+    routers.purge("7")
+    assert routers.wait_idle(5)
+    assert "router" in caplog.text
+
+
+def test_a_process_that_ends_tells_routers_first(router: Router) -> None:
+    router.delay = 0.3
+    script = f"""
+        import django
+        from django.conf import settings
+        settings.USERPODS_ROUTERS = [{router.url!r}]
+        django.setup()
+        from django_userpods.access import routers
+        routers.purge("7")
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=30)
+    assert router.user_ids == ["7"]
+
+
+def test_a_child_that_was_forked_meanwhile_tells_routers_itself(
+    router: Router, dead: str, settings: Any
+) -> None:
+    settings.USERPODS_ROUTERS = [dead]
+    routers.purge("7")
+    settings.USERPODS_ROUTERS = [router.url]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
+        child = os.fork()
+    if child == 0:
+        try:
+            routers.purge("8")
+            os._exit(0 if routers.wait_idle(5) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert router.user_ids == ["8"]
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://no-such-host.invalid:80"])
@@ -139,18 +296,40 @@ def test_a_router_that_is_slow_or_broken_slows_nobody(router: Router, settings: 
     assert router.user_ids == ["0", "1", "2"]
 
 
-def test_a_queue_that_is_full(
+def test_a_router_for_whom_too_many_wait(
     settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import queue
+    told: list[list[str]] = []
+    go_on = threading.Event()
 
-    full: queue.Queue[Any] = queue.Queue(maxsize=1)
-    full.put(None)
-    monkeypatch.setattr(routers, "_jobs", full)
-    monkeypatch.setattr(routers, "_start", lambda: None)
+    def tell(_router: Any, user_pks: list[str]) -> None:
+        told.append(user_pks)
+        go_on.wait(5)
+
+    monkeypatch.setattr(routers, "_MOST_WAITING", 2)
+    monkeypatch.setattr(routers, "_tell", tell)
     settings.USERPODS_ROUTERS = ["http://127.0.0.1:1"]
-    routers.purge("7")
-    assert "user 7 is left to expire" in caplog.text
+    routers.purge("0")
+    while not told:
+        time.sleep(0.01)
+    for number in range(1, 5):
+        routers.purge(str(number))
+        time.sleep(0.05)
+    go_on.set()
+    routers.wait_idle()
+    assert told == [["0"], ["1", "2"]]
+    assert "user 4 is left to expire" in caplog.text
+
+
+def test_a_user_who_waits_already_is_told_of_once(router: Router, settings: Any) -> None:
+    router.delay = 0.2
+    settings.USERPODS_ROUTERS = [router.url]
+    for _ in range(50):
+        routers.purge("7")
+    routers.wait_idle()
+    assert 1 <= len(router.told) <= 3
+    # Whatever came while one was under way was told after it.
+    assert router.user_ids[-1] == "7"
 
 
 @pytest.mark.django_db

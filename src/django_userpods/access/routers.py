@@ -3,91 +3,156 @@
 That is at logout, deactivation and deletion, and when a pod's address is another than before.
 
 In the background and at most once: a router that was not reached forgets by itself when its
-cached answer expires.
+cached answer expires. Each router has a *lane*, a thread that lives as long as there is something
+to tell it, so one that is dead or slow delays no other. Looking up a router's name is a lane, too:
+a headless Service's name has an address for each router. No proxy is ever used.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
-import queue
+import os
 import socket
 import threading
-import urllib.error
-import urllib.request
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import urllib3
+
 from django_userpods.conf import conf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 logger = logging.getLogger("django_userpods")
 
 #: Seconds that one router may take to answer.
 TIMEOUT = 2.0
+#: Maximum number of users waiting in a lane.
+_MOST_WAITING = 10_000
 
-_jobs: queue.Queue[tuple[list[str], str]] = queue.Queue(maxsize=10_000)
-_lock = threading.Lock()
-_thread: threading.Thread | None = None
+
+@dataclass(frozen=True, slots=True)
+class _Router:
+    """One router: an address, the name that it was found under, and where it takes purges."""
+
+    address: str
+    port: int
+    host: str
+    path: str
+
+
+#: The users who wait in each lane, by its URL or router. A lane is here while its thread lives.
+_lanes: dict[str | _Router, dict[str, None]] = {}
+_changed = threading.Condition()
 
 
 def purge(user_pk: str) -> None:
     """Ask every router of ``USERPODS_ROUTERS`` to forget the user; returns at once."""
-    urls = conf.routers
-    if not urls:
-        return
-    _start()
-    try:
-        _jobs.put_nowait((urls, user_pk))
-    except queue.Full:
-        logger.warning("too many purges wait; user %s is left to expire", user_pk)
+    for url in conf.routers:
+        _put(url, [user_pk], partial(_look_up, url))
 
 
 def wait_idle(seconds: float | None = None) -> bool:
     """Wait until everything asked for has been tried, for so many seconds at most (else for ever).
 
-    For processes that end: what is not tried by then is lost. Returns whether all was.
+    Returns whether all was tried.
     """
-    with _jobs.all_tasks_done:
-        return _jobs.all_tasks_done.wait_for(lambda: not _jobs.unfinished_tasks, seconds)
+    with _changed:
+        return _changed.wait_for(lambda: not _lanes, seconds)
 
 
-def _start() -> None:
-    global _thread
-    with _lock:
-        if _thread is None or not _thread.is_alive():
-            _thread = threading.Thread(target=_work, name="userpods-purge", daemon=True)
-            _thread.start()
-
-
-def _work() -> None:
-    while True:
-        urls, user_pk = _jobs.get()
-        try:
-            for url in urls:
-                _tell(url, user_pk)
-        finally:
-            _jobs.task_done()
-
-
-def _tell(url: str, user_pk: str) -> None:
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or 80
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        logger.warning("router %s: %s", host, error)
+def _put(key: str | _Router, user_pks: Iterable[str], work: Callable[[list[str]], None]) -> None:
+    """Add users to a lane, and start its thread if there is none."""
+    with _changed:
+        is_new = key not in _lanes
+        waiting = _lanes.setdefault(key, {})
+        for user_pk in user_pks:
+            if len(waiting) >= _MOST_WAITING:
+                logger.warning("too many purges wait; user %s is left to expire", user_pk)
+            else:
+                waiting[user_pk] = None
+    if not is_new:
         return
-    body = json.dumps({"user_id": user_pk}).encode()
-    # A headless Service's name has an address for each router.
-    for address in sorted({info[4][0] for info in found}):
-        literal = f"[{address}]" if ":" in str(address) else address
-        request = urllib.request.Request(
-            f"http://{literal}:{port}{parts.path.rstrip('/')}/purge",
-            data=body,
-            headers={"Content-Type": "application/json", "Host": host},
-            method="POST",
-        )
+    thread = threading.Thread(target=_serve, args=(key, work), name="userpods-purge", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        # There are too many, or the interpreter is about to end.
+        _serve(key, work)
+
+
+def _serve(key: str | _Router, work: Callable[[list[str]], None]) -> None:
+    """Do a lane's work until there is none left."""
+    while True:
+        with _changed:
+            user_pks = list(_lanes[key])
+            if not user_pks:
+                del _lanes[key]
+                _changed.notify_all()
+                return
+            _lanes[key].clear()
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT):  # noqa: S310
-                pass
-        except OSError as error:
-            logger.warning("router %s at %s: %s", host, address, error)
+            work(user_pks)
+        except Exception:
+            logger.exception("router %s: %d purge(s) are left to expire", key, len(user_pks))
+
+
+def _look_up(url: str, user_pks: list[str]) -> None:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 80
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError) as error:
+        logger.warning("router %s: %s", url, error)
+        return
+    path = f"{parts.path.rstrip('/')}/purge"
+    for address in sorted({str(info[4][0]) for info in found}):
+        router = _Router(address, port, host, path)
+        _put(router, user_pks, partial(_tell, router))
+
+
+def _tell(router: _Router, user_pks: list[str]) -> None:
+    """Tell one router of some users; the first time that it cannot be reached is the last."""
+    headers = {"Content-Type": "application/json", "Host": router.host}
+    timeout = urllib3.Timeout(total=TIMEOUT)
+    with urllib3.HTTPConnectionPool(router.address, router.port, timeout=timeout) as pool:
+        for number, user_pk in enumerate(user_pks):
+            body = json.dumps({"user_id": user_pk})
+            try:
+                response = pool.request(
+                    "POST", router.path, body=body, headers=headers, retries=False
+                )
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                logger.warning(
+                    "router %s at %s: %s; %d purge(s) are left to expire",
+                    router.host,
+                    router.address,
+                    error,
+                    len(user_pks) - number,
+                )
+                return
+            if response.status >= 300:
+                logger.warning(
+                    "router %s at %s: answered %d to the purge of user %s",
+                    router.host,
+                    router.address,
+                    response.status,
+                    user_pk,
+                )
+
+
+def _after_fork() -> None:
+    """Begin anew: a child has none of its parent's threads, and the parent goes on telling."""
+    global _changed
+    _changed = threading.Condition()
+    _lanes.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+# A command may end right after what it did to a user.
+atexit.register(wait_idle, TIMEOUT + 1)
