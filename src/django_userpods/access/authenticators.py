@@ -40,8 +40,8 @@ class Authenticator(ABC):
     def authenticate(self, request: HttpRequest) -> AbstractBaseUser | None:
         """Return the user, or None where the request holds no credentials of this kind.
 
-        ``models.with_main_pod`` saves a query. Raises InvalidCredentials where the request
-        holds credentials of this kind that are not valid: no later authenticator is asked then.
+        ``models.with_main_pod`` saves a query. Raises InvalidCredentials where the request holds
+        credentials of this kind that are not valid: no later authenticator is asked then.
         """
 
     def fingerprint(self, request: HttpRequest) -> str | None:  # noqa: ARG002 - for subclasses
