@@ -11,6 +11,7 @@ and what to do. It never carries a token, a request body or a whole server answe
     ├── SettingError
     ├── ManifestError
     ├── PodNotAllowed
+    ├── AdoptionError
     ├── MassDeletionRefused
     ├── InvalidCredentials
     ├── Undecided
@@ -69,6 +70,10 @@ class ManifestError(UserpodsError):
 
 class PodNotAllowed(UserpodsError):  # noqa: N818 - says what the answer is
     """A user cannot have (or lose) a further pod as asked: slot, limit or user stand against it."""
+
+
+class AdoptionError(UserpodsError):
+    """Nothing can be taken over from the installation that was named."""
 
 
 class InvalidCredentials(UserpodsError):  # noqa: N818 - says what they are

@@ -135,3 +135,20 @@ CONFIG = {
     "metadata": {"name": "{name}--config"},
     "data": {"who": "{username}"},
 }
+DATABASE = [
+    {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "{name}--db"},
+        "spec": {
+            "serviceName": "{name}--db",
+            "template": {"spec": {"containers": [{"name": "db", "image": "db:1"}]}},
+        },
+    },
+    {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "{name}--db"},
+        "spec": {"ports": [{"port": 5432}]},
+    },
+]

@@ -13,6 +13,7 @@ from django_userpods.exceptions import PodNotAllowed
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
 from tests.django.support import (
+    DATABASE,
     PVC,
     VOLUME,
     deployment,
@@ -33,23 +34,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 STATEFUL_SET = Kind("apps/v1", "StatefulSet")
-DATABASE = [
-    {
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": {"name": "{name}--db"},
-        "spec": {
-            "serviceName": "{name}--db",
-            "template": {"spec": {"containers": [{"name": "db", "image": "db:1"}]}},
-        },
-    },
-    {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "{name}--db"},
-        "spec": {"ports": [{"port": 5432}]},
-    },
-]
 WORKER = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",

@@ -199,7 +199,7 @@ def test_every_kind_is_made_and_a_second_sync_plans_nothing(
     user.delete()
     reconcile()
     left = [item for item in objects(cluster, real, kinds) if name and name in item]
-    assert left == [f"PersistentVolumeClaim/{name}-data"]
+    assert left == [f"PersistentVolumeClaim/{name}--data"]
 
 
 def test_what_leaves_the_template_leaves_the_cluster(
@@ -211,12 +211,12 @@ def test_what_leaves_the_template_leaves_the_cluster(
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{name}--more"}},
     ]
     User.objects.create_user("fay")
-    assert "ConfigMap/user-fay-more" in objects(cluster, real, "cm")
+    assert "ConfigMap/user-fay--more" in objects(cluster, real, "cm")
     settings.USERPODS_TEMPLATE = builtin.manifests(
         image="i", port=8000, env={"NEW": "1"}, resources={}
     )
     sync()
-    assert "ConfigMap/user-fay-more" not in objects(cluster, real, "cm")
+    assert "ConfigMap/user-fay--more" not in objects(cluster, real, "cm")
     container = deployment(cluster, real, "user-fay")["spec"]["template"]["spec"]["containers"][0]
     names = [variable["name"] for variable in container["env"]]
     assert "NEW" in names

@@ -190,7 +190,7 @@ def _objects(
     labels = {naming.INSTALLATION_LABEL: installation}
     if only and len(subjects) <= _FEW:
         for label, subject in subjects.items():
-            yield from _whole_list(
+            yield from whole_list(
                 cluster,
                 kind,
                 namespace=subject.entry.namespace,
@@ -204,14 +204,14 @@ def _objects(
     else:
         namespaces = sorted({conf.namespace} | {s.entry.namespace for s in subjects.values()})
     for namespace in namespaces:
-        for found in _whole_list(
+        for found in whole_list(
             cluster, kind, namespace=namespace, labels=labels, remaining=remaining
         ):
             if not only or found["metadata"]["labels"].get(naming.POD_LABEL) in subjects:
                 yield found
 
 
-def _whole_list(
+def whole_list(
     cluster: Cluster,
     kind: Kind,
     *,

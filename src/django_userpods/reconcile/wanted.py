@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from django.contrib.auth.models import AbstractBaseUser
 
-    from django_userpods.core.objects import Manifest
+    from django_userpods.core.objects import Kind, Manifest
     from django_userpods.core.shape import Values
 
 
@@ -44,6 +44,11 @@ class Desired:
         #: Whether each user may have another template: it then takes the user to know it.
         self.per_user = self._source is not None or self._customize is not None
         self._shared = None if self.per_user else _compiled(self._manifests, self.installation)
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds that the template makes; of one that depends on the user none are known."""
+        return self._shared.kinds if self._shared is not None else frozenset()
 
     def template_for(self, user: AbstractBaseUser | None, values: Values) -> Template:
         """Return a pod's template.

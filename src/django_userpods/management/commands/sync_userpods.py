@@ -19,7 +19,7 @@ from django_userpods.core import naming
 from django_userpods.core.plan import Verb
 from django_userpods.exceptions import ClusterError, UserpodsError
 from django_userpods.models import UserPod
-from django_userpods.reconcile import reconcile
+from django_userpods.reconcile import adopt, reconcile
 from django_userpods.reconcile.report import Failure, Report
 
 EXIT_FAILED, EXIT_REFUSED = 1, 3
@@ -76,6 +76,18 @@ class Command(BaseCommand):
             help="delete even if that is more than half of all pods",
         )
         parser.add_argument(
+            "--adopt-from",
+            metavar="ID",
+            help=(
+                "first take over the objects of another installation, whose database is lost: "
+                "shows what it would take, and asks (ID is their label "
+                "django-userpods/installation)"
+            ),
+        )
+        parser.add_argument(
+            "--no-input", action="store_true", help="take over without asking (--adopt-from)"
+        )
+        parser.add_argument(
             "--format", choices=["text", "json"], default="text", help="how to report [text]"
         )
 
@@ -85,12 +97,15 @@ class Command(BaseCommand):
         bar = _Progress(self.stderr, quiet=as_json or options["verbosity"] == 0)
         deadline = time.monotonic() + options["wait"]
         where: dict[str, str] = {}
+        not_adopted: list[Failure] = []
         try:
             user_pks = _user_pks(options["user"])
             where = _whereabouts()
             if not as_json and options["verbosity"] > 0:
                 self.stdout.write(f"Cluster: {where['cluster']}, namespace {where['namespace']}")
                 self.stdout.flush()
+            if options["adopt_from"] is not None:
+                not_adopted = self._adopt(options, as_json=as_json)
             report = reconcile(
                 user_pks,
                 prune=not options["no_prune"],
@@ -100,6 +115,7 @@ class Command(BaseCommand):
             )
             if options["wait"] and not options["dry_run"] and not report.refused:
                 self._wait(report, user_pks, deadline, bar)
+            report.failed[:0] = not_adopted
             routers.wait_idle(_TELL_ROUTERS)
         except UserpodsError as error:
             bar.clear()
@@ -121,6 +137,36 @@ class Command(BaseCommand):
             sys.exit(EXIT_REFUSED)
         if report.failed or (report.not_done and not report.dry_run):
             sys.exit(EXIT_FAILED)
+
+    def _adopt(self, options: dict[str, Any], *, as_json: bool) -> list[Failure]:
+        """Take over another installation's objects, once somebody has seen which; what failed."""
+        adoption = adopt.find(options["adopt_from"])
+        out = self.stderr if as_json else self.stdout
+        for pod in adoption.pods:
+            kinds = ", ".join(sorted(item.ref.kind.kind for item in pod.objects))
+            out.write(f"Would take over {pod.name} of {pod.username} ({kinds})", self.style.NOTICE)
+        for name, reason in adoption.left:
+            out.write(f"Would leave {name}: {reason}", self.style.WARNING)
+        out.write(
+            f"Installation {adoption.identifier}: {adoption.objects} objects of "
+            f"{len(adoption.pods)} pods to take over, {len(adoption.left)} pods to leave."
+        )
+        if options["dry_run"] or not adoption.pods:
+            return []
+        if not options["no_input"]:
+            self._confirm()
+        failures = adopt.take_over(adoption)
+        out.write(f"Took over {len(adoption.pods) - len(failures)} pods.", self.style.SUCCESS)
+        return failures
+
+    def _confirm(self) -> None:
+        if not sys.stdin.isatty():
+            message = "taking over has to be confirmed: add --no-input to go on without asking"
+            raise CommandError(message, returncode=EXIT_FAILED)
+        answer = input("Is the database that knew them lost for good? Type 'yes' to go on: ")
+        if answer.strip() != "yes":
+            message = "nothing was taken over"
+            raise CommandError(message, returncode=EXIT_FAILED)
 
     def _wait(
         self, report: Report, user_pks: list[str] | None, deadline: float, bar: _Progress
