@@ -6,22 +6,24 @@ import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 
+from django_userpods import tasks
 from django_userpods.access.authenticators import SessionAuthenticator
 from django_userpods.exceptions import ClusterUnavailable
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
-from tests.django.support import deployment, row
+from tests.django.support import bulk, deployment, row
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
     from django_userpods.testing import MemoryCluster
 
-pytestmark = pytest.mark.django_db
+# With commits, after which what is asked for is done.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Mode": "navigate"}
 
@@ -114,6 +116,19 @@ def test_wake(signed_in: Client, alice: Any, memory: MemoryCluster) -> None:
     assert deployment(memory, "user-alice")["spec"]["replicas"] == 1
 
 
+@pytest.mark.parametrize("path", ["/userpods/wake/", "/userpods/waiting/"])
+def test_a_wake_is_asked_for_after_the_commit(
+    signed_in: Client, alice: Any, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    stop()
+    asked: list[bool] = []
+    monkeypatch.setattr(tasks, "ask_for_pods", lambda _: asked.append(connection.in_atomic_block))
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    method = signed_in.post if path.endswith("wake/") else signed_in.get
+    assert method(path, headers=BROWSER).status_code in (202, 503)
+    assert asked == [False]
+
+
 def test_wake_needs_no_csrf_token_and_only_post(alice: Any) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(alice)
@@ -151,7 +166,7 @@ def test_who_may_not_come_in(client: Client, memory: MemoryCluster, path: str) -
 
 
 def test_a_user_without_a_row_gets_one(client: Client, memory: MemoryCluster) -> None:
-    client.force_login(UserFactory(username="new"))
+    client.force_login(bulk(1)[0])
     response = client.get("/userpods/waiting/", headers={"Accept": "application/json"})
     assert response.json()["state"] == "pending"
     a_moment_ago()

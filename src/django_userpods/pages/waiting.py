@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.decorators import login_not_required
+from django.db import router, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -87,7 +89,7 @@ def _wake(pod: UserPod) -> None:
     if pod.wanted == UserPod.Wanted.STOPPED:
         stopped = UserPod.objects.filter(pk=pod.pk, wanted=UserPod.Wanted.STOPPED)
         stopped.update(wanted=UserPod.Wanted.RUNNING, state=UserPod.State.PENDING, message="")
-        tasks.ask_for_pods([pod.pk])
+        _ask_after_commit(pod)
         pod.refresh_from_db()
     else:
         _look(pod)
@@ -103,8 +105,14 @@ def _look(pod: UserPod) -> None:
     now = timezone.now()
     not_lately = UserPod.objects.filter(pk=pod.pk, updated_at__lt=now - _LOOK_EVERY)
     if not_lately.update(updated_at=now):
-        tasks.ask_for_pods([pod.pk])
+        _ask_after_commit(pod)
     pod.refresh_from_db()
+
+
+def _ask_after_commit(pod: UserPod) -> None:
+    """Ask for a reconcile when it will find what was written (``ATOMIC_REQUESTS``)."""
+    using = router.db_for_write(UserPod)
+    transaction.on_commit(partial(tasks.ask_for_pods, [pod.pk]), using=using, robust=True)
 
 
 def _status_of(pod: UserPod) -> dict[str, str | None]:
