@@ -212,11 +212,13 @@ def test_a_token_in_the_cookie(alice: Any, client: Client, settings: Any) -> Non
     assert answer(ask(client)) == ALICE
 
 
-@pytest.mark.parametrize("token", ["x", "upt_unknown", "é", "a" * 8000, "' OR 1=1 --", "\x00"])
+@pytest.mark.parametrize(
+    "token", ["x", "upt_unknown", "é", "a" * 8000, "' OR 1=1 --", "\x00", r'"\000"']
+)
 def test_an_unknown_token(client: Client, memory: MemoryCluster, token: str) -> None:
     assert answer(ask(client, token)) == INVALID
-    client.cookies["session"] = token
-    assert answer(ask(client)) == INVALID
+    # As a header: some versions of Python make no cookie of such values.
+    assert answer(client.get("/whoami", headers={"Cookie": f"session={token}"})) == INVALID
 
 
 def test_a_token_that_has_expired(alice: Any, client: Client) -> None:
