@@ -243,3 +243,18 @@ def test_no_page_of_the_router_repeats_the_request(
         django.waiting_is_broken = False
     assert answer.status in statuses
     assert b"<script>" not in (answer.body + str(answer.headers).encode()).lower()
+
+
+def test_what_a_pod_says_of_its_own_page_passes(router: Router) -> None:
+    """Unlike what it would say of the whole host: test_hostile_pods.py."""
+    own = {
+        "Content-Security-Policy": "default-src 'none'",
+        "Permissions-Policy": "camera=()",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Access-Control-Allow-Origin": "https://elsewhere.example",
+        "Cache-Control": "no-store",
+        "Link": "</style.css>; rel=preload",
+    }
+    answer = router.get(f"/headers-back?{urllib.parse.urlencode(own)}", ALICE)
+    assert {name: answer.get(name.lower()) for name in own} == own

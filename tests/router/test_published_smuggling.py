@@ -269,3 +269,39 @@ def test_no_bytes_follow_an_upgrade_of_another_protocol(router: Router, django: 
                     pass
         eventually(lambda: pod.heard)
         assert all(b"PRI *" not in heard and b"pgrade" not in heard for heard in pod.heard)
+
+
+def test_an_accepted_upgrade_is_an_answer_like_any_other(
+    router: Router, django: FakeDjango
+) -> None:
+    """CVE-2026-55458: Caddy cleaned no headers of a 101."""
+    answer = (
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b'Set-Cookie: sessionid=evil\r\nSet-Cookie: a=1; Domain=test\r\nAlt-Svc: h3=":1"\r\n'
+        b'Clear-Site-Data: "cookies"\r\nX-Accel-Redirect: /admin/\r\nX-Own: 1\r\n\r\n'
+    )
+    with odd_pod(answer) as pod:
+        django.user("alice", pod.peer)
+        with socket.create_connection(("127.0.0.1", router.port), timeout=10) as connection:
+            connection.sendall(UPGRADE)
+            head = connection.recv(1 << 16)
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert b"X-Own: 1\r\n" in head
+    for name in (b"set-cookie", b"alt-svc", b"clear-site-data", b"x-accel"):
+        assert name not in head.lower()
+
+
+@pytest.mark.parametrize("request_head", [UPGRADE, LAST], ids=["WebSocket", "fetch"])
+def test_an_application_can_compare_origin_and_host(
+    router: Router, django: FakeDjango, request_head: bytes
+) -> None:
+    """CVE-2023-26114: code-server did not. What they compare reaches them as it was sent."""
+    answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    origin = b"Origin: https://evil.example\r\n\r\n"
+    with odd_pod(answer) as pod:
+        django.user("alice", pod.peer)
+        back = said(router.port, request_head.replace(b"\r\n\r\n", b"\r\n" + origin) + LAST)
+        assert statuses(back)[0] == 403
+        assert b"\r\nOrigin: https://evil.example\r\n" in pod.heard[0]
+        assert b"\r\nHost: site.test\r\n" in pod.heard[0]
+        assert b"\r\nX-Forwarded-Host: site.test\r\n" in pod.heard[0]
