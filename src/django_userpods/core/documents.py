@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from django_userpods.core import kinds, naming
+from django_userpods.core import kinds, naming, refusals
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest
 from django_userpods.exceptions import TemplateError
 
@@ -32,6 +32,9 @@ def read(manifests: Iterable[Any], name: str) -> list[Manifest]:
         elif document["kind"] == "Service":
             _settle_service_selector(document, workloads)
     _check_complete(documents, name)
+    for document in documents:
+        refusals.check_duplicates(document)
+    refusals.check_way(documents, name)
     return sorted(documents, key=lambda document: kinds.place(Kind.of(document)))
 
 

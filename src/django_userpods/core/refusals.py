@@ -1,0 +1,100 @@
+"""What a cluster takes, and what then fails at the first change or never works.
+
+Refused when a template is read, with the place and the remedy, instead of in a year.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django_userpods.core import kinds
+from django_userpods.core.fields import NOTHING, Field
+from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest
+from django_userpods.exceptions import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def check_duplicates(document: Manifest) -> None:
+    """Refuse two items of one key in a list that is merged by it: two ``env`` of one name.
+
+    Most of these are taken by a POST; every apply that follows is refused.
+    """
+    for where, key in _duplicates(document, kinds.field_of(Kind.of(document)), document["kind"]):
+        message = f"has {key} twice: the first change of the object would be refused; leave one out"
+        raise TemplateError(message, where=where)
+
+
+def _duplicates(value: Any, field: Field, where: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if isinstance(name, str):  # compiling says where one is not
+                yield from _duplicates(inner, kinds.field_in(field, name), f"{where}.{name}")
+    elif isinstance(value, list):
+        of_item = Field(field.type)
+        seen = set()
+        for index, item in enumerate(value):
+            if field.keys and isinstance(item, dict) and field.keys[0] in item:
+                key = " ".join(f"{part}: {_part(item, part, of_item)}" for part in field.keys)
+                if key in seen:
+                    yield where, key
+                seen.add(key)
+            yield from _duplicates(item, of_item, f"{where}[{index}]")
+
+
+def _part(item: Manifest, name: str, of_item: Field) -> Any:  # noqa: ANN401 - any JSON value
+    default = kinds.field_in(of_item, name).default
+    return item.get(name) or ("" if default is NOTHING else default)
+
+
+def check_way(documents: list[Manifest], name: str) -> None:
+    """Refuse a Service ``name`` through which no router can reach the Deployment ``name``.
+
+    To be called once the documents are complete and their selectors settled.
+    """
+    by_kind = {Kind.of(d): d for d in documents if d["metadata"]["name"] == name}
+    service, deployment = by_kind[SERVICE]["spec"], by_kind[DEPLOYMENT]["spec"]
+    if service.get("type") == "ExternalName":
+        message = "ExternalName has no pods behind it; leave type out"
+        raise TemplateError(message, where="Service.spec.type")
+    if service.get("clusterIP") == "None" or "None" in (service.get("clusterIPs") or ()):
+        message = "a headless Service has no address for the router to send to; leave clusterIP "
+        message += f'out, and give pods that need it another Service, "{name}-..."'
+        raise TemplateError(message, where="Service.spec.clusterIP")
+    labels = deployment["template"]["metadata"]["labels"]
+    for key, value in service["selector"].items():
+        if labels.get(key) != value:
+            message = f'"{key}: {value}" does not select the pods of the Deployment "{name}", '
+            message += f"whose labels are {_shown(labels)}; the router would reach nothing"
+            raise TemplateError(message, where="Service.spec.selector")
+    _check_port(service["ports"][0], deployment["template"]["spec"]["containers"])
+
+
+def _check_port(port: Any, containers: list[Any]) -> None:  # noqa: ANN401 - a person wrote it
+    """Hold the first port, which is the one that the router goes to, against the containers."""
+    where = "Service.spec.ports[0]"
+    if not isinstance(port, dict) or "port" not in port:
+        raise TemplateError("has no port, the number that the router goes to", where=where)
+    if (port.get("protocol") or "TCP") != "TCP":
+        message = f"is {port['protocol']}; the router goes to the first port and speaks HTTP: "
+        message += "put the app's TCP port first"
+        raise TemplateError(message, where=f"{where}.protocol")
+    target = port.get("targetPort")
+    if not isinstance(target, str) or not target or "{" in target:
+        return
+    named = {
+        entry.get("name")
+        for container in containers
+        if isinstance(container, dict)
+        for entry in container.get("ports") or ()
+        if isinstance(entry, dict)
+    }
+    if target not in named:
+        message = f'"{target}" is the name of no port of the Deployment\'s containers; '
+        message += f"they have {', '.join(sorted(filter(None, named))) or 'none'}"
+        raise TemplateError(message, where=f"{where}.targetPort")
+
+
+def _shown(labels: dict[str, Any]) -> str:
+    return ", ".join(f'"{key}: {value}"' for key, value in labels.items())
