@@ -197,12 +197,12 @@ def measure(bench: Bench, options: argparse.Namespace) -> None:
             (
                 f"Nothing to do for {options.users:,} users, against its LISTs ({size >> 20} MiB)",
                 f"{sync / raw:.2f} times ({sync:.2f} s, {raw:.2f} s)",
-                "at most 1.5 times",
+                "at most 2.0 times",
             ),
             (
                 "Peak memory of that sync, as a process of its own",
                 f"{peak:.0f} MB",
-                "at most 300 MB",
+                "at most 200 MB",
             ),
             (
                 f"Creating {options.new:,} users, against the same POSTs from wrk",

@@ -239,14 +239,36 @@ def test_managed_fields_are_left_out_and_nothing_else() -> None:
     ]
 
 
-def test_json_is_read_alike_with_and_without_orjson(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = '{"a": [1, 2.5, null, true, "\\u00e9é"], "b": {}}'.encode()
-    fast = jsontext.loads(text)
-    with pytest.raises(ValueError, match="line 1"):
-        jsontext.loads(b"{nonsense}")
+@pytest.mark.parametrize("fast", [True, False])
+def test_json_is_read_alike_with_and_without_msgspec(
+    monkeypatch: pytest.MonkeyPatch, *, fast: bool
+) -> None:
+    assert jsontext.FAST
+    monkeypatch.setattr(jsontext, "FAST", fast)
 
-    monkeypatch.setattr(jsontext, "orjson", None)
+    text = '{"a": [1, 2.5, null, true, "\\u00e9é"], "items": [{"b": "é"}, {}], "c": {}}'
+    whole = {"a": [1, 2.5, None, True, "éé"], "items": [{"b": "é"}, {}], "c": {}}
+    assert jsontext.loads(text.encode()) == whole
+    rest, items = jsontext.split_list(text.encode())
+    assert (rest, list(items)) == ({"a": whole["a"], "c": {}}, whole["items"])
+    for none in (b'{"a": 1}', b'{"a": 1, "items": null}'):
+        rest, items = jsontext.split_list(none)
+        assert (rest, list(items)) == ({"a": 1}, [])
 
-    assert jsontext.loads(text) == fast == {"a": [1, 2.5, None, True, "éé"], "b": {}}
-    with pytest.raises(ValueError, match="line 1"):
-        jsontext.loads(b"{nonsense}")
+    for nonsense in (b"{nonsense}", b"", b'{"a": "\xff"}'):
+        with pytest.raises(ValueError):
+            jsontext.loads(nonsense)
+    for no_list in (b"[]", b"7", b'{"items": 7}', b'{"items": [', b"<html>"):
+        with pytest.raises(ValueError):
+            jsontext.split_list(no_list)
+
+
+def test_an_item_that_is_cut_short_is_a_bad_answer() -> None:
+    pages = paging.read_pages(
+        lambda _: b'{"kind":"ConfigMapList","items":[{"metadata":{"name":"\xff"}}]}',
+        kind=CONFIGMAP,
+        what="list",
+        server=lambda: "s",
+    )
+    with pytest.raises(BadAnswer, match="list: s answered with what is not JSON"):
+        list(pages)

@@ -47,12 +47,28 @@ def test_selectors_are_app_and_the_pods_id_and_pods_carry_our_labels() -> None:
 
 
 def test_a_stopped_pod_has_no_replicas() -> None:
-    assert filled(pair())["Deployment"]["spec"]["replicas"] == 1
-    assert filled(pair(), stopped=True)["Deployment"]["spec"]["replicas"] == 0
-    manifests = changed(lambda d, s: d["spec"].update(replicas=None))
-    assert filled(manifests)["Deployment"]["spec"]["replicas"] == 1
+    for left_out in (pair(), changed(lambda d, s: d["spec"].update(replicas=None))):
+        assert "replicas" not in filled(left_out)["Deployment"]["spec"]
+        assert filled(left_out, stopped=True)["Deployment"]["spec"]["replicas"] == 0
     manifests = changed(lambda d, s: d["spec"].update(replicas=3))
     assert filled(manifests)["Deployment"]["spec"]["replicas"] == 3
+    assert filled(manifests, stopped=True)["Deployment"]["spec"]["replicas"] == 0
+
+
+@pytest.mark.parametrize("replicas", [0, 1, 5])
+def test_replicas_that_are_left_out_are_anothers_to_set(replicas: int) -> None:
+    item = compiled(pair()).objects[0]
+    running, stopped = VALUES, {**VALUES, "stopped": True}
+    found = item.manifest.fill(running)
+    found["spec"]["replicas"] = replicas
+    assert item.matches(found, running)
+    assert item.matches(found, stopped) is False
+    found = item.manifest.fill(stopped)
+    assert item.matches(found, stopped)
+    # What was stopped by its user is no autoscaler's doing: starting changes it.
+    assert list(item.manifest.differences(found, running)) == [
+        ".metadata.annotations.django-userpods/stopped"
+    ]
 
 
 def test_a_restart_is_an_annotation_on_the_pods_alone() -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from django_userpods.core.objects import SERVICE, Kind, Ref
-from django_userpods.exceptions import NotFound
+from django_userpods.exceptions import NotFound, TemplateError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
 from django_userpods.testing import MemoryCluster
@@ -106,15 +106,27 @@ def test_objects_that_a_finalizer_holds(
     assert not UserPod.objects.exists()
 
 
-def test_a_service_without_an_address(memory: MemoryCluster, settings: Any) -> None:
+def test_a_service_without_an_address(memory: MemoryCluster) -> None:
+    user = UserFactory(username="alice")
+    assert reconcile().ok
+    address = row(user).address
+    assert address is not None
+    # As with a cluster whose addresses are used up: there is a Service, and no way to it yet.
+    service(memory, "user-alice")["spec"]["clusterIP"] = ""
+    assert reconcile().done == []
+    assert row(user).address == address
+
+
+def test_a_service_that_never_has_an_address_is_refused(
+    memory: MemoryCluster, settings: Any
+) -> None:
+    UserFactory(username="alice")
     manifests = template_with()
     manifests[1]["spec"]["clusterIP"] = "None"
     settings.USERPODS_TEMPLATE = manifests
-    user = UserFactory(username="alice")
-    assert reconcile().ok
-    assert row(user).address is None
-    assert service(memory, "user-alice")["spec"]["clusterIP"] == "None"
-    assert reconcile().done == []
+    with pytest.raises(TemplateError, match="no address for the router"):
+        reconcile()
+    assert memory.objects == {}
 
 
 def test_a_kind_whose_api_is_gone(

@@ -54,8 +54,10 @@ RESERVED_LABELS = frozenset(
 USERNAME_ANNOTATION = "django-userpods/username"
 TEMPLATE_HASH_ANNOTATION = "django-userpods/template-hash"
 RESTARTED_AT_ANNOTATION = "django-userpods/restarted-at"
+#: On a workload whose number of pods is another's to set, as long as its user stopped it.
+STOPPED_ANNOTATION = "django-userpods/stopped"
 RESERVED_ANNOTATIONS = frozenset(
-    {USERNAME_ANNOTATION, TEMPLATE_HASH_ANNOTATION, RESTARTED_AT_ANNOTATION}
+    {USERNAME_ANNOTATION, TEMPLATE_HASH_ANNOTATION, RESTARTED_AT_ANNOTATION, STOPPED_ANNOTATION}
 )
 
 #: Before a hash, and before the suffix of a template's further object.

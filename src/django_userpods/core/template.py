@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django_userpods.core import kinds, naming
 from django_userpods.core.documents import flatten, inside, mapping, read
 from django_userpods.core.objects import Kind, Manifest
-from django_userpods.core.shape import Map, Scalar, Shape, Text, Value, compile_shape
+from django_userpods.core.shape import MISSING, Map, Scalar, Shape, Text, Value, compile_shape
 from django_userpods.exceptions import TemplateError
 
 if TYPE_CHECKING:
@@ -64,16 +64,19 @@ class Template:
         return None
 
 
-class _Replicas(Shape):
-    """``spec.replicas``: none for a user whose pod is stopped."""
+class _WhenStopped(Shape):
+    """One value for a user whose pod is stopped, and another, or none, for one whose runs."""
 
     constant = False
 
-    def __init__(self, running: Shape) -> None:
-        self.running = running
+    def __init__(self, stopped: Any, running: Shape | None = None) -> None:  # noqa: ANN401
+        self._stopped = stopped
+        self._running = running
 
     def fill(self, values: Values) -> Any:  # noqa: ANN401 - any JSON value
-        return 0 if values["stopped"] else self.running.fill(values)
+        if values["stopped"]:
+            return self._stopped
+        return MISSING if self._running is None else self._running.fill(values)
 
     def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
         if not self.matches(observed, values):
@@ -81,6 +84,13 @@ class _Replicas(Shape):
 
     def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
         return bool(observed == self.fill(values))
+
+
+class _FreeReplicas(_WhenStopped):
+    """``spec.replicas`` that a template leaves to an autoscaler: none when stopped, else its."""
+
+    def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
+        return not values["stopped"] or super().matches(observed, values)
 
 
 def values_for(
@@ -252,14 +262,16 @@ def _compile(
         spec["selector"]["matchLabels"][naming.POD_LABEL] = Value("pod")
         pod_metadata["annotations"][naming.RESTARTED_AT_ANNOTATION] = Value("restarted_at")
         if document["kind"] != "DaemonSet":
-            replicas = spec.get("replicas")
-            spec["replicas"] = _Replicas(
-                compile_shape(
-                    1 if replicas is None else replicas,
-                    where=f"{where}.spec.replicas",
-                    literal=literal,
+            if spec.get("replicas") is None:
+                spec["replicas"] = _FreeReplicas(0)
+                # Tells our 0, which starting takes back, from an autoscaler's.
+                stopped = _WhenStopped("true")
+                metadata["annotations"][naming.STOPPED_ANNOTATION] = stopped
+            else:
+                running = compile_shape(
+                    spec["replicas"], where=f"{where}.spec.replicas", literal=literal
                 )
-            )
+                spec["replicas"] = _WhenStopped(0, running)
     elif document["kind"] == "Service":
         document["spec"]["selector"][naming.POD_LABEL] = Value("pod")
     manifest = compile_shape(

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django_userpods.clusters.kubernetes import errors
+from django_userpods.clusters.kubernetes.jsontext import split_list
 from django_userpods.exceptions import BadAnswer
 
 if TYPE_CHECKING:
@@ -21,34 +22,35 @@ def read_pages(
 ) -> Iterator[Manifest]:
     """Yield the items of all pages. ``fetch`` gets the token of a page, "" for the first."""
     body = fetch("")
+    api_version, name = kind.api_version, kind.kind
     while True:
-        page = _parse(body, what=what, server=server())
+        page, items = _parse(body, what=what, server=server())
         del body
         token = (page.get("metadata") or {}).get("continue") or ""
         ahead = _Ahead(fetch, token) if token else None
-        items = page.get("items") or []
-        del page
-        # Popped, so that a page does not stay in memory as a whole until its last item is done.
-        items.reverse()
-        api_version, name = kind.api_version, kind.kind
-        while items:
-            item = items.pop()
-            item["apiVersion"] = api_version
-            item["kind"] = name
-            item["metadata"].pop("managedFields", None)
-            yield item
+        try:
+            for item in items:
+                item["apiVersion"] = api_version
+                item["kind"] = name
+                item["metadata"].pop("managedFields", None)
+                yield item
+        except ValueError as error:
+            raise BadAnswer(f"{what}: {server()} answered with what is not JSON") from error
         if ahead is None:
             return
         body = ahead.result()
 
 
-def _parse(body: bytes, *, what: str, server: str) -> dict[str, Any]:
-    page = errors.decode(body, what=what, server=server)
-    if not str(page.get("kind", "")).endswith("List") or not isinstance(
-        page.get("items", ()), list | None
-    ):
+def _parse(body: bytes, *, what: str, server: str) -> tuple[dict[str, Any], Iterator[Any]]:
+    try:
+        page, items = split_list(body)
+    except ValueError:
+        # Says what is wrong with what is not even JSON.
+        errors.decode(body, what=what, server=server)
+        page, items = {}, iter(())
+    if not str(page.get("kind", "")).endswith("List"):
         raise BadAnswer(f"{what}: {server} answered with what is not a list")
-    return page
+    return page, items
 
 
 class _Ahead(Generic[_T]):
