@@ -64,7 +64,7 @@ APP = f"{POD}.containers[0]"
                 *pair(),
                 extra(
                     "CronJob",
-                    "{name}-tick",
+                    "{name}--tick",
                     "batch/v1",
                     spec={
                         "jobTemplate": {
@@ -146,15 +146,15 @@ def test_a_service_through_which_nobody_gets_to_the_pod_is_refused(
 
 
 def test_a_service_that_selects_another_workload_is_refused() -> None:
-    other = extra("Deployment", "{name}-db", "apps/v1")
+    other = extra("Deployment", "{name}--db", "apps/v1")
     other["spec"] = {"template": {"spec": {"containers": [{"name": "db", "image": "b:1"}]}}}
-    manifests = in_service(selector={"app": "{name}-db"})
+    manifests = in_service(selector={"app": "{name}--db"})
     with pytest.raises(TemplateError, match="does not select the pods of the Deployment"):
         compiled([*manifests, other])
 
 
 def test_a_further_service_may_be_headless() -> None:
-    further = extra("Service", "{name}-peers")
+    further = extra("Service", "{name}--peers")
     further["spec"] = {"clusterIP": "None", "selector": {"app": "{name}"}, "ports": [{"port": 1}]}
     assert len(compiled([*pair(), further]).objects) == 3
 

@@ -60,7 +60,7 @@ def check_way(documents: list[Manifest], name: str) -> None:
         raise TemplateError(message, where="Service.spec.type")
     if service.get("clusterIP") == "None" or "None" in (service.get("clusterIPs") or ()):
         message = "a headless Service has no address for the router to send to; leave clusterIP "
-        message += f'out, and give pods that need it another Service, "{name}-..."'
+        message += f'out, and give pods that need it another Service, "{name}--SUFFIX"'
         raise TemplateError(message, where="Service.spec.clusterIP")
     labels = deployment["template"]["metadata"]["labels"]
     for key, value in service["selector"].items():
