@@ -6,6 +6,7 @@ Each property returns a value that makes sense or raises SettingError, which say
 
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -14,8 +15,9 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from django_userpods.clusters.inert import InertCluster
 from django_userpods.core import builtin, naming
-from django_userpods.exceptions import SettingError
+from django_userpods.exceptions import ClusterError, SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -147,18 +149,21 @@ class Conf:
         return value
 
     @property
-    def cluster_setting(self) -> tuple[str, dict[str, Any]]:
-        """``USERPODS_CLUSTER`` as (dotted path, options)."""
+    def cluster_setting(self) -> tuple[str, dict[str, Any], bool | None]:
+        """``USERPODS_CLUSTER`` as (dotted path, options, whether tests may use it if it says)."""
         value = _get("CLUSTER", DEFAULT_CLUSTER)
         hint = "Write {'BACKEND': 'dotted.path', 'OPTIONS': {...}}."
         if not isinstance(value, dict) or not isinstance(value.get("BACKEND"), str):
             raise _error("CLUSTER", f"is {value!r}", hint)
         options = value.get("OPTIONS", {})
-        if unknown := sorted(set(value) - {"BACKEND", "OPTIONS"}):
+        if unknown := sorted(set(value) - {"BACKEND", "OPTIONS", "IN_TESTS"}):
             raise _error("CLUSTER", f"has unknown keys {', '.join(unknown)}", hint)
         if not isinstance(options, dict):
             raise _error("CLUSTER", f"OPTIONS is {options!r}", hint)
-        return value["BACKEND"], options
+        in_tests = value.get("IN_TESTS")
+        if in_tests not in (True, False, None):
+            raise _error("CLUSTER", f"IN_TESTS is {in_tests!r}", "Give True or False.")
+        return value["BACKEND"], options, in_tests
 
     @property
     def authenticators(self) -> list[Any]:
@@ -254,9 +259,44 @@ _clusters_lock = threading.Lock()
 def get_cluster() -> Cluster:
     """Return the cluster of ``USERPODS_CLUSTER``, the same object as long as the setting stays.
 
-    Raises SettingError where the backend cannot be made; does not connect.
+    In a test run it is an inert one in its place, see ``is_inert``. Raises SettingError where the
+    backend cannot be made; does not connect.
     """
-    backend, options = conf.cluster_setting
+    cluster = _cluster_of_settings()
+    return InertCluster(cluster) if _is_inert(cluster) else cluster
+
+
+def is_inert() -> bool:
+    """Tell whether nothing may be sent: a test run, and the settings allow it no cluster by name.
+
+    Django's ``setup_test_environment()`` begins a test run, as its own runner and pytest-django
+    do. Then a cluster is used only if ``USERPODS_CLUSTER`` has ``"IN_TESTS": True``, or if its
+    backend leads nowhere, as the memory cluster.
+    """
+    try:
+        return in_test_run() and _is_inert(_cluster_of_settings())
+    except (SettingError, ClusterError):
+        return False  # there is no cluster to send anything to
+
+
+def in_test_run() -> bool:
+    """Tell whether Django's ``setup_test_environment()`` is in force in this process."""
+    utils = sys.modules.get("django.test.utils")
+    if utils is None:
+        return False
+    state = getattr(utils, "_TestState", None)
+    if state is None:  # a Django that keeps it elsewhere: what it documents is the next best
+        return hasattr(sys.modules.get("django.core.mail"), "outbox")
+    return hasattr(state, "saved_data")
+
+
+def _is_inert(cluster: Cluster) -> bool:
+    *_, said = conf.cluster_setting
+    return in_test_run() and not (cluster.in_tests if said is None else said)
+
+
+def _cluster_of_settings() -> Cluster:
+    backend, options, _ = conf.cluster_setting
     key = repr((backend, options))
     with _clusters_lock:
         if key not in _clusters:

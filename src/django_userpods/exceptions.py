@@ -17,6 +17,7 @@ and what to do. It never carries a token, a request body or a whole server answe
     ├── Undecided
     └── ClusterError
         ├── ClusterConfigurationError
+        ├── NotInTests
         ├── NotOurs
         ├── Unauthorized                    401
         ├── Forbidden                       403
@@ -113,6 +114,17 @@ class ClusterError(UserpodsError):
 
 class ClusterConfigurationError(ClusterError):
     """No cluster can be spoken to: kubeconfig missing or malformed, credentials absent."""
+
+
+class NotInTests(ClusterError):  # noqa: N818 - says what is not done
+    """This is a test run, and the settings do not say that tests may use the cluster."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "nothing was sent to the cluster: this is a test run, and USERPODS_CLUSTER does not "
+            "say that tests may use it. Use django_userpods.testing to see what would be made, or "
+            "add 'IN_TESTS': True beside BACKEND; see docs/testing.md"
+        )
 
 
 class ClusterUnavailable(ClusterError):  # noqa: N818 - the state of the cluster, as HTTP names it

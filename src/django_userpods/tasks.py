@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from django_userpods.conf import conf
+from django_userpods.conf import conf, get_cluster, is_inert
 from django_userpods.exceptions import (
     ClusterError,
     ClusterUnavailable,
+    NotInTests,
     OutOfTime,
     SettingError,
     TemplateError,
@@ -48,9 +48,6 @@ _INLINE_BACKENDS = frozenset({"django.tasks.backends.immediate.ImmediateBackend"
 _TASK_SIZE, _INLINE_SIZE = 500, 50
 #: Seconds for which inline tries pause after the cluster did not answer one.
 PAUSE = 30.0
-
-_pause_lock = threading.Lock()
-_paused_until = 0.0
 
 
 @dataclass(slots=True)
@@ -126,7 +123,9 @@ def ask_for(user: AbstractBaseUser, *, created: bool) -> None:
 
 
 def _hand_over(keys: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:
-    if has_task_backend():
+    if is_inert():
+        _leave_in_tests(keys, scope_of, asked)
+    elif has_task_backend():
         _enqueue(keys, asked, pods=scope_of is _scope_of_pods)
     else:
         _inline(keys, scope_of, asked)
@@ -141,10 +140,16 @@ def has_task_backend() -> bool:
 
 
 def forget_pause() -> None:
-    """Let inline tries go on at once (for tests and for whoever knows that all is well)."""
-    global _paused_until
-    with _pause_lock:
-        _paused_until = 0.0
+    """Let inline tries go on at once (for whoever knows that all is well)."""
+    get_cluster().paused_until = 0.0
+
+
+def _leave_in_tests(keys: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:
+    """Say on the rows why nothing is sent; quietly, since it is so at every save of a user."""
+    asked.later, asked.reason = len(keys), str(NotInTests())
+    for start in range(0, len(keys), _TASK_SIZE):
+        some = scope_of(keys[start : start + _TASK_SIZE])
+        UserPod.objects.filter(some.where).update(message=asked.reason)
 
 
 def _enqueue(pks: Sequence[str], asked: Asked, *, pods: bool) -> None:
@@ -165,9 +170,14 @@ def _enqueue(pks: Sequence[str], asked: Asked, *, pods: bool) -> None:
 
 
 def _pause() -> None:
-    global _paused_until
-    with _pause_lock:
-        _paused_until = time.monotonic() + PAUSE
+    get_cluster().paused_until = time.monotonic() + PAUSE
+
+
+def _is_paused() -> bool:
+    try:
+        return time.monotonic() < get_cluster().paused_until
+    except (SettingError, ClusterError):
+        return False  # the try says what is wrong
 
 
 def _inline(pks: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:
@@ -176,7 +186,7 @@ def _inline(pks: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:
     if timeout == 0:
         asked.later, asked.reason = len(pks), "Nothing is done inside requests."
         return
-    if time.monotonic() < _paused_until:
+    if _is_paused():
         asked.later, asked.reason = len(pks), "The cluster did not answer a moment ago."
         return
     started = time.monotonic()

@@ -290,6 +290,7 @@ def test_a_cluster_that_nobody_named_is_a_warning(
     settings.USERPODS_CLUSTER = {
         "BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster",
         "OPTIONS": options,
+        "IN_TESTS": True,
     }
     said = found()
     if says:
@@ -306,5 +307,8 @@ def test_in_a_pod_no_context_has_to_be_named(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
-    settings.USERPODS_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
+    settings.USERPODS_CLUSTER = {
+        "BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster",
+        "IN_TESTS": True,
+    }
     assert found() == []

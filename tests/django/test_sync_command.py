@@ -92,7 +92,7 @@ def test_a_cluster_that_nobody_named_is_said_on_the_rows_too(
 ) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setenv("KUBECONFIG", str(several(tmp_path / "config", "prod", "dev")))
-    settings.USERPODS_CLUSTER = {"BACKEND": KUBERNETES}
+    settings.USERPODS_CLUSTER = {"BACKEND": KUBERNETES, "IN_TESTS": True}
     bulk(1)
     status, out, err = sync()
     assert (status, out) == (1, "Cluster: none, namespace default\n")

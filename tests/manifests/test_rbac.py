@@ -60,6 +60,7 @@ def only_rbac(site: Site, settings: Settings) -> Callable[..., None]:
         settings.USERPODS_CLUSTER = {
             "BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster",
             "OPTIONS": {"kubeconfig": str(kubeconfig)},
+            "IN_TESTS": True,
         }
 
     return be
@@ -200,6 +201,7 @@ def test_a_namespace_for_each_user_takes_the_cluster_wide_variant(
     settings.USERPODS_CLUSTER = {
         "BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster",
         "OPTIONS": {"kubeconfig": str(kubeconfig)},
+        "IN_TESTS": True,
     }
     whole_job(site)
 

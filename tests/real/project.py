@@ -17,6 +17,7 @@ def use_cluster(settings: Settings, kubeconfig: Path, namespace: str) -> None:
     settings.USERPODS_CLUSTER = {
         "BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster",
         "OPTIONS": {"kubeconfig": str(kubeconfig), "qps": 0},
+        "IN_TESTS": True,
     }
     settings.USERPODS_NAMESPACE = namespace
     settings.USERPODS_INSTANCE = namespace

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +27,10 @@ class Cluster(ABC):
 
     #: How many calls may run side by side (threads a caller may use).
     concurrency: int = 1
+    #: Whether tests may use it although no setting says so, since it leads nowhere.
+    in_tests: ClassVar[bool] = False
+    #: When requests may try again, by ``time.monotonic()``, after it did not answer one.
+    paused_until: float = 0.0
     #: The DNS suffix of Services, see "DNS for Services and Pods".
     cluster_domain: str = "cluster.local"
 

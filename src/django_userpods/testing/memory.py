@@ -1,26 +1,30 @@
 """A cluster in memory, shipped for the unit tests of host projects.
 
-In the test settings::
+With pytest and pytest-django::
 
-    USERPODS_CLUSTER = {"BACKEND": "django_userpods.testing.MemoryCluster"}
+    import pytest
+    from django.contrib.auth import get_user_model
+    from django.core.management import call_command
 
-and in a test::
+    from django_userpods.exceptions import ClusterUnavailable
 
-    from django_userpods.testing import MemoryCluster
 
-    @pytest.fixture(autouse=True)
-    def cluster():
-        MemoryCluster.reset()
-        return MemoryCluster()
+    @pytest.mark.django_db
+    def test_alice_gets_a_pod(userpods_cluster, django_capture_on_commit_callbacks):
+        with django_capture_on_commit_callbacks(execute=True):
+            get_user_model().objects.create_user("alice")
+        found = sorted(str(ref) for ref in userpods_cluster.objects)
+        assert found == ["Deployment default/user-alice", "Service default/user-alice"]
 
-    def test_alice_gets_a_pod(cluster):
-        User.objects.create_user("alice")
-        assert [ref.name for ref in cluster.objects] == ["user-alice", "user-alice"]
 
-    def test_a_cluster_that_is_down(cluster):
-        cluster.fail_with(ClusterUnavailable("down"))
-        User.objects.create_user("alice")          # does not raise
-        cluster.heal()
+    @pytest.mark.django_db(transaction=True)
+    def test_a_cluster_that_is_down_stops_nobody(userpods_cluster):
+        userpods_cluster.fail_with(ClusterUnavailable("down"))
+        alice = get_user_model().objects.create_user("alice")  # does not raise
+        assert alice.userpods.get().state == "pending"
+        userpods_cluster.heal()
+        call_command("sync_userpods")
+        assert alice.userpods.get().name in {ref.name for ref in userpods_cluster.objects}
 
 Every ``MemoryCluster`` of the same ``name`` in one process shares one store, so a test sees what
 code that was configured by settings did. It behaves like the real API server in what
@@ -98,6 +102,7 @@ class _Store:
     owned: dict[Ref, set[memory_apply.Path]] = field(default_factory=dict)
     calls: deque[Call] = field(default_factory=deque)
     faults: list[_Fault] = field(default_factory=list)
+    paused_until: float = 0.0
     versions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     next_ip: int = _FIRST_FREE
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -110,6 +115,7 @@ class MemoryCluster(Cluster):
     :class:`~django_userpods.clusters.kubernetes.KubernetesCluster` that make sense here.
     """
 
+    in_tests = True
     _stores: ClassVar[dict[str, _Store]] = {}
 
     def __init__(
@@ -160,8 +166,17 @@ class MemoryCluster(Cluster):
         self._store.faults.append(_Fault(error, verb, kind, times))
 
     def heal(self) -> None:
-        """Take back every :meth:`fail_with`."""
+        """Take back every :meth:`fail_with`; see ``tasks.PAUSE`` for when requests try again."""
         self._store.faults.clear()
+
+    @property
+    def paused_until(self) -> float:
+        """When requests may try again, by ``time.monotonic()``; a reset ends the pause."""
+        return self._store.paused_until
+
+    @paused_until.setter
+    def paused_until(self, value: float) -> None:
+        self._store.paused_until = value
 
     # --- the interface
 
