@@ -107,11 +107,13 @@ class Bench:
     def wrk_rate(self, seconds: int, *, tag: str) -> float:
         """Return how many POSTs a second the API server takes from ``wrk``."""
         from django_userpods.core.naming import PodIdentity
-        from django_userpods.core.template import values_for
-        from django_userpods.reconcile.wanted import Desired, this_installation
+        from django_userpods.core.template import placeholder_values
+        from django_userpods.reconcile.wanted import TemplateSource, this_installation
 
-        values = values_for(PodIdentity("NAME", "1"), name="NAME", namespace="wrk", username="NAME")
-        manifests = Desired(this_installation()).template_for(None, values).fill(values)
+        values = placeholder_values(
+            PodIdentity("NAME", "1"), name="NAME", namespace="wrk", username="NAME"
+        )
+        manifests = TemplateSource(this_installation()).template_for(None, values).fill(values)
         folder = Path(tempfile.mkdtemp(prefix="userpods-wrk-"))
         (folder / "bodies").write_text("".join(json.dumps(m) + "\n" for m in manifests))
         script = WRK.format(bodies=folder / "bodies", token=self.plane.token, tag=tag)

@@ -37,6 +37,35 @@ and what to do. It never carries a token, a request body or a whole server answe
 
 from __future__ import annotations
 
+__all__ = [
+    "AdoptionError",
+    "AlreadyExists",
+    "BadAnswer",
+    "ClusterConfigurationError",
+    "ClusterError",
+    "ClusterTimeout",
+    "ClusterUnavailable",
+    "Conflict",
+    "Expired",
+    "Forbidden",
+    "Invalid",
+    "InvalidCredentials",
+    "ManifestError",
+    "MassDeletionRefused",
+    "NotFound",
+    "NotOurs",
+    "OutOfTime",
+    "PodNotAllowed",
+    "QuotaExceeded",
+    "SettingError",
+    "TemplateError",
+    "TooManyRequests",
+    "Unauthorized",
+    "Undecided",
+    "UnknownKind",
+    "UserpodsError",
+]
+
 
 class UserpodsError(Exception):
     """Base of all our errors; never raised itself."""

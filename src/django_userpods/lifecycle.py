@@ -27,6 +27,19 @@ from django_userpods.reconcile.users import BATCH
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+__all__ = [
+    "Operation",
+    "OperationResult",
+    "PodRef",
+    "add_pod",
+    "recreate",
+    "remove_pod",
+    "restart",
+    "rows_of",
+    "start",
+    "stop",
+    "sync",
+]
 
 Wanted, State = UserPod.Wanted, UserPod.State
 
@@ -34,7 +47,7 @@ Wanted, State = UserPod.Wanted, UserPod.State
 _TRIED = 50
 
 
-class Verb(enum.StrEnum):
+class Operation(enum.StrEnum):
     """What can be asked for."""
 
     SYNC = "sync"
@@ -45,7 +58,7 @@ class Verb(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Pod:
+class PodRef:
     """A row as far as it matters to whoever reports on it."""
 
     pk: str
@@ -57,15 +70,15 @@ class Pod:
 
 
 @dataclass(slots=True)
-class Steered:
+class OperationResult:
     """What became of a request, in numbers of pods.
 
     ``done + enqueued + later + failed`` make up ``len(pods)`` once it is no longer ``deferred``.
     """
 
-    verb: Verb
+    operation: Operation
     #: The pods of which it was asked.
-    pods: list[Pod] = field(default_factory=list)
+    pods: list[PodRef] = field(default_factory=list)
     #: Nothing to do: those were so already.
     already: int = 0
     #: Restart alone: those are stopped.
@@ -89,41 +102,41 @@ class Steered:
         return self.already + self.stopped + self.absent
 
 
-def sync(rows: QuerySet[UserPod]) -> Steered:
+def sync(rows: QuerySet[UserPod]) -> OperationResult:
     """Make the cluster agree with the database for some rows. Writes nothing on them first."""
-    return _steer(Verb.SYNC, rows)
+    return _perform(Operation.SYNC, rows)
 
 
-def start(rows: QuerySet[UserPod]) -> Steered:
+def start(rows: QuerySet[UserPod]) -> OperationResult:
     """Have some rows' pods run. Counts as activity, so that idle pods are not stopped again."""
-    return _steer(Verb.START, rows)
+    return _perform(Operation.START, rows)
 
 
-def stop(rows: QuerySet[UserPod]) -> Steered:
+def stop(rows: QuerySet[UserPod]) -> OperationResult:
     """Have some rows' pods stopped; what else the users have (a volume) stays."""
-    return _steer(Verb.STOP, rows)
+    return _perform(Operation.STOP, rows)
 
 
-def restart(rows: QuerySet[UserPod]) -> Steered:
+def restart(rows: QuerySet[UserPod]) -> OperationResult:
     """Have the pods of rows that are not stopped replaced by new ones, without a gap."""
-    return _steer(Verb.RESTART, rows)
+    return _perform(Operation.RESTART, rows)
 
 
-def recreate(rows: QuerySet[UserPod]) -> Steered:
+def recreate(rows: QuerySet[UserPod]) -> OperationResult:
     """Have all objects of some rows deleted and made again, but for what ``USERPODS_RETAIN`` keeps.
 
     A stopped pod is made again as a stopped one.
     """
-    return _steer(Verb.RECREATE, rows)
+    return _perform(Operation.RECREATE, rows)
 
 
 #: The functions by what they ask for.
-FUNCTIONS = {
-    Verb.SYNC: sync,
-    Verb.START: start,
-    Verb.STOP: stop,
-    Verb.RESTART: restart,
-    Verb.RECREATE: recreate,
+OPERATIONS = {
+    Operation.SYNC: sync,
+    Operation.START: start,
+    Operation.STOP: stop,
+    Operation.RESTART: restart,
+    Operation.RECREATE: recreate,
 }
 
 
@@ -190,8 +203,8 @@ def remove_pod(pod: UserPod) -> None:
         transaction.on_commit(partial(tasks.ask_for_pods, [pod.pk]), using=using, robust=True)
 
 
-def _steer(verb: Verb, rows: QuerySet[UserPod]) -> Steered:
-    result = Steered(verb)
+def _perform(operation: Operation, rows: QuerySet[UserPod]) -> OperationResult:
+    result = OperationResult(operation)
     using = router.db_for_write(UserPod)
     # Read before anything is written: what is selected by its state has another one afterwards.
     found = {
@@ -199,40 +212,40 @@ def _steer(verb: Verb, rows: QuerySet[UserPod]) -> Steered:
         for values in rows.using(using).values_list("pk", "owner_pk", "name", "wanted", "state")
     }
     for pk, owner_pk, name, wanted, state in found.values():
-        if wanted == Wanted.ABSENT and verb != Verb.SYNC:
+        if wanted == Wanted.ABSENT and operation != Operation.SYNC:
             result.absent += 1
-        elif verb == Verb.RESTART and wanted == Wanted.STOPPED:
+        elif operation == Operation.RESTART and wanted == Wanted.STOPPED:
             result.stopped += 1
-        elif _is_already(verb, wanted, state):
+        elif _is_already(operation, wanted, state):
             result.already += 1
         else:
-            result.pods.append(Pod(pk, owner_pk, name))
+            result.pods.append(PodRef(pk, owner_pk, name))
     with transaction.atomic(using=using):
-        _write(verb, result.pods, using=using)
+        _record(operation, result.pods, using=using)
         result.deferred = True
         transaction.on_commit(partial(_ask, result), using=using)
     return result
 
 
-def _is_already(verb: Verb, wanted: str, state: str) -> bool:
-    if verb == Verb.START:
+def _is_already(operation: Operation, wanted: str, state: str) -> bool:
+    if operation == Operation.START:
         return wanted == Wanted.RUNNING and state in (State.RUNNING, State.STARTING)
-    return verb == Verb.STOP and wanted == state == Wanted.STOPPED
+    return operation == Operation.STOP and wanted == state == Wanted.STOPPED
 
 
-def _write(verb: Verb, pods: Sequence[Pod], *, using: str) -> None:
+def _record(operation: Operation, pods: Sequence[PodRef], *, using: str) -> None:
     """Record what is asked for: one UPDATE for each batch, as long as a database takes lists."""
     now = timezone.now()
     # Who was told to go meanwhile stays told so.
     where = ~Q(wanted=Wanted.ABSENT)
     what: dict[str, Any]
-    if verb == Verb.SYNC:
+    if operation == Operation.SYNC:
         return
-    if verb == Verb.START:
+    if operation == Operation.START:
         what = {"wanted": Wanted.RUNNING, "last_activity": now}
-    elif verb == Verb.STOP:
+    elif operation == Operation.STOP:
         what = {"wanted": Wanted.STOPPED}
-    elif verb == Verb.RESTART:
+    elif operation == Operation.RESTART:
         what = {"restarted_at": now}
         where = Q(wanted=Wanted.RUNNING)
     else:
@@ -244,7 +257,7 @@ def _write(verb: Verb, pods: Sequence[Pod], *, using: str) -> None:
         )
 
 
-def _ask(result: Steered) -> None:
+def _ask(result: OperationResult) -> None:
     """Ask for a reconcile of what is now recorded, and note what became of it."""
     result.deferred = False
     pks = [pod.pk for pod in result.pods]

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import models, router
-from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_userpods.core import naming
 from django_userpods.core.health import State as _State
+from django_userpods.signals import tokens_revoked
 
 if TYPE_CHECKING:
     import datetime
+
+
+__all__ = ["AccessToken", "Installation", "UserPod"]
 
 
 def random_identifier() -> str:
@@ -189,10 +192,6 @@ def main_pod_of(user: Any) -> UserPod | None:  # noqa: ANN401 - the project's ow
         found: UserPod | None = getattr(user, _MAIN_POD)
         return found
     return UserPod.objects.filter(owner=user, slot="").first()
-
-
-#: Sent by :meth:`AccessTokenQuerySet.revoke` with ``user_pks``: an update sends no ``post_save``.
-tokens_revoked = Signal()
 
 
 class AccessTokenQuerySet(models.QuerySet["AccessToken"]):

@@ -16,7 +16,8 @@ from django.db.models.signals import class_prepared, post_delete, post_save
 from django_userpods import tasks
 from django_userpods.access import cache, routers
 from django_userpods.access.sessions import after_session_deletion, when_flushed
-from django_userpods.models import AccessToken, tokens_revoked
+from django_userpods.models import AccessToken
+from django_userpods.signals import tokens_revoked
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django_userpods.core.naming import Installation, PodIdentity
-from django_userpods.core.template import Template, compile_template, values_for
+from django_userpods.core.template import Template, compile_template, placeholder_values
 
 BLUE, GREEN = Installation("b1ue", "blue"), Installation("9reen", "green")
 
 SEVEN, EIGHT = PodIdentity("p0d7", "7"), PodIdentity("p0d8", "8")
-VALUES = values_for(SEVEN, name="user-alice", namespace="apps", username="alice")
+VALUES = placeholder_values(SEVEN, name="user-alice", namespace="apps", username="alice")
 
 
 def pair(**deployment: Any) -> list[dict[str, Any]]:

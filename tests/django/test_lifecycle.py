@@ -85,15 +85,15 @@ def test_sync_puts_back_what_was_changed_by_hand(memory: MemoryCluster) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [lifecycle.Verb.START, lifecycle.Verb.STOP, lifecycle.Verb.RECREATE]
+    "verb", [lifecycle.Operation.START, lifecycle.Operation.STOP, lifecycle.Operation.RECREATE]
 )
 def test_users_who_are_to_have_no_pod_are_left_out(
-    memory: MemoryCluster, verb: lifecycle.Verb
+    memory: MemoryCluster, verb: lifecycle.Operation
 ) -> None:
     user = UserFactory(username="alice")
     user.is_active = False
     user.save()
-    result = lifecycle.FUNCTIONS[verb](UserPod.objects.all())
+    result = lifecycle.OPERATIONS[verb](UserPod.objects.all())
     assert (result.absent, result.pods) == (1, [])
     assert pod_of("alice").wanted == "absent"
     assert not memory.objects

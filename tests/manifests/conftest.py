@@ -32,7 +32,7 @@ class Site:
         """Write bases for these namespaces, and return the folder that they are in."""
         text = {"django-namespace": self.django, "users-namespace": self.users}
         tree = shipped.tree(
-            groups, shipped.Values(**{**values, "text": text | values.get("text", {})})
+            groups, shipped.ProjectValues(**{**values, "text": text | values.get("text", {})})
         )
         for path, content in tree.items():
             (self.folder / path).parent.mkdir(parents=True, exist_ok=True)

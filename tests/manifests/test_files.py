@@ -43,14 +43,14 @@ def test_with_the_shipped_values_the_files_stay_as_they_are() -> None:
     for path, text in shipped.files(shipped.available()):
         if path.suffix != ".yaml":
             continue
-        filled = shipped.fill(path, text, shipped.Values())
+        filled = shipped.fill(path, text, shipped.ProjectValues())
         assert list(yaml.safe_load_all(filled)) == list(yaml.safe_load_all(text)), path
 
 
 def test_a_mark_that_does_not_fit_is_an_error() -> None:
     for line in ("a: b  # userpods:hosts", "a: b  # userpods:host"):
         with pytest.raises(ManifestError, match=r"x\.yaml: "):
-            shipped.fill(Path("x.yaml"), line, shipped.Values())
+            shipped.fill(Path("x.yaml"), line, shipped.ProjectValues())
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_the_example_projects_pods_migrate_and_start(tmp_path: Path) -> None:
 
 
 def test_the_routers_files_are_filled_in() -> None:
-    values = shipped.Values(
+    values = shipped.ProjectValues(
         text={
             "django-namespace": "acme",
             "host": "pods.acme.test",

@@ -219,6 +219,6 @@ def test_the_shipped_rules_are_those_that_the_command_writes() -> None:
     made = shipped.fill(
         (shipped.source() / "rbac/role.yaml").relative_to(shipped.source()),
         (shipped.source() / "rbac/role.yaml").read_text(),
-        shipped.Values(rules=shipped.rules_for([])),
+        shipped.ProjectValues(rules=shipped.rules_for([])),
     )
     assert yaml.safe_load(made)["rules"] == RULES

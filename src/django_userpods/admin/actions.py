@@ -21,7 +21,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django_userpods import lifecycle
 from django_userpods.admin import wording
 from django_userpods.exceptions import UserpodsError
-from django_userpods.lifecycle import Verb
+from django_userpods.lifecycle import Operation
 from django_userpods.models import UserPod
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def page_context(model_admin: _ModelAdmin, request: HttpRequest) -> dict[str, An
     }
 
 
-def may(request: HttpRequest, verb: str) -> bool:
+def may(request: HttpRequest, operation: str) -> bool:
     """Tell whether a person has the permission for something that is done to pods."""
-    codename = get_permission_codename(verb, UserPod._meta)  # noqa: SLF001 - Django's documented name
+    codename = get_permission_codename(operation, UserPod._meta)  # noqa: SLF001 - Django's documented name
     return request.user.has_perm(f"{UserPod._meta.app_label}.{codename}")  # noqa: SLF001
 
 
@@ -93,19 +93,19 @@ def selects_across(request: HttpRequest) -> bool:
     return request.POST.get("select_across", "0") not in ("", "0", "false", "False")
 
 
-class SteerMixin(_ModelAdmin):
+class PodActionsMixin(_ModelAdmin):
     """A ModelAdmin with the actions; which rows are meant is for a subclass to say."""
 
     confirmation_template = "admin/userpods/confirm.html"
     #: What the actions are called in this list.
-    steer_labels: ClassVar[dict[Verb, _StrOrPromise]] = wording.LABELS
+    operation_labels: ClassVar[dict[Operation, _StrOrPromise]] = wording.LABELS
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
         super().__init__(*arguments, **named)
         # Here and not in the class, so that a project's own ``actions`` do not replace them.
         # None is a project's way to have no actions at all.
         if self.actions is not None:
-            ours = [_action(verb, label) for verb, label in self.steer_labels.items()]
+            ours = [_action(operation, label) for operation, label in self.operation_labels.items()]
             self.actions = [*self.actions, *ours]
 
     def rows_for(self, queryset: QuerySet[Any]) -> tuple[QuerySet[UserPod], int]:
@@ -113,34 +113,34 @@ class SteerMixin(_ModelAdmin):
         raise NotImplementedError
 
     def has_userpods_sync_permission(self, request: HttpRequest) -> bool:
-        return may(request, Verb.SYNC)
+        return may(request, Operation.SYNC)
 
     def has_userpods_start_permission(self, request: HttpRequest) -> bool:
-        return may(request, Verb.START)
+        return may(request, Operation.START)
 
     def has_userpods_stop_permission(self, request: HttpRequest) -> bool:
-        return may(request, Verb.STOP)
+        return may(request, Operation.STOP)
 
     def has_userpods_restart_permission(self, request: HttpRequest) -> bool:
-        return may(request, Verb.RESTART)
+        return may(request, Operation.RESTART)
 
     def has_userpods_recreate_permission(self, request: HttpRequest) -> bool:
-        return may(request, Verb.RECREATE)
+        return may(request, Operation.RECREATE)
 
-    def steer(
-        self, request: HttpRequest, verb: Verb, queryset: QuerySet[Any]
+    def perform(
+        self, request: HttpRequest, operation: Operation, queryset: QuerySet[Any]
     ) -> HttpResponse | None:
         """Do an action, or ask first; answer at once however many rows are selected."""
         try:
             rows, without = self.rows_for(queryset)
-            if verb in wording.WARNINGS and not self._is_confirmed(request, rows):
-                return self._confirmation(request, verb, queryset, rows)
-            result = lifecycle.FUNCTIONS[verb](rows)
+            if operation in wording.WARNINGS and not self._is_confirmed(request, rows):
+                return self._confirmation(request, operation, queryset, rows)
+            result = lifecycle.OPERATIONS[operation](rows)
         except UserpodsError as error:
             self.message_user(request, str(error), messages.ERROR)
             return back(request)
         named = [UserPod(pk=pod.pk, name=pod.name, owner_pk=pod.owner_pk) for pod in result.pods]
-        log(request, named, wording.recorded(verb))
+        log(request, named, wording.recorded(operation))
         for level, text in wording.said(result, without=without):
             self.message_user(request, text, level)
         return back(request)
@@ -155,7 +155,7 @@ class SteerMixin(_ModelAdmin):
     def _confirmation(
         self,
         request: HttpRequest,
-        verb: Verb,
+        operation: Operation,
         queryset: QuerySet[Any],
         rows: QuerySet[UserPod],
     ) -> HttpResponse:
@@ -166,12 +166,12 @@ class SteerMixin(_ModelAdmin):
         names = list(rows.order_by("name")[: wording.NAMED])
         context = {
             **page_context(self, request),
-            "title": wording.question(verb, count),
-            "warning": wording.WARNINGS[verb],
+            "title": wording.question(operation, count),
+            "warning": wording.WARNINGS[operation],
             "names": wording.listed(names, total=count),
-            "verb": verb,
-            "label": wording.LABELS[verb],
-            "action": _action_name(verb),
+            "operation": operation,
+            "label": wording.LABELS[operation],
+            "action": _action_name(operation),
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
             "selected": list(selected),
             "select_across": across,
@@ -183,25 +183,25 @@ class SteerMixin(_ModelAdmin):
         return TemplateResponse(request, self.confirmation_template, context)
 
 
-def buttons(model_admin: SteerMixin, request: HttpRequest) -> list[dict[str, Any]]:
+def buttons(model_admin: PodActionsMixin, request: HttpRequest) -> list[dict[str, Any]]:
     """Return the actions that a person may start, for buttons on a page on one object."""
     return [
-        {"action": _action_name(verb), "verb": verb.value, "label": label}
-        for verb, label in model_admin.steer_labels.items()
-        if may(request, verb)
+        {"action": _action_name(operation), "operation": operation.value, "label": label}
+        for operation, label in model_admin.operation_labels.items()
+        if may(request, operation)
     ]
 
 
-def _action_name(verb: Verb) -> str:
-    return f"userpods_{verb}"
+def _action_name(operation: Operation) -> str:
+    return f"userpods_{operation}"
 
 
-def _action(verb: Verb, label: _StrOrPromise) -> Callable[..., HttpResponse | None]:
-    @admin.action(permissions=[_action_name(verb)], description=label)
+def _action(operation: Operation, label: _StrOrPromise) -> Callable[..., HttpResponse | None]:
+    @admin.action(permissions=[_action_name(operation)], description=label)
     def action(
-        model_admin: SteerMixin, request: HttpRequest, queryset: QuerySet[Any]
+        model_admin: PodActionsMixin, request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponse | None:
-        return model_admin.steer(request, verb, queryset)
+        return model_admin.perform(request, operation, queryset)
 
-    action.__name__ = _action_name(verb)
+    action.__name__ = _action_name(operation)
     return action

@@ -10,7 +10,7 @@ import yaml
 from django_userpods.admin.people import user_of
 from django_userpods.core.naming import PodIdentity
 from django_userpods.models import UserPod
-from django_userpods.reconcile.wanted import Desired, this_installation, values_of
+from django_userpods.reconcile.wanted import TemplateSource, row_values, this_installation
 
 if TYPE_CHECKING:
     from django_userpods.core.objects import Manifest
@@ -26,7 +26,7 @@ def rendered(pod: UserPod) -> str:
     if pod.name is None or pod.wanted == UserPod.Wanted.ABSENT:
         return ""
     user = user_of(pod)
-    values = values_of(
+    values = row_values(
         PodIdentity(pod.pk, pod.owner_pk),
         name=pod.name,
         namespace=pod.namespace,
@@ -35,7 +35,9 @@ def rendered(pod: UserPod) -> str:
         stopped=pod.wanted == UserPod.Wanted.STOPPED,
         restarted_at=pod.restarted_at,
     )
-    manifests = Desired(this_installation(write=False)).template_for(user, values).fill(values)
+    manifests = (
+        TemplateSource(this_installation(write=False)).template_for(user, values).fill(values)
+    )
     return yaml.safe_dump_all(
         [masked(manifest) for manifest in manifests],
         sort_keys=False,

@@ -15,7 +15,7 @@ from django.utils.text import Truncator
 from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
 
-from django_userpods.admin.actions import BACK, SteerMixin, buttons
+from django_userpods.admin.actions import BACK, PodActionsMixin, buttons
 from django_userpods.admin.manifests import rendered
 from django_userpods.admin.people import user_link, user_of
 from django_userpods.exceptions import UserpodsError
@@ -49,7 +49,7 @@ class NamespaceFilter(admin.SimpleListFilter):
 
 
 @admin.register(UserPod)
-class UserPodAdmin(SteerMixin):
+class UserPodAdmin(PodActionsMixin):
     """User pods. Rows come and go with users, so none is added, edited or deleted here."""
 
     list_display = (

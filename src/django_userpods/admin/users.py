@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django_userpods import lifecycle
 from django_userpods.admin import wording
-from django_userpods.admin.actions import SteerMixin
+from django_userpods.admin.actions import PodActionsMixin
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.utils.functional import _StrOrPromise
 
-    from django_userpods.lifecycle import Verb
+    from django_userpods.lifecycle import Operation
     from django_userpods.models import UserPod
 
 
-class UserPodsUserAdminMixin(SteerMixin):
+class UserPodsUserAdminMixin(PodActionsMixin):
     """*Sync*, *Start*, *Stop*, *Restart* and *Delete and recreate* for the project's user list.
 
     To be named before the admin class that it is added to::
@@ -27,7 +27,7 @@ class UserPodsUserAdminMixin(SteerMixin):
     row yet get one.
     """
 
-    steer_labels: ClassVar[dict[Verb, _StrOrPromise]] = wording.USER_LABELS
+    operation_labels: ClassVar[dict[Operation, _StrOrPromise]] = wording.USER_LABELS
 
     def rows_for(self, queryset: QuerySet[Any]) -> tuple[QuerySet[UserPod], int]:
         """Return the users' rows, and how many of them have none and are to have none."""

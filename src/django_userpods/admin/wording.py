@@ -9,7 +9,7 @@ from django.utils.formats import number_format
 from django.utils.text import Truncator
 from django.utils.translation import gettext, gettext_lazy, ngettext_lazy, pgettext_lazy
 
-from django_userpods.lifecycle import Steered, Verb
+from django_userpods.lifecycle import Operation, OperationResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,49 +20,51 @@ if TYPE_CHECKING:
 NAMED, LENGTH = 5, 200
 
 #: In the list of pods, and in the list of users.
-LABELS: dict[Verb, _StrOrPromise] = {
-    Verb.SYNC: pgettext_lazy("an action on pods", "Sync"),
-    Verb.START: pgettext_lazy("an action on pods", "Start"),
-    Verb.STOP: pgettext_lazy("an action on pods", "Stop"),
-    Verb.RESTART: pgettext_lazy("an action on pods", "Restart"),
-    Verb.RECREATE: pgettext_lazy("an action on pods", "Delete and recreate"),
+LABELS: dict[Operation, _StrOrPromise] = {
+    Operation.SYNC: pgettext_lazy("an action on pods", "Sync"),
+    Operation.START: pgettext_lazy("an action on pods", "Start"),
+    Operation.STOP: pgettext_lazy("an action on pods", "Stop"),
+    Operation.RESTART: pgettext_lazy("an action on pods", "Restart"),
+    Operation.RECREATE: pgettext_lazy("an action on pods", "Delete and recreate"),
 }
-USER_LABELS: dict[Verb, _StrOrPromise] = {
-    Verb.SYNC: gettext_lazy("Sync pods"),
-    Verb.START: gettext_lazy("Start pods"),
-    Verb.STOP: gettext_lazy("Stop pods"),
-    Verb.RESTART: gettext_lazy("Restart pods"),
-    Verb.RECREATE: gettext_lazy("Delete and recreate pods"),
+USER_LABELS: dict[Operation, _StrOrPromise] = {
+    Operation.SYNC: gettext_lazy("Sync pods"),
+    Operation.START: gettext_lazy("Start pods"),
+    Operation.STOP: gettext_lazy("Stop pods"),
+    Operation.RESTART: gettext_lazy("Restart pods"),
+    Operation.RECREATE: gettext_lazy("Delete and recreate pods"),
 }
 #: What somebody has to know before saying yes; what is not here is done without asking.
-WARNINGS: dict[Verb, _StrOrPromise] = {
-    Verb.STOP: gettext_lazy(
+WARNINGS: dict[Operation, _StrOrPromise] = {
+    Operation.STOP: gettext_lazy(
         "Whoever works there now is cut off, and what is not in a volume is lost. A stopped pod "
         "can be started again; a visit of its user starts it too."
     ),
-    Verb.RESTART: gettext_lazy(
+    Operation.RESTART: gettext_lazy(
         "Each is replaced by a new one. Whoever works there now may be cut off, and what is not "
         "in a volume is lost."
     ),
-    Verb.RECREATE: gettext_lazy(
+    Operation.RECREATE: gettext_lazy(
         "Everything that each has in the cluster is deleted and made again, but for the kinds in "
         "USERPODS_RETAIN (volume claims, unless the settings say otherwise). Whoever works there "
         "now is cut off, and all else that is there is lost."
     ),
 }
 _QUESTIONS = {
-    Verb.STOP: ngettext_lazy("Stop %(count)s pod?", "Stop %(count)s pods?", "number"),
-    Verb.RESTART: ngettext_lazy("Restart %(count)s pod?", "Restart %(count)s pods?", "number"),
-    Verb.RECREATE: ngettext_lazy(
+    Operation.STOP: ngettext_lazy("Stop %(count)s pod?", "Stop %(count)s pods?", "number"),
+    Operation.RESTART: ngettext_lazy("Restart %(count)s pod?", "Restart %(count)s pods?", "number"),
+    Operation.RECREATE: ngettext_lazy(
         "Delete and recreate %(count)s pod?", "Delete and recreate %(count)s pods?", "number"
     ),
 }
 _DONE = {
-    Verb.SYNC: ngettext_lazy("Synced %(count)s pod.", "Synced %(count)s pods.", "number"),
-    Verb.START: ngettext_lazy("Started %(count)s pod.", "Started %(count)s pods.", "number"),
-    Verb.STOP: ngettext_lazy("Stopped %(count)s pod.", "Stopped %(count)s pods.", "number"),
-    Verb.RESTART: ngettext_lazy("Restarted %(count)s pod.", "Restarted %(count)s pods.", "number"),
-    Verb.RECREATE: ngettext_lazy(
+    Operation.SYNC: ngettext_lazy("Synced %(count)s pod.", "Synced %(count)s pods.", "number"),
+    Operation.START: ngettext_lazy("Started %(count)s pod.", "Started %(count)s pods.", "number"),
+    Operation.STOP: ngettext_lazy("Stopped %(count)s pod.", "Stopped %(count)s pods.", "number"),
+    Operation.RESTART: ngettext_lazy(
+        "Restarted %(count)s pod.", "Restarted %(count)s pods.", "number"
+    ),
+    Operation.RECREATE: ngettext_lazy(
         "Deleted and recreated %(count)s pod.", "Deleted and recreated %(count)s pods.", "number"
     ),
 }
@@ -97,10 +99,10 @@ _ABSENT = ngettext_lazy(
 )
 _FAILED = ngettext_lazy("%(count)s failed: %(names)s", "%(count)s failed: %(names)s", "number")
 _ALREADY = {
-    Verb.START: ngettext_lazy(
+    Operation.START: ngettext_lazy(
         "%(count)s was running already.", "%(count)s were running already.", "number"
     ),
-    Verb.STOP: ngettext_lazy(
+    Operation.STOP: ngettext_lazy(
         "%(count)s was stopped already.", "%(count)s were stopped already.", "number"
     ),
 }
@@ -111,33 +113,37 @@ def number(value: int) -> str:
     return str(number_format(value, force_grouping=True))
 
 
-def question(verb: Verb, count: int) -> str:
-    """Return the question to ask before a verb that interrupts people."""
-    return _counted(_QUESTIONS[verb], count)
+def question(operation: Operation, count: int) -> str:
+    """Return the question to ask before an operation that interrupts people."""
+    return _counted(_QUESTIONS[operation], count)
 
 
-def said(result: Steered, *, without: int = 0) -> list[tuple[int, str]]:
+def said(result: OperationResult, *, without: int = 0) -> list[tuple[int, str]]:
     """Return (level, text) of the messages on what became of a request.
 
     ``without`` is how many users were selected who have no row and are to have none.
     """
-    verb, absent = result.verb, result.absent + without
+    operation, absent = result.operation, result.absent + without
     good = [
         _counted(text, count)
         for text, count in (
-            (_DONE[verb], result.done),
+            (_DONE[operation], result.done),
             (_ENQUEUED, result.enqueued),
             (_DEFERRED, len(result.pods) if result.deferred else 0),
         )
         if count
     ]
-    late = [_counted(_LEFT if verb == Verb.SYNC else _LATER, result.later)] if result.later else []
+    late = (
+        [_counted(_LEFT if operation == Operation.SYNC else _LATER, result.later)]
+        if result.later
+        else []
+    )
     if late and result.reason:
         late.append(Truncator(result.reason).chars(LENGTH))
     other = [
         _counted(text, count)
         for text, count in (
-            (_ALREADY.get(verb), result.already),
+            (_ALREADY.get(operation), result.already),
             (_STOPPED, result.stopped),
             (_ABSENT, absent),
         )
@@ -149,7 +155,7 @@ def said(result: Steered, *, without: int = 0) -> list[tuple[int, str]]:
         if not result.pods:
             sentences.insert(0, gettext("Nothing was to be done."))
         elif not result.done:
-            sentences[0] = f"{LABELS[verb]}: {sentences[0]}"
+            sentences[0] = f"{LABELS[operation]}: {sentences[0]}"
         level = messages.SUCCESS if good and not late else messages.WARNING
         found.append((level, " ".join(sentences)))
     if result.failures:
@@ -169,9 +175,9 @@ def listed(names: Sequence[object], *, total: int, separator: str = ", ") -> str
     return gettext("%(names)s and %(count)s more") % more
 
 
-def recorded(verb: Verb) -> str:
+def recorded(operation: Operation) -> str:
     """Return what an object's history says: in English, as it is stored for all."""
-    return f"{verb.value.capitalize()} was asked for."
+    return f"{operation.value.capitalize()} was asked for."
 
 
 def _counted(text: Any, count: int, **more: str) -> str:  # noqa: ANN401 - a lazy plural

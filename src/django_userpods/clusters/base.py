@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from django_userpods.core.objects import Kind, Manifest, Ref
 
+__all__ = ["FIELD_MANAGER", "Cluster"]
+
 #: Who we are to the API server; see Kubernetes, "Server-Side Apply", field management.
 FIELD_MANAGER = "django-userpods"
 

@@ -93,7 +93,7 @@ class _FreeReplicas(_WhenStopped):
         return not values["stopped"] or super().matches(observed, values)
 
 
-def values_for(
+def placeholder_values(
     pod: naming.PodIdentity,
     *,
     name: str,

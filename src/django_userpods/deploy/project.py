@@ -1,4 +1,4 @@
-"""What this project's settings say to the shipped manifests (``shipped.Values``)."""
+"""What this project's settings say to the shipped manifests (``shipped.ProjectValues``)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind
 from django_userpods.deploy import shipped
 from django_userpods.exceptions import SettingError, TemplateError
 from django_userpods.models import UserPod
-from django_userpods.reconcile.wanted import Desired, base_manifests, values_of
+from django_userpods.reconcile.wanted import TemplateSource, base_manifests, row_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -41,7 +41,7 @@ def values(
     extra_kinds: Collection[Kind],
     secrets: Mapping[str, str],
     warn: Warn,
-) -> shipped.Values:
+) -> shipped.ProjectValues:
     """Return the project's values; ``warn`` is told what a person should know of them.
 
     What settings do not say is given: where Django is, the site's host (None: from
@@ -69,7 +69,7 @@ def values(
     if site_image:
         text["site-image"] = site_image
     login_url = _login_url()
-    return shipped.Values(
+    return shipped.ProjectValues(
         text=text,
         rules=_rules(extra_kinds, warn),
         everywhere=callable(namespace),
@@ -186,7 +186,7 @@ def _rules(extra: Collection[Kind], warn: Warn) -> dict[Kind, frozenset[str]]:
 def _template_kinds(warn: Warn) -> set[Kind]:
     # Kinds do not depend on who we are, and the database may not be there yet.
     anybody = naming.Installation("anybody", conf.instance)
-    desired = Desired(anybody)
+    desired = TemplateSource(anybody)
     if not callable(conf.template):
         kinds = set(template.compile_template(base_manifests(), installation=anybody).kinds)
     else:
@@ -198,7 +198,7 @@ def _template_kinds(warn: Warn) -> set[Kind]:
         users = get_user_model()._default_manager.all()  # noqa: SLF001 - Django's documented name
         for user in islice(users.iterator(), _SAMPLE):
             username = user.get_username()
-            filling = values_of(
+            filling = row_values(
                 naming.PodIdentity("anybody", str(user.pk)),
                 name=naming.name_for(username, prefix=conf.name_prefix),
                 namespace=conf.namespace_of(user),

@@ -49,7 +49,7 @@ _LIST_MARK = re.compile(r"^([ \t]*)# userpods:(private-ipv[46])$")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Values:
+class ProjectValues:
     """A project's own values.
 
     ``text`` is keyed as ``DEFAULTS`` is and may leave names out. ``rules`` are the verbs that
@@ -89,7 +89,7 @@ def available() -> list[str]:
     return [group for group in GROUPS if (source() / group).is_dir()]
 
 
-def tree(groups: Iterable[str], values: Values) -> dict[Path, str]:
+def tree(groups: Iterable[str], values: ProjectValues) -> dict[Path, str]:
     """Return the files of these groups with the project's values in them, by path below a top."""
     return {
         path: fill(path, text, values)
@@ -112,7 +112,7 @@ def files(groups: Iterable[str]) -> Iterator[tuple[Path, str]]:
                 yield path.relative_to(top), path.read_text(encoding="utf-8")
 
 
-def fill(path: Path, text: str, values: Values) -> str:
+def fill(path: Path, text: str, values: ProjectValues) -> str:
     """Return a shipped file's text with the project's values in it."""
     name = path.as_posix()
     lines: list[str] = []
@@ -141,7 +141,7 @@ def fill(path: Path, text: str, values: Values) -> str:
     return text
 
 
-def _fill_line(line: str, values: Values, *, where: str) -> str:
+def _fill_line(line: str, values: ProjectValues, *, where: str) -> str:
     mark = _MARK.search(line)
     if mark is None:
         return line
@@ -240,7 +240,7 @@ def _with_rules(text: str, rules: Mapping[Kind, Collection[str]]) -> str:
 # --- the router's own files
 
 
-def _lua(values: Values, _: re.Match[str]) -> str:
+def _lua(values: ProjectValues, _: re.Match[str]) -> str:
     settings = {"name_prefix": values.get("name-prefix"), **values.lua}
     lines = [f"    {name} = {_lua_value(value)}," for name, value in settings.items()]
     return "return {\n" + "\n".join(lines) + '\n    internal = "127.0.0.1:8081",\n}'
@@ -254,13 +254,13 @@ def _lua_value(value: str | list[str]) -> str:
     return f'"{escaped}"'
 
 
-def _site_paths(values: Values, found: re.Match[str]) -> str:
+def _site_paths(values: ProjectValues, found: re.Match[str]) -> str:
     """Return the locations for the project's paths, each with what the first shipped one does."""
     width = max(len(path) for path in values.site_paths)
     return "\n".join(f"location {path.ljust(width)} {found[1]}" for path in values.site_paths)
 
 
-def _site_ingress_paths(values: Values, found: re.Match[str]) -> str:
+def _site_ingress_paths(values: ProjectValues, found: re.Match[str]) -> str:
     """Return the same for ingress-nginx; what is exact for nginx (``= /x``) is so there too."""
     paths = []
     for path in values.site_paths:
@@ -271,7 +271,7 @@ def _site_ingress_paths(values: Values, found: re.Match[str]) -> str:
     return "\n".join(paths)
 
 
-def _snippet_cookies(values: Values, found: re.Match[str]) -> str:
+def _snippet_cookies(values: ProjectValues, found: re.Match[str]) -> str:
     names = values.lua.get("cookies")
     if not isinstance(names, list):
         return found[0]
@@ -280,7 +280,7 @@ def _snippet_cookies(values: Values, found: re.Match[str]) -> str:
 
 
 #: (file, pattern, what takes its place).
-_ROUTER: tuple[tuple[str, str, Callable[[Values, re.Match[str]], str]], ...] = (
+_ROUTER: tuple[tuple[str, str, Callable[[ProjectValues, re.Match[str]], str]], ...] = (
     ("router/settings/settings.lua", r"^return \{\n(?:.*\n)*?\}", _lua),
     (
         "router/settings/public.conf",

@@ -24,7 +24,7 @@ from django_userpods.reconcile import apply
 from django_userpods.reconcile.observe import Subject, subject_of, whole_list
 from django_userpods.reconcile.pods import Scope, look
 from django_userpods.reconcile.report import Failure
-from django_userpods.reconcile.wanted import Desired, this_installation
+from django_userpods.reconcile.wanted import TemplateSource, this_installation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +74,7 @@ def find(identifier: str) -> Adoption:
     if identifier == ours.id:
         message = f"{identifier} is this installation: its objects are ours already"
         raise AdoptionError(message)
-    desired, cluster = Desired(ours), get_cluster()
+    desired, cluster = TemplateSource(ours), get_cluster()
     kinds = {DEPLOYMENT, SERVICE} | desired.kinds
     candidates = _candidates(cluster, kinds, identifier)
     if not candidates:
@@ -100,7 +100,7 @@ def take_over(adoption: Adoption) -> list[Failure]:
     Each pod for itself: it can be tried again.
     """
     installation = this_installation()
-    desired, cluster = Desired(installation), get_cluster()
+    desired, cluster = TemplateSource(installation), get_cluster()
     failures = []
     for candidate in adoption.pods:
         try:

@@ -18,7 +18,7 @@ from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind, Manifes
 from django_userpods.core.plan import Observed
 from django_userpods.exceptions import Expired, NotFound, TemplateError
 from django_userpods.models import UserPod
-from django_userpods.reconcile.wanted import Desired, values_of
+from django_userpods.reconcile.wanted import TemplateSource, row_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -85,11 +85,11 @@ class Subject:
             self.peer = cluster.peer(found)
 
 
-def subject_of(entry: Entry, desired: Desired) -> Subject:
+def subject_of(entry: Entry, desired: TemplateSource) -> Subject:
     """Return the entry with what should be."""
     if entry.absent or entry.name is None:
         return Subject(entry)
-    values = values_of(
+    values = row_values(
         entry.identity,
         name=entry.name,
         namespace=entry.namespace,

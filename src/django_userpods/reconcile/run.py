@@ -23,7 +23,7 @@ from django_userpods.reconcile import apply, outcomes
 from django_userpods.reconcile.observe import Subject, observe, subject_of
 from django_userpods.reconcile.pods import Entry, Scope, look, name_for, pods_in_use, store
 from django_userpods.reconcile.report import Failure, Report
-from django_userpods.reconcile.wanted import Desired, this_installation
+from django_userpods.reconcile.wanted import TemplateSource, this_installation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator
@@ -113,7 +113,7 @@ def _silent(_phase: str, _done: int, _total: int) -> None:
 
 
 def _one_pass(run: _Run, scope: Scope, *, first: bool) -> None:
-    desired = Desired(this_installation(write=not run.report.dry_run))
+    desired = TemplateSource(this_installation(write=not run.report.dry_run))
     cluster = get_cluster()
     cluster.prepare()
     subjects, plans = _look(run, cluster, desired, scope, first=first)
@@ -126,7 +126,7 @@ def _one_pass(run: _Run, scope: Scope, *, first: bool) -> None:
 def _look(
     run: _Run,
     cluster: Cluster,
-    desired: Desired,
+    desired: TemplateSource,
     scope: Scope,
     *,
     first: bool,

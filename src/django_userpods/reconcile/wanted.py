@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django_userpods.conf import conf
 from django_userpods.core import builtin, template
 from django_userpods.core.naming import MAX_LABEL, Installation, PodIdentity
-from django_userpods.core.template import Template, values_for
+from django_userpods.core.template import Template, placeholder_values
 from django_userpods.core.yamlfile import read_yaml
 from django_userpods.exceptions import SettingError, TemplateError, UserpodsError
 from django_userpods.models import Installation as InstallationRow
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _ANYBODY = Installation("anybody", "anybody")
 
 
-class Desired:
+class TemplateSource:
     """The pod template of one run: read once, the same for all its users.
 
     Raises SettingError or TemplateError at construction where the settings make no sense.
@@ -142,7 +142,7 @@ def base_manifests() -> list[Manifest]:
     return []
 
 
-def values_of(
+def row_values(
     identity: PodIdentity,
     *,
     name: str,
@@ -153,7 +153,7 @@ def values_of(
     restarted_at: Any,  # noqa: ANN401 - a datetime or None
 ) -> Values:
     """Return what fills a template in for one row."""
-    return values_for(
+    return placeholder_values(
         identity,
         name=name,
         namespace=namespace,
