@@ -10,13 +10,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from django_userpods.version import __version__
+
 if TYPE_CHECKING:
     from django_userpods.access import Authenticator
     from django_userpods.exceptions import UserpodsError
     from django_userpods.lifecycle import add_pod, remove_pod
     from django_userpods.models import AccessToken, UserPod
-
-__version__ = "0.1.0.dev0"
 
 __all__ = [
     "AccessToken",

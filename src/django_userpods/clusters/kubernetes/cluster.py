@@ -16,7 +16,6 @@ from urllib.parse import quote, urlsplit
 
 from urllib3.exceptions import HTTPError
 
-from django_userpods import __version__
 from django_userpods.clusters import options
 from django_userpods.clusters.base import FIELD_MANAGER, Cluster
 from django_userpods.clusters.kubernetes import credentials, errors
@@ -40,6 +39,7 @@ from django_userpods.exceptions import (
     NotFound,
     UnknownKind,
 )
+from django_userpods.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
