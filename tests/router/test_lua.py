@@ -39,7 +39,7 @@ http {{
     scgi_temp_path run/d; uwsgi_temp_path run/e;
     lua_package_path "{router}/lua/?.lua;{tests}/?.lua;;";
     lua_shared_dict userpods_answers 1m;
-    lua_shared_dict userpods_generations 1m;
+    lua_shared_dict userpods_purges 1m;
     server {{
         listen 127.0.0.1:{port};
         location / {{

@@ -1,7 +1,7 @@
 local answers = require "userpods.answers"
 local cookies = require "userpods.cookies"
 local credentials = require "userpods.credentials"
-local generations = require "userpods.generations"
+local purges = require "userpods.purges"
 local target = require "userpods.target"
 
 local tests = {}
@@ -9,7 +9,7 @@ local tests = {}
 local function configured(seconds)
     local settings = { cache_seconds = seconds or 5, token_prefix = "upt_", name_prefix = "user-" }
     answers.configure(settings)
-    generations.configure(settings)
+    purges.configure(settings)
     target.configure(settings)
     cookies.configure({ "sessionid" }, { "sessionid" })
     credentials.configure(settings)
@@ -22,7 +22,7 @@ local function words(changes)
     for key, value in pairs(changes or {}) do
         found[key] = value
     end
-    found.generation = generations.get(generations.key(found.user_id))
+    found.generation = purges.get(purges.key(found.user_id))
     return found
 end
 
@@ -96,17 +96,17 @@ function tests.a_forgotten_user_is_not_found()
     configured()
     answers.keep(assert(answers.entry(words { user_id = "forget" }, session "forget")))
     answers.keep(assert(answers.entry(words { user_id = "remember" }, session "remember")))
-    assert(generations.bump "forget")
+    assert(purges.purge "forget")
     assert(answers.find(session "forget") == nil)
     assert(answers.find(session "remember"))
 end
 
 function tests.numbers_do_not_repeat()
-    local key = generations.key "again"
-    assert(generations.bump "again")
-    local first = generations.get(key)
-    assert(generations.bump "again")
-    assert(generations.get(key) ~= first)
+    local key = purges.key "again"
+    assert(purges.purge "again")
+    local first = purges.get(key)
+    assert(purges.purge "again")
+    assert(purges.get(key) ~= first)
 end
 
 return tests

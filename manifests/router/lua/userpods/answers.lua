@@ -5,20 +5,20 @@
 --   user, user_id, service       who, and which Service
 --   ip, port, peer               where, or nil while there is nowhere
 --   sent                         the credentials: key, cookie, authorization (credentials.lua)
---   generation_key, generation   see generations.lua
+--   generation_key, generation   see purges.lua
 --   epoch                        the epoch in which the generation was last compared
 --   asked                        when whoami was asked: an entry counts from then
 --
 -- Two caches: plain Lua in each worker, and behind it a dictionary that all workers share. The key
 -- of both is the credentials' hash.
 
-local generations = require "userpods.generations"
+local purges = require "userpods.purges"
 local target = require "userpods.target"
 local lrucache = require "resty.lrucache"
 
 local now = ngx.now
 local shared = ngx.shared.userpods_answers
-local generation_of, epoch_now = generations.get, generations.epoch
+local generation_of, epoch_now = purges.get, purges.epoch
 
 local _M = {}
 
@@ -54,7 +54,7 @@ function _M.entry(words, sent)
         port = port,
         peer = words.peer,
         sent = { key = sent.key, cookie = sent.cookie, authorization = sent.authorization },
-        generation_key = generations.key(words.user_id),
+        generation_key = purges.key(words.user_id),
         generation = words.generation,
         asked = words.asked,
     }
@@ -88,7 +88,7 @@ function _M.find(sent)
     local asked, generation, user_id, user, service, peer =
         text:match("^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)$")
     asked, generation = tonumber(asked), tonumber(generation)
-    if now() - asked >= seconds or generation_of(generations.key(user_id)) ~= generation then
+    if now() - asked >= seconds or generation_of(purges.key(user_id)) ~= generation then
         return nil
     end
     entry = _M.entry({

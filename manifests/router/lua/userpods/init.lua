@@ -8,25 +8,25 @@ local balancer = require "ngx.balancer"
 local cjson = require "cjson.safe"
 local cookies = require "userpods.cookies"
 local credentials = require "userpods.credentials"
-local generations = require "userpods.generations"
+local purges = require "userpods.purges"
 local headers = require "userpods.headers"
-local live = require "userpods.live"
+local running_requests = require "userpods.running_requests"
 local pages = require "userpods.pages"
-local pods = require "userpods.pods"
+local address_owners = require "userpods.address_owners"
 local target = require "userpods.target"
 local whoami = require "userpods.whoami"
 
 cookies.configure(settings.cookies, settings.credential_cookies)
 credentials.configure(settings)
 target.configure(settings)
-generations.configure(settings)
+purges.configure(settings)
 answers.configure(settings)
-live.configure(settings)
+running_requests.configure(settings)
 
 local read_headers = headers.read
 local find_answer, credentials_of = answers.find, credentials.of
-local begin, current = live.begin, live.current
-local take = pods.take
+local begin, current = running_requests.begin, running_requests.current
+local take = address_owners.take
 local set_current_peer, set_timeouts = balancer.set_current_peer, balancer.set_timeouts
 local http_version = ngx.req.http_version
 local var, header = ngx.var, ngx.header
@@ -58,7 +58,7 @@ end
 
 -- Where there are so many of the site's cookies that no server takes them, the browser could not
 -- even sign in any more: it throws its cookies away. (Browsers do so over TLS and on localhost.)
-function _M.too_many_cookies()
+function _M.too_many_cookies_content()
     header["Clear-Site-Data"] = '"cookies"'
     return pages.say(431, "Too many cookies",
         "Your browser sent more cookies than can be read here. They are deleted now: reload this "
@@ -72,7 +72,7 @@ local function ask_django(sent)
         return refuse_anonymous()
     end
     if sent.is_too_large then
-        return _M.too_many_cookies()
+        return _M.too_many_cookies_content()
     end
     local word, detail = whoami.ask(sent)
     if word == "yes" then
@@ -92,7 +92,7 @@ end
 -- Lets the request at hand go to the entry's pod, with what of `sent` the pod may know. False if it
 -- has to wait.
 local function admit(entry, sent, upgrade)
-    if not entry.ip or not take(entry, live.runs_elsewhere) then
+    if not entry.ip or not take(entry, running_requests.runs_elsewhere) then
         return false
     end
     begin(entry, upgrade and var.userpods_upgrade ~= "")
@@ -117,13 +117,13 @@ local function known(cookie, authorization, upgrade, worker)
 end
 
 -- The user of the request at hand, if that is known; "" if Django has to be asked.
-function _M.known()
+function _M.pod_set()
     return read_headers(known)
 end
 
--- To a user's pod after asking Django, or nowhere. Headers were cleaned in `known`.
-function _M.ask()
-    live.forget()
+-- To a user's pod after asking Django, or nowhere. Headers were cleaned in `pod_set`.
+function _M.pod_access()
+    running_requests.forget()
     if is_last() then
         return ngx.exec("@ask_last")
     end
@@ -138,10 +138,10 @@ function _M.ask()
     end
     var.userpods_user = entry.user
 end
-jit.off(_M.ask)
+jit.off(_M.pod_access)
 jit.off(ask_django)
 
-function _M.choose_peer()
+function _M.pod_balancer()
     local entry, is_websocket = current()
     if not entry then
         return ngx.exit(500)
@@ -162,7 +162,7 @@ local function refuse_answer(why)
     -- Where nginx expects no body it keeps the connection, on which the pod may not have said its
     -- last word.
     if tonumber(header["Content-Length"]) == 0 or ngx.req.get_method() == "HEAD" then
-        pods.rest((current()))
+        address_owners.rest((current()))
     end
     -- Nothing of it is left in ours.
     for name in pairs(ngx.resp.get_headers(0, true)) do
@@ -172,7 +172,7 @@ local function refuse_answer(why)
 end
 jit.off(refuse_answer)
 
-function _M.from_pod()
+function _M.pod_header_filter()
     local status = ngx.status
     -- nginx passes whatever follows a status below 200 on as it comes, without a length, and keeps
     -- the client's connection: the pod would write answers to requests of others. Only a WebSocket
@@ -212,15 +212,15 @@ local function read_body()
     ngx.thread.kill(clock)
 end
 
-function _M.to_site()
-    live.forget()
+function _M.site_access()
+    running_requests.forget()
     if is_last() then
         return ngx.exec("@site_last")
     end
     read_headers(nothing)
     var.userpods_cookie = cookies.for_site(var.http_cookie)
     if #var.userpods_cookie > credentials.MOST then
-        return _M.too_many_cookies()
+        return _M.too_many_cookies_content()
     end
     if var.http_content_length or var.http_transfer_encoding then
         read_body()
@@ -231,20 +231,20 @@ local function forget_user(cookie, authorization)
     local sent = credentials_of(cookie, authorization)
     local entry = sent.key and find_answer(sent)
     if entry then
-        generations.bump(entry.user_id)
+        purges.purge(entry.user_id)
     end
 end
 
 -- Django set the session cookie: somebody signed in or out. Whoever the request's credentials
 -- were may be somebody else now, or nobody.
-function _M.from_site()
+function _M.site_header_filter()
     if cookies.sets(header["Set-Cookie"], settings.session_cookie) then
         read_headers(forget_user)
     end
 end
 
 -- The upstream failed. A connection that never came about means that the pod is not up.
-function _M.no_answer()
+function _M.no_answer_content()
     local entry = current()
     local times = var.upstream_connect_time or ""
     if tonumber(times:match("[^%s,:]+$")) == nil then
@@ -260,7 +260,7 @@ function _M.no_answer()
     return pages.say(502, "Bad gateway", "The application gave no proper answer.")
 end
 
-function _M.to_waiting()
+function _M.waiting_rewrite()
     local sent = credentials_of(var.http_cookie, var.http_authorization)
     var.userpods_cookie = cookies.for_site(var.http_cookie)
     var.userpods_authorization = sent.authorization or ""
@@ -268,15 +268,15 @@ function _M.to_waiting()
     ngx.req.set_uri(settings.waiting_path)
 end
 
-function _M.waiting_plain()
+function _M.waiting_plain_content()
     return pages.say(503, "Starting", "Your application is not up yet.", settings.retry_after)
 end
 
-function _M.site_down()
+function _M.site_down_content()
     return pages.say(503, "Unavailable", "Please try again in a moment.", settings.retry_after)
 end
 
-function _M.site_refuses()
+function _M.site_refuses_content()
     if ngx.status == 413 then
         return pages.say(413, "Too large", "This is more than the site takes at once.")
     end
@@ -285,7 +285,7 @@ function _M.site_refuses()
         settings.retry_after)
 end
 
-function _M.to_whoami()
+function _M.whoami_rewrite()
     ngx.req.set_uri_args ""
     ngx.req.set_uri(settings.whoami_path)
 end
@@ -296,19 +296,19 @@ local function reply(status, words)
     ngx.say(cjson.encode(words))
 end
 
-function _M.healthz()
+function _M.healthz_content()
     return reply(200, { status = "ok" })
 end
 
-function _M.readyz()
-    if generations.is_draining() then
+function _M.readyz_content()
+    if purges.is_draining() then
         return reply(503, { status = "draining" })
     end
     return reply(200, { status = "ok" })
 end
 
 -- POST {"user_id": "7"}: forget what is known of this user, and ask again about what runs.
-function _M.purge()
+function _M.purge_content()
     if ngx.req.get_method() ~= "POST" then
         header["Allow"] = "POST"
         return reply(405, { error = "method not allowed" })
@@ -322,7 +322,7 @@ function _M.purge()
     if type(user_id) ~= "string" or user_id == "" or #user_id > 1000 then
         return reply(400, { error = 'the body must be {"user_id": "..."}' })
     end
-    local ok, problem = generations.bump(target.quoted(user_id))
+    local ok, problem = purges.purge(target.quoted(user_id))
     if not ok then
         ngx.log(ngx.ERR, "cannot forget a user: ", problem)
         return reply(500, { error = "cannot forget" })
@@ -332,9 +332,9 @@ end
 
 -- GET /drain?seconds=8&most=70: not ready from now on. Answers when `seconds` are over and
 -- nothing runs any more, but after `most` seconds at the latest.
-function _M.drain()
-    live.forget()
-    generations.set_draining()
+function _M.drain_content()
+    running_requests.forget()
+    purges.set_draining()
     local arguments = ngx.req.get_uri_args(4)
     local least = math.min(tonumber(arguments.seconds) or 0, 300)
     local most = math.min(tonumber(arguments.most) or least, 300)
@@ -348,10 +348,10 @@ function _M.drain()
     return reply(200, { status = "draining" })
 end
 
-function _M.start_worker()
+function _M.init_worker()
     local ok, problem = ngx.timer.every(1, function(is_exiting)
-        draining = generations.is_draining()
-        live.tick(is_exiting)
+        draining = purges.is_draining()
+        running_requests.tick(is_exiting)
     end)
     if not ok then
         ngx.log(ngx.EMERG, "cannot watch running requests: ", problem)

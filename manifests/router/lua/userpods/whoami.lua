@@ -5,7 +5,7 @@
 jit.off(true, true)
 
 local answers = require "userpods.answers"
-local generations = require "userpods.generations"
+local purges = require "userpods.purges"
 
 local now = ngx.now
 
@@ -39,17 +39,17 @@ function _M.read(status, header, asked, generations_before, sent)
     -- The user is known only now. If anyone was forgotten while we asked, it may have been
     -- this one: the answer serves this request (it was true when it was given), but a number
     -- that was never given out keeps every later one from finding it.
-    if generations.count() ~= generations_before then
+    if purges.count() ~= generations_before then
         entry.generation = -1
     else
-        entry.generation = generations.get(entry.generation_key)
+        entry.generation = purges.get(entry.generation_key)
     end
     return "yes", entry
 end
 
 -- Asks for the request at hand.
 function _M.ask(sent)
-    local asked, before = now(), generations.count()
+    local asked, before = now(), purges.count()
     local answer = ngx.location.capture("/_userpods/whoami", { vars = {
         userpods_cookie = sent.cookie or "",
         userpods_authorization = sent.authorization or "",
@@ -66,7 +66,7 @@ end
 
 -- Asks for a request that is already running: from a timer, through the internal port.
 function _M.ask_again(entry, settings)
-    local asked, before = now(), generations.count()
+    local asked, before = now(), purges.count()
     local socket = ngx.socket.tcp()
     socket:settimeouts(2000, 2000, 12000)
     local ok, problem = socket:connect(settings.internal_host, settings.internal_port)

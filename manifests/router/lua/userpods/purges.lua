@@ -18,7 +18,7 @@ if ffi.cast("intptr_t", memory) == -1 then
 end
 local epoch = ffi.cast("volatile uint32_t *", memory)
 
-local numbers = ngx.shared.userpods_generations
+local numbers = ngx.shared.userpods_purges
 
 -- A new number outlives every answer that could be cached under an older one. It can then be
 -- forgotten, because numbers never repeat: none (nil) is only ever equal to none.
@@ -38,7 +38,7 @@ function _M.get(key)
 end
 
 -- Forgets a user. Returns true, or nil and a message.
-function _M.bump(user_id)
+function _M.purge(user_id)
     local number, problem = numbers:incr("count", 1, 0)
     if number then
         local ok

@@ -1,4 +1,4 @@
-local pods = require "userpods.pods"
+local address_owners = require "userpods.address_owners"
 
 local tests = {}
 
@@ -13,30 +13,30 @@ end
 function tests.an_address_serves_its_user_at_once()
     local first, second = entry("1", "p:1"), entry("1", "p:1")
     for _, one in ipairs { first, second, first } do
-        assert(pods.take(one, error))
+        assert(address_owners.take(one, error))
     end
 end
 
 function tests.another_user_waits_until_it_is_idle()
     local alice, bob = entry("1", "p:2"), entry("2", "p:2")
-    assert(pods.take(alice, nothing_runs))
-    assert(not pods.take(bob, nothing_runs))
+    assert(address_owners.take(alice, nothing_runs))
+    assert(not address_owners.take(bob, nothing_runs))
     ngx.sleep(4.1)
-    assert(pods.take(bob, nothing_runs))
+    assert(address_owners.take(bob, nothing_runs))
     -- And now it is the first one's turn to wait.
-    assert(not pods.take(alice, nothing_runs))
+    assert(not address_owners.take(alice, nothing_runs))
 end
 
 function tests.a_request_that_runs_keeps_the_address()
     local alice, bob = entry("1", "p:3"), entry("2", "p:3")
-    assert(pods.take(alice, nothing_runs))
+    assert(address_owners.take(alice, nothing_runs))
     ngx.sleep(4.1)
-    assert(not pods.take(bob, function()
+    assert(not address_owners.take(bob, function()
         return true
     end))
     -- Seen running a moment ago is as good as used.
-    pods.touch(alice, ngx.now())
-    assert(not pods.take(bob, nothing_runs))
+    address_owners.touch(alice, ngx.now())
+    assert(not address_owners.take(bob, nothing_runs))
 end
 
 return tests

@@ -19,8 +19,8 @@
 local ffi = require "ffi"
 local answers = require "userpods.answers"
 local base = require "resty.core.base"
-local generations = require "userpods.generations"
-local pods = require "userpods.pods"
+local purges = require "userpods.purges"
+local address_owners = require "userpods.address_owners"
 local whoami = require "userpods.whoami"
 
 local get_request = base.get_request
@@ -45,7 +45,7 @@ local _M = {}
 -- Request address -> its entry, its connection's address, and whether it is a WebSocket.
 local entries, connections, websockets = {}, {}, {}
 -- Entry -> what is known of it since requests of it run: `checked`, when whoami was asked last,
--- `okay`, when it last said that they may, and `generation`, of then (see generations.lua).
+-- `okay`, when it last said that they may, and `generation`, of then (see purges.lua).
 local watches = setmetatable({}, { __mode = "k" })
 local settings
 
@@ -142,7 +142,7 @@ local seen = 0
 
 -- One look over all running requests. Returns whether any is running.
 local function look()
-    local time, count = now(), generations.count()
+    local time, count = now(), purges.count()
     local forgotten = count ~= seen
     seen = count
     local due, is_due = {}, {}
@@ -153,7 +153,7 @@ local function look()
             entries[address], connections[address], websockets[address] = nil, nil, nil
         elseif not is_due[entry] then
             any = true
-            pods.touch(entry, time)
+            address_owners.touch(entry, time)
             is_due[entry] = true
             local watch = watches[entry]
             if not watch then
@@ -165,7 +165,7 @@ local function look()
             if time - watch.okay > settings.recheck_seconds + settings.grace_seconds then
                 cut_all(entry, "no answer of whoami for too long")
             elseif time - watch.checked >= settings.recheck_seconds
-                or (forgotten and generations.get(entry.generation_key) ~= watch.generation)
+                or (forgotten and purges.get(entry.generation_key) ~= watch.generation)
             then
                 watch.checked = time
                 due[#due + 1] = entry

@@ -11,7 +11,7 @@ local now = ngx.now
 local _M = {}
 
 -- Seconds since an address was last known to be used: more than keepalive_timeout and the second
--- between two looks at what runs (live.lua) together.
+-- between two looks at what runs (running_requests.lua) together.
 local IDLE = 4
 -- Seconds after which an address that is not used is forgotten, at the earliest.
 local TURN = 60
