@@ -1,9 +1,11 @@
 -- The request's headers, read in place: this runs for every request, so it makes no table and
 -- no string that is not needed. The functions of the C module are those that
--- ngx.req.get_headers itself uses; here no count caps them.
+-- ngx.req.get_headers itself uses; here no count caps them. Where they turn out to be others, the
+-- public API does the same, at several times the price.
 
 local ffi = require "ffi"
 local base = require "resty.core.base"
+local layout = require "userpods.layout"
 require "resty.core.request"
 
 local C = ffi.C
@@ -79,10 +81,22 @@ for name in pairs(forbidden_names) do
     end
 end
 
+-- Whether headers are read in place in this worker: nil before its first request was compared.
+local in_place
+
 local ROOM = 64
-local element_array = ffi.typeof("ngx_http_lua_ffi_table_elt_t[?]")
-local room = ffi.new(element_array, ROOM)
-local truncated = ffi.new("int[1]")
+local element_array, room, truncated
+-- Where resty.core does not know them there is nothing to compare.
+local is_known, problem = pcall(function()
+    element_array = ffi.typeof "ngx_http_lua_ffi_table_elt_t[?]"
+    room = ffi.new(element_array, ROOM)
+    truncated = ffi.new "int[1]"
+    return C.ngx_http_lua_ffi_req_get_headers_count, C.ngx_http_lua_ffi_req_get_headers
+end)
+if not is_known then
+    ngx.log(ngx.WARN, "every request costs more with this nginx: ", problem)
+    in_place = false
+end
 
 -- Removes every forbidden header, however many headers there are.
 local function clean(elements, count)
@@ -99,12 +113,45 @@ local function clean(elements, count)
     end
 end
 
--- Cleans the request and calls `continue` with its Cookie headers (joined as nginx joins them),
+-- The same as `_M.read` below with what the Lua module promises.
+local function read_publicly(continue)
+    for name in pairs(ngx.req.get_headers(0)) do
+        if _M.is_forbidden(name) then
+            clear_header(name)
+        end
+    end
+    local all = ngx.req.get_headers(0)
+    local cookie, authorization = all["cookie"], all["authorization"]
+    if type(cookie) == "table" then
+        cookie = table.concat(cookie, "; ")
+    end
+    if type(authorization) == "table" then
+        authorization = authorization[1]
+    end
+    return continue(cookie, authorization, all["upgrade"] ~= nil, all["service-worker"] ~= nil)
+end
+jit.off(read_publicly)
+
+-- Looks at the worker's first request in both ways.
+local function compare(count, cookie, authorization)
+    local is_same, difference = layout.of_headers(count, cookie, authorization)
+    in_place = is_same or false
+    if not in_place then
+        ngx.log(ngx.WARN, "every request costs more with this nginx: ", difference)
+    end
+    return in_place
+end
+jit.off(compare)
+
+--- Cleans the request and calls `continue` with its Cookie headers (joined as nginx joins them),
 -- its first Authorization header (nil where there is none), whether it has an Upgrade header, and
 -- whether it has the one with which a browser asks for a service worker's script.
 -- Going on by a call, not by returning, lets LuaJIT compile the loop and all that follows as one
 -- piece: it cannot leave the function that a loop stands in.
 function _M.read(continue)
+    if in_place == false then
+        return read_publicly(continue)
+    end
     local r = get_request()
     local count = C.ngx_http_lua_ffi_req_get_headers_count(r, 0, truncated)
     if count <= 0 then
@@ -148,6 +195,9 @@ function _M.read(continue)
                 end
             end
         end
+    end
+    if not in_place and not compare(count, cookie, authorization) then
+        return read_publicly(continue)
     end
     if forged then
         clean(elements, count)

@@ -14,11 +14,13 @@
 -- Nothing is called when a request ends (a log handler would cost every request what few need).
 -- A connection's structure lives as long as the worker and begins with a pointer to the request
 -- that it carries: while that is the request noted here, the request runs. (This is so for
--- HTTP/1; HTTP/2 ends at the gateway in front.)
+-- HTTP/1; HTTP/2 ends at the gateway in front.) Where nginx turns out to be built otherwise, the
+-- target is in ngx.ctx, running requests cannot be cut, and the log says so.
 
 local ffi = require "ffi"
 local answers = require "userpods.answers"
 local base = require "resty.core.base"
+local layout = require "userpods.layout"
 local purges = require "userpods.purges"
 local address_owners = require "userpods.address_owners"
 local whoami = require "userpods.whoami"
@@ -30,12 +32,8 @@ local now = ngx.now
 
 ffi.cdef [[
 int shutdown(int socket, int how);
-typedef struct { uint32_t signature; void *connection; } userpods_request_t;
-typedef struct { void *data; void *read; void *write; int fd; } userpods_connection_t;
 ]]
-local request_pointer = ffi.typeof "userpods_request_t *"
-local connection_pointer = ffi.typeof "userpods_connection_t *"
-local SIGNATURE = 0x50545448 -- "HTTP"
+local request_pointer, connection_pointer = layout.request_pointer, layout.connection_pointer
 local BOTH_WAYS = 2
 -- How many questions of one worker are under way at a time.
 local ASKERS = 8
@@ -48,32 +46,53 @@ local entries, connections, websockets = {}, {}, {}
 -- `okay`, when it last said that they may, and `generation`, of then (see purges.lua).
 local watches = setmetatable({}, { __mode = "k" })
 local settings
+-- Whether requests can be noted and cut in this worker: nil before its first one was looked at.
+local can_cut
 
 function _M.configure(given)
     settings = given
 end
 
--- The request at hand goes where the entry says.
-function _M.begin(entry, is_websocket)
-    local request = cast(request_pointer, get_request())
-    -- Both structures begin with fields that are the same in every nginx.
-    if request.signature ~= SIGNATURE then
-        error("unknown layout of nginx's request: it could not be cut")
+local function look_at_layout()
+    local problem
+    can_cut, problem = layout.of_request()
+    can_cut = can_cut or false
+    if not can_cut then
+        ngx.log(ngx.ERR, "running requests cannot be cut with this nginx, and outlive their user's "
+            .. "access: ", problem)
     end
+end
+jit.off(look_at_layout)
+
+--- The request at hand goes where the entry says.
+function _M.begin(entry, is_websocket)
+    if not can_cut then
+        if can_cut == nil then
+            look_at_layout()
+        end
+        if not can_cut then
+            ngx.ctx.userpods_entry, ngx.ctx.userpods_is_websocket = entry, is_websocket
+            return
+        end
+    end
+    local request = cast(request_pointer, get_request())
     local address = tonumber(cast(uintptr, request))
     entries[address] = entry
     connections[address] = tonumber(cast(uintptr, request.connection))
     websockets[address] = is_websocket
 end
 
--- The request at hand goes to no pod; one that was noted under the same address is over.
+--- The request at hand goes to no pod; one that was noted under the same address is over.
 function _M.forget()
     local address = tonumber(cast(uintptr, get_request()))
     entries[address], connections[address], websockets[address] = nil, nil, nil
 end
 
--- The entry of the request at hand, and whether it is a WebSocket.
+--- The entry of the request at hand (nil where it goes to no pod), and whether it is a WebSocket.
 function _M.current()
+    if can_cut == false then
+        return ngx.ctx.userpods_entry, ngx.ctx.userpods_is_websocket
+    end
     local address = tonumber(cast(uintptr, get_request()))
     return entries[address], websockets[address]
 end
@@ -87,8 +106,12 @@ local function carrier(address)
     return nil
 end
 
--- Whether a request of another user runs at this entry's address now.
+--- Whether a request of another user runs at this entry's address now. True, the safe side, where
+-- that cannot be known: address_owners.lua forgets an owner within two minutes.
 function _M.runs_elsewhere(entry)
+    if can_cut == false then
+        return true
+    end
     for address, its in pairs(entries) do
         if its.peer == entry.peer and its.user_id ~= entry.user_id and carrier(address) then
             return true
@@ -204,7 +227,7 @@ local function ask_all(due)
     asking = false
 end
 
--- Called once a second by the worker's timer. A worker that is going away (a reload) gets one
+--- Called once a second by the worker's timer. A worker that is going away (a reload) gets one
 -- last call, and keeps looking until nothing runs any more.
 function _M.tick(is_exiting)
     local due, any = look()
