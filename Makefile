@@ -38,6 +38,7 @@ check: venv  ## Lint, types, contracts, known vulnerabilities, unit tests: under
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
+	@if command -v luacheck >/dev/null; then luacheck --quiet manifests/router tests/router/lua; else echo "Without luacheck (make tools) the router's Lua is not linted"; fi
 	$(BIN)/python tools/audit.py
 	$(BIN)/pytest -q -m "$(UNIT)"
 

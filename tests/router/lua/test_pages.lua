@@ -31,7 +31,10 @@ end
 
 function tests.a_login_elsewhere_comes_back_to_the_origin()
     leads("/a", "https://sso.example/?rd=https%3A%2F%2Fpods.example%2Fa",
-        { login_url = "https://sso.example/", next_parameter = "rd", origin = "https://pods.example" })
+        {
+            login_url = "https://sso.example/", next_parameter = "rd",
+            origin = "https://pods.example",
+        })
 end
 
 return tests

@@ -8,7 +8,9 @@ end
 
 function tests.services_of_ours()
     configured()
-    for _, name in ipairs { "user-a", "user-alice", "user-a-b", "user-0", "user-" .. ("a"):rep(58) } do
+    for _, name in ipairs {
+        "user-a", "user-alice", "user-a-b", "user-0", "user-" .. ("a"):rep(58),
+    } do
         assert(target.is_service(name), name)
     end
 end

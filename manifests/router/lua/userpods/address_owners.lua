@@ -20,7 +20,7 @@ local TURN = 60
 -- older is dropped every TURN seconds, so that neither grows for ever.
 local holders, older, turned = {}, {}, 0
 
--- Whether a request of this entry may go to its address now. `runs_elsewhere` tells whether
+--- Whether a request of this entry may go to its address now. `runs_elsewhere` tells whether
 -- another user's request runs there.
 function _M.take(entry, runs_elsewhere)
     local peer, time = entry.peer, now()
@@ -44,12 +44,12 @@ function _M.take(entry, runs_elsewhere)
     return true
 end
 
--- Lets nobody use this entry's address before all connections that nginx keeps to it are closed.
+--- Lets nobody use this entry's address before all connections that nginx keeps to it are closed.
 function _M.rest(entry)
     holders[entry.peer] = { used = now() }
 end
 
--- A request of this entry was seen running.
+--- A request of this entry was seen running.
 function _M.touch(entry, time)
     local holder = holders[entry.peer] or older[entry.peer]
     if holder and holder.user_id == entry.user_id then

@@ -27,11 +27,12 @@ local _M = {}
 local mine = lrucache.new(2000)
 local seconds = 5
 
+--- Takes `cache_seconds` from the settings.
 function _M.configure(settings)
     seconds = settings.cache_seconds
 end
 
--- Makes an entry of whoami's words, or nil and what is wrong with them.
+--- Makes an entry of whoami's words, or nil and what is wrong with them.
 function _M.entry(words, sent)
     if not target.is_service(words.service) then
         return nil, "a target that is not one of our Services"
@@ -60,7 +61,7 @@ function _M.entry(words, sent)
     }
 end
 
--- What a request with these credentials was answered lately, or nil.
+--- What a request with these credentials was answered lately, or nil.
 function _M.find(sent)
     local key = sent.key
     local entry = mine:get(key)
@@ -101,7 +102,7 @@ function _M.find(sent)
     return entry
 end
 
--- Remembers an entry. One without a place to go is not: it changes any moment now.
+--- Remembers an entry. One without a place to go is not: it changes any moment now.
 function _M.keep(entry)
     local left = seconds - (now() - entry.asked)
     if left <= 0 or not entry.ip or entry.generation == -1 then
@@ -115,7 +116,7 @@ function _M.keep(entry)
     }, "\n"), left)
 end
 
--- Forgets what these credentials were answered.
+--- Forgets what these credentials were answered.
 function _M.drop(sent)
     mine:delete(sent.key)
     shared:delete(sent.key)

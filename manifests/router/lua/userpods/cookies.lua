@@ -20,7 +20,7 @@ local function set_of(list)
     return set
 end
 
--- The site's cookie names, and which of them say who is asking. (These are the site's, too.)
+--- The site's cookie names, and which of them say who is asking. (These are the site's, too.)
 function _M.configure(list, credential_list)
     names, credentials = set_of(list), set_of(credential_list)
     for name in pairs(credentials) do
@@ -44,7 +44,7 @@ local function each(cookie)
     end
 end
 
--- Takes a Cookie header (or nil) apart. Returns what says who is asking, nil where nothing does,
+--- Takes a Cookie header (or nil) apart. Returns what says who is asking, nil where nothing does,
 -- and what a pod may see, "" where that is nothing.
 function _M.split(cookie)
     local ours, rest = {}, {}
@@ -58,7 +58,7 @@ function _M.split(cookie)
     return ours[1] and table.concat(ours, "; "), table.concat(rest, "; ")
 end
 
--- What of a Cookie header (or nil) is the site's; "" for nothing.
+--- What of a Cookie header (or nil) is the site's; "" for nothing.
 function _M.for_site(cookie)
     local kept = {}
     for pair, name in each(cookie or "") do
@@ -69,7 +69,7 @@ function _M.for_site(cookie)
     return table.concat(kept, "; ")
 end
 
--- Whether a pod may send this Set-Cookie. Strict about names: a cookie without a name is sent
+--- Whether a pod may send this Set-Cookie. Strict about names: a cookie without a name is sent
 -- back as "value" alone, which may read as "sessionid=...", and Django strips more kinds of
 -- blanks around a name than browsers do.
 function _M.may_set(set_cookie)
@@ -88,7 +88,7 @@ end
 -- ngx.header gives at most so many values of one name. There may be more that it did not show.
 local MOST = 100
 
--- The Set-Cookie headers (nil, a string or a list) that a pod may send, and whether they have to
+--- The Set-Cookie headers (nil, a string or a list) that a pod may send, and whether they have to
 -- be set anew, because any was dropped or could not be seen.
 function _M.allowed(values)
     if values == nil then
@@ -106,7 +106,7 @@ function _M.allowed(values)
     return kept, #kept ~= #values or #values >= MOST
 end
 
--- Whether one of these Set-Cookie headers sets the cookie of this name.
+--- Whether one of these Set-Cookie headers sets the cookie of this name.
 function _M.sets(values, name)
     if type(values) == "string" then
         values = { values }

@@ -20,6 +20,7 @@ local KEPT_BYTES, KEPT = 2048, 2000
 local seen = lrucache.new(KEPT)
 local token_prefix = "upt_"
 
+--- Takes `token_prefix` from the settings.
 function _M.configure(settings)
     token_prefix = settings.token_prefix
     tokens.configure(token_prefix)
@@ -51,7 +52,7 @@ local function take_apart(cookie, authorization)
 end
 jit.off(take_apart)
 
--- Takes a request's Cookie headers (joined by "; ") and Authorization header apart; each may be
+--- Takes a request's Cookie headers (joined by "; ") and Authorization header apart; each may be
 -- nil. Returns a table that is not to be changed:
 --   cookie, authorization              ours, as they were sent and in order, or nil
 --   rest_cookie, rest_authorization    what a pod may see; "" for nothing

@@ -34,7 +34,7 @@ local written = {
     ["x-forwarded-for"] = true, ["x-forwarded-host"] = true, ["x-forwarded-proto"] = true,
 }
 
--- Whether a client may not send a header of this (lower case) name.
+--- Whether a client may not send a header of this (lower case) name.
 function _M.is_forbidden(name)
     if forbidden_names[name] then
         return true

@@ -1,4 +1,22 @@
--- What nginx.conf calls, one function for each place. The work is done in the modules beside.
+-- What nginx.conf calls: one function for each place, named after the location and nginx's phase
+-- there. The work is done in the modules beside.
+--
+-- The order of a request to a pod, by location:
+--   /              pod_set             clean its headers; is it known whose it is?
+--                  pod_balancer        name the peer
+--                  pod_header_filter   look at what the pod answers
+--   @ask           pod_access          it was not known: ask Django (whoami_rewrite, a subrequest),
+--                                      then pod_balancer and pod_header_filter as above
+--   @ask_last      the same while this router is draining
+--   @no_answer     no_answer_content   the pod gave no answer, or none that may pass
+--   @waiting       waiting_rewrite     Django's page for a pod that is not up, or, without Django,
+--                                      waiting_plain_content
+-- Of one to the site (site.conf):
+--                  site_access         clean its headers and cookies, take its body
+--                  site_header_filter  did somebody sign in or out?
+--                  site_down_content, site_refuses_content, too_many_cookies_content
+-- A redirect inside nginx (error_page, exec) begins anew in the location that it leads to, with an
+-- empty ngx.ctx. In a worker, init_worker comes first; once a second its timer looks at what runs.
 
 local settings = require("userpods.settings").load(
     ngx.config.prefix() .. "settings/settings.lua")
@@ -56,7 +74,7 @@ local function refuse_anonymous()
     return pages.say(401, "No token", "Sign in first.")
 end
 
--- Where there are so many of the site's cookies that no server takes them, the browser could not
+--- Where there are so many of the site's cookies that no server takes them, the browser could not
 -- even sign in any more: it throws its cookies away. (Browsers do so over TLS and on localhost.)
 function _M.too_many_cookies_content()
     header["Clear-Site-Data"] = '"cookies"'
@@ -116,18 +134,18 @@ local function known(cookie, authorization, upgrade, worker)
     return ""
 end
 
--- The user of the request at hand, if that is known; "" if Django has to be asked.
+--- The user of the request at hand, if that is known; "" if Django has to be asked.
 function _M.pod_set()
     return read_headers(known)
 end
 
--- To a user's pod after asking Django, or nowhere. Headers were cleaned in `pod_set`.
+--- To a user's pod after asking Django, or nowhere. Headers were cleaned in `pod_set`.
 function _M.pod_access()
     running_requests.forget()
     if is_last() then
         return ngx.exec("@ask_last")
     end
-    -- A service worker stands in front of all pages of its host, the site's and the next user's, too.
+    -- A service worker stands in front of all pages of its host: the site's, the next user's.
     if var.http_service_worker then
         return pages.say(403, "No service workers", "This host is not the application's alone.")
     end
@@ -141,6 +159,7 @@ end
 jit.off(_M.pod_access)
 jit.off(ask_django)
 
+--- Names the peer of the request at hand. One that was given none goes nowhere (500).
 function _M.pod_balancer()
     local entry, is_websocket = current()
     if not entry then
@@ -172,15 +191,16 @@ local function refuse_answer(why)
 end
 jit.off(refuse_answer)
 
+--- Looks at what a pod began to answer: refuses what could be taken for an answer to somebody
+-- else's request, and takes out what a pod may not say.
 function _M.pod_header_filter()
     local status = ngx.status
     -- nginx passes whatever follows a status below 200 on as it comes, without a length, and keeps
     -- the client's connection: the pod would write answers to requests of others. Only a WebSocket
     -- that was asked for is like that, and has the connection for itself.
     if status < 200 and not (status == 101 and var.userpods_upgrade ~= "") then
-        -- Here, too, is what has no status line that nginx can read: HTTP/0.9, which it would pass on
-        -- as it is. To nginx the client now speaks that as well: there is no way to tell it of an
-        -- error.
+        -- Here, too, is what has no status line that nginx can read: HTTP/0.9, which it would pass
+        -- on as it is. To nginx the client now speaks that as well, and cannot be told of errors.
         if http_version() < 1 then
             ngx.log(ngx.ERR, "the pod did not answer in HTTP")
             return ngx.exit(ngx.ERROR)
@@ -212,6 +232,7 @@ local function read_body()
     ngx.thread.kill(clock)
 end
 
+--- To the site: headers cleaned, its own cookies alone, its body taken whole.
 function _M.site_access()
     running_requests.forget()
     if is_last() then
@@ -235,7 +256,7 @@ local function forget_user(cookie, authorization)
     end
 end
 
--- Django set the session cookie: somebody signed in or out. Whoever the request's credentials
+--- Django set the session cookie: somebody signed in or out. Whoever the request's credentials
 -- were may be somebody else now, or nobody.
 function _M.site_header_filter()
     if cookies.sets(header["Set-Cookie"], settings.session_cookie) then
@@ -243,7 +264,7 @@ function _M.site_header_filter()
     end
 end
 
--- The upstream failed. A connection that never came about means that the pod is not up.
+--- The upstream failed. A connection that never came about means that the pod is not up.
 function _M.no_answer_content()
     local entry = current()
     local times = var.upstream_connect_time or ""
@@ -260,6 +281,7 @@ function _M.no_answer_content()
     return pages.say(502, "Bad gateway", "The application gave no proper answer.")
 end
 
+--- To Django's waiting page, with the user's own credentials and nothing else of the request.
 function _M.waiting_rewrite()
     local sent = credentials_of(var.http_cookie, var.http_authorization)
     var.userpods_cookie = cookies.for_site(var.http_cookie)
@@ -268,14 +290,17 @@ function _M.waiting_rewrite()
     ngx.req.set_uri(settings.waiting_path)
 end
 
+--- The waiting page where Django has none.
 function _M.waiting_plain_content()
     return pages.say(503, "Starting", "Your application is not up yet.", settings.retry_after)
 end
 
+--- Django is down or silent.
 function _M.site_down_content()
     return pages.say(503, "Unavailable", "Please try again in a moment.", settings.retry_after)
 end
 
+--- nginx refused a request to the site: too large, or too many of one address.
 function _M.site_refuses_content()
     if ngx.status == 413 then
         return pages.say(413, "Too large", "This is more than the site takes at once.")
@@ -285,6 +310,7 @@ function _M.site_refuses_content()
         settings.retry_after)
 end
 
+--- To whoami, wherever Django mounted it.
 function _M.whoami_rewrite()
     ngx.req.set_uri_args ""
     ngx.req.set_uri(settings.whoami_path)
@@ -296,10 +322,12 @@ local function reply(status, words)
     ngx.say(cjson.encode(words))
 end
 
+--- Whether this nginx runs at all.
 function _M.healthz_content()
     return reply(200, { status = "ok" })
 end
 
+--- Whether new connections may come: not while draining.
 function _M.readyz_content()
     if purges.is_draining() then
         return reply(503, { status = "draining" })
@@ -307,7 +335,7 @@ function _M.readyz_content()
     return reply(200, { status = "ok" })
 end
 
--- POST {"user_id": "7"}: forget what is known of this user, and ask again about what runs.
+--- POST {"user_id": "7"}: forget what is known of this user, and ask again about what runs.
 function _M.purge_content()
     if ngx.req.get_method() ~= "POST" then
         header["Allow"] = "POST"
@@ -330,7 +358,7 @@ function _M.purge_content()
     return reply(200, { status = "ok" })
 end
 
--- GET /drain?seconds=8&most=70: not ready from now on. Answers when `seconds` are over and
+--- GET /drain?seconds=8&most=70: not ready from now on. Answers when `seconds` are over and
 -- nothing runs any more, but after `most` seconds at the latest.
 function _M.drain_content()
     running_requests.forget()
@@ -348,6 +376,7 @@ function _M.drain_content()
     return reply(200, { status = "draining" })
 end
 
+--- Starts the look at running requests, once a second.
 function _M.init_worker()
     local ok, problem = ngx.timer.every(1, function(is_exiting)
         draining = purges.is_draining()

@@ -8,7 +8,7 @@ local cjson = require "cjson.safe"
 
 local _M = {}
 
--- A person is looking: a navigation that can show a page.
+--- A person is looking: a navigation that can show a page.
 function _M.is_navigation()
     local method = ngx.req.get_method()
     if method ~= "GET" and method ~= "HEAD" then
@@ -35,7 +35,7 @@ local template = [[<!doctype html>
 <body><h1>%s</h1><p>%s</p></body></html>
 ]]
 
--- Answers and ends the request. `retry` is in seconds, for Retry-After and, in a page, the
+--- Answers and ends the request. `retry` is in seconds, for Retry-After and, in a page, the
 -- time after which it loads itself again.
 function _M.say(status, title, text, retry)
     ngx.status = status
@@ -56,7 +56,7 @@ function _M.say(status, title, text, retry)
     return ngx.exit(ngx.HTTP_OK)
 end
 
--- Where a browser signs in and then comes back: always a path of this site, however many
+--- Where a browser signs in and then comes back: always a path of this site, however many
 -- slashes (or backslashes, which browsers read as slashes) the request's own began with.
 function _M.login_address(settings, request_uri)
     -- An absolute-form request line: keep the path alone.

@@ -24,20 +24,22 @@ local numbers = ngx.shared.userpods_purges
 -- forgotten, because numbers never repeat: none (nil) is only ever equal to none.
 local lifetime = 120
 
+--- Takes `cache_seconds` from the settings.
 function _M.configure(settings)
     lifetime = math.max(120, 2 * settings.cache_seconds + 60)
 end
 
--- The key under which a user's number is kept: made once per answer, not per request.
+--- The key under which a user's number is kept: made once per answer, not per request.
 function _M.key(user_id)
     return "u" .. user_id
 end
 
+--- The number of the user with this key (`key` below), or nil where they were not forgotten lately.
 function _M.get(key)
     return numbers:get(key)
 end
 
--- Forgets a user. Returns true, or nil and a message.
+--- Forgets a user. Returns true, or nil and a message.
 function _M.purge(user_id)
     local number, problem = numbers:incr("count", 1, 0)
     if number then
@@ -52,20 +54,22 @@ function _M.purge(user_id)
     return nil, problem
 end
 
--- Another number each time anyone is forgotten, for asking on the way of every request.
+--- Another number each time anyone is forgotten, for asking on the way of every request.
 function _M.epoch()
     return epoch[0]
 end
 
--- How often anyone was forgotten, also by workers of before or after a reload.
+--- How often anyone was forgotten, also by workers of before or after a reload.
 function _M.count()
     return numbers:get("count") or 0
 end
 
+--- From now on this router is about to stop: all workers see it.
 function _M.set_draining()
     numbers:set("draining", true)
 end
 
+--- Whether this router is about to stop.
 function _M.is_draining()
     return numbers:get("draining") == true
 end

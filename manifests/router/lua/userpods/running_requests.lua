@@ -49,6 +49,7 @@ local settings
 -- Whether requests can be noted and cut in this worker: nil before its first one was looked at.
 local can_cut
 
+--- Takes the settings.
 function _M.configure(given)
     settings = given
 end

@@ -47,7 +47,7 @@ local defaults = {
     retry_after = 2,
 }
 
--- Returns the settings with defaults filled in, or nil and what is wrong.
+--- Returns the settings with defaults filled in, or nil and what is wrong.
 function _M.complete(given)
     if type(given) ~= "table" then
         return nil, "settings.lua must return a table"
@@ -97,6 +97,7 @@ function _M.complete(given)
     return complete
 end
 
+--- The settings of this file, complete. Raises an error that names the file and what is wrong.
 function _M.load(path)
     local complete, problem = _M.complete(dofile(path))
     if not complete then

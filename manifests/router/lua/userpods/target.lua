@@ -11,12 +11,14 @@ local match = ngx.re.match
 
 local allow_loopback, service_pattern = false, nil
 
+--- Takes `name_prefix` and `allow_loopback` from the settings.
 function _M.configure(settings)
     allow_loopback = settings.allow_loopback
     -- A DNS label that begins with our prefix; \A and \z, because $ admits a newline.
     service_pattern = [[\A(?=.{1,63}\z)]] .. settings.name_prefix .. [[(?:[a-z0-9-]*[a-z0-9])\z]]
 end
 
+--- Whether this is the name of one of our Services: a DNS label that begins with our prefix.
 function _M.is_service(name)
     return type(name) == "string" and find(name, service_pattern, "jo") ~= nil
 end
@@ -52,7 +54,7 @@ local function ipv6_is_allowed(text)
     return find(lower, [[\A(?:[0:]+|0*:.*|fe[89ab].*|ff.*)\z]], "jo") == nil
 end
 
--- The address and port of "10.96.0.7:8000" or "[fd00::7]:8000", or nil where it is neither or
+--- The address and port of "10.96.0.7:8000" or "[fd00::7]:8000", or nil where it is neither or
 -- may not be a pod's. An IPv6 address keeps its brackets, as nginx wants it.
 function _M.peer(text)
     if type(text) ~= "string" then
@@ -76,17 +78,18 @@ function _M.peer(text)
     return nil
 end
 
--- Usernames and user ids as whoami writes them: percent-encoded, so that they are safe in a
+--- Usernames and user ids as whoami writes them: percent-encoded, so that they are safe in a
 -- header and a log.
 function _M.is_username(text)
     return type(text) == "string" and find(text, [[\A[A-Za-z0-9_.~/%@+-]{1,4096}\z]], "jo") ~= nil
 end
 
+--- The same for user ids, which are as long as Django keeps them.
 function _M.is_user_id(text)
     return type(text) == "string" and find(text, [[\A[A-Za-z0-9_.~%@+-]{1,3000}\z]], "jo") ~= nil
 end
 
--- A user id in that spelling.
+--- A user id in that spelling.
 function _M.quoted(text)
     return (text:gsub("[^%w_.~@+-]", function(byte)
         return string.format("%%%02X", byte:byte())

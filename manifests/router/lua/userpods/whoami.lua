@@ -11,7 +11,7 @@ local now = ngx.now
 
 local _M = {}
 
--- What an answer (status, and a function that gives a header) means: "yes" and an entry, or
+--- What an answer (status, and a function that gives a header) means: "yes" and an entry, or
 -- one of "anonymous" (401), "forbidden" (403), "later" (503) and "broken" with a reason. Only
 -- these four statuses are Django's definite words; everything else is a Django that is not
 -- well, and lets nobody in.
@@ -47,7 +47,7 @@ function _M.read(status, header, asked, generations_before, sent)
     return "yes", entry
 end
 
--- Asks for the request at hand.
+--- Asks for the request at hand.
 function _M.ask(sent)
     local asked, before = now(), purges.count()
     local answer = ngx.location.capture("/_userpods/whoami", { vars = {
@@ -64,7 +64,7 @@ function _M.ask(sent)
     end, asked, before, sent)
 end
 
--- Asks for a request that is already running: from a timer, through the internal port.
+--- Asks for a request that is already running: from a timer, through the internal port.
 function _M.ask_again(entry, settings)
     local asked, before = now(), purges.count()
     local socket = ngx.socket.tcp()
