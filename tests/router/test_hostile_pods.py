@@ -209,6 +209,7 @@ def test_the_site_speaks_for_the_host(router: Router, django: FakeDjango) -> Non
     """Also where its waiting page stands in for a pod."""
     django.headers = list(OF_THE_HOST.items())
     django.user("alice", None)
+    router.purge("id-alice")
     for path in ("/admin/", "/"):
         answer = router.get(path, ALICE)
         for name, value in OF_THE_HOST.items():
