@@ -137,6 +137,22 @@ def test_two_authorizations_are_read_alike_by_all(router: Router, django: FakeDj
         assert answer.status == 400
 
 
+@pytest.mark.parametrize("byte", ["\x01", "\x08", "\x0b", "\x0c", "\x1c", "\x1f", "\x7f"])
+def test_credentials_with_control_characters_are_refused(
+    router: Router, django: FakeDjango, byte: str
+) -> None:
+    """Some servers strip them, some refuse them: Django is not even asked."""
+    for header in (
+        ("Cookie", f"sessionid={byte}s-alice"),
+        ("Authorization", f"Bearer {byte}upt_x"),
+    ):
+        answer = router.get("/", header)
+        assert (answer.status, answer.json()["error"]) == (400, "bad request")
+    assert django.count["/whoami"] == 0
+    # The application's own are its own affair.
+    assert router.get("/", ALICE, ("Authorization", f"Own {byte}x")).json()["name"] == "alice"
+
+
 def test_a_cookie_cannot_pass_for_an_authorization(router: Router, django: FakeDjango) -> None:
     """The cache key tells where the one ends and the other begins."""
     assert router.get("/", ("Authorization", "Bearer upt_alice")).status == 200

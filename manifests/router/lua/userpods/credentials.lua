@@ -46,6 +46,8 @@ local function take_apart(cookie, authorization)
         -- No header value contains a newline.
         local text = (ours or "") .. "\n" .. (found.authorization or "")
         found.is_too_large = #text > _M.MOST
+        -- Servers differ in what they make of these.
+        found.is_unreadable = text:find "[%z\1-\8\11-\31\127]" ~= nil
         found.key = sha1(text)
     end
     return found

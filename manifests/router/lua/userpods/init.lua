@@ -92,6 +92,9 @@ local function ask_django(sent)
     if sent.is_too_large then
         return _M.too_many_cookies_content()
     end
+    if sent.is_unreadable then
+        return pages.say(400, "Bad request", "A cookie or token holds control characters.")
+    end
     local word, detail = whoami.ask(sent)
     if word == "yes" then
         answers.keep(detail)
