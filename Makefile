@@ -13,7 +13,7 @@ LOCK := requirements-dev.txt
 # Tests that need nothing but Python.
 UNIT := not cluster and not router and not browser and not node and not processes and not fresh
 
-.PHONY: help venv lock check test e2e fresh cluster bench matrix tools demo clean
+.PHONY: help venv lock check test e2e fuzz fresh cluster bench matrix tools demo clean
 
 help:  ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | column -ts $$'\t'
@@ -58,6 +58,9 @@ fresh: venv  ## The README's commands on a bare machine, made for it in a folder
 cluster: tools  ## A cluster to try things on, until Ctrl-C (NODE=1: with a node that runs pods; root)
 	@if [ -n "$(NODE)" ]; then tools/apt-install node; fi
 	@PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/python -m tests.testcluster $(if $(NODE),--node)
+
+fuzz: tools  ## Fuzz the router for FUZZ_SECONDS (600; FUZZ_SEED=n to run one again); docs/fuzzing.md
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.router.fuzz --seconds $(or $(FUZZ_SECONDS),600) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
 
 bench: tools  ## The benchmarks, into docs/benchmarks (several minutes; wants a quiet machine)
 	@tools/apt-install bench

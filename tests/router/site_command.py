@@ -13,17 +13,30 @@ if TYPE_CHECKING:
 
 def prepare(*peers: str) -> None:
     """Make alice and bob (password: their name), and their pods at these addresses."""
-    from django.contrib.auth.models import User
     from django.core.management import call_command
-
-    from django_userpods.models import UserPod
 
     call_command("migrate", verbosity=0)
     for name, peer in zip(("alice", "bob"), peers, strict=True):
-        user = User.objects.create_superuser(name, password=name)
-        row = UserPod.objects.get(owner=user)
-        row.address, row.state = peer, UserPod.State.RUNNING
-        row.save()
+        _make(name, peer)
+
+
+def people(*words: str) -> None:
+    """Make users (``name=peer``) with pods, sign them in, and print their sessions' keys."""
+    for word in words:
+        name, _, peer = word.partition("=")
+        _make(name, peer)
+        session(name)
+
+
+def _make(name: str, peer: str) -> None:
+    from django.contrib.auth.models import User
+
+    from django_userpods.models import UserPod
+
+    user = User.objects.create_superuser(name, password=name)
+    row = UserPod.objects.get(owner=user)
+    row.address, row.state = peer, UserPod.State.RUNNING
+    row.save()
 
 
 def token(name: str) -> None:
@@ -88,6 +101,7 @@ def main() -> None:
     name, *arguments = sys.argv[1:]
     commands: dict[str, Callable[..., None]] = {
         "prepare": prepare,
+        "people": people,
         "token": token,
         "session": session,
         "deactivate": deactivate,

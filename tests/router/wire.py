@@ -10,10 +10,9 @@ import socket
 from dataclasses import dataclass
 
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([0-9]{3}) [\t\x20-\x7e\x80-\xff]*")
-_FIELD = re.compile(
-    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*"
-    rb"[\x21-\x7e\x80-\xff])?)?)[ \t]*"
-)
+# nginx passes a pod's header on under any name without blanks and control characters. In a value
+# control characters may be kept (RFC 9110, 5.5), but for three.
+_FIELD = re.compile(rb"([^\x00-\x20\x7f:]+):[ \t]*([^\0\r\n]*?)[ \t]*")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 _DIGITS = re.compile(rb"[0-9]{1,15}")
 

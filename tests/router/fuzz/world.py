@@ -1,0 +1,139 @@
+"""Everything that the fuzzer plays with: nginx, gunicorn with Django, and two pods."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.router.fuzz.pods import Pod, Pods
+from tests.router.harness import ROOT, Process, Router, eventually, free_port, is_open
+from tests.router.wire import Gone, Malformed, Wire
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Seconds after which a request that is not answered is taken for one that is not whole.
+PATIENCE = 0.15
+#: How many hostile pods there are, to go on with another while the router leaves one alone.
+HOSTILE = 16
+
+
+@dataclass
+class World:
+    """Runs it all in ``folder``; ``options`` are more settings of the router."""
+
+    folder: Path
+    options: dict[str, object] = field(default_factory=dict)
+    #: How often what was compared came about at all.
+    count: Counter[str] = field(default_factory=Counter)
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            names = ["alice", "bob", *(f"mallory{number}" for number in range(HOSTILE))]
+            self.pods = stack.enter_context(Pods(*names))
+            self.alice, self.bob, *self._hostile = self.pods.pods
+            self.site, self.direct = free_port(), free_port()
+            options = {"login_url": "/admin/login/", "recheck_seconds": 60, **self.options}
+            self.router = Router(self.folder / "nginx", self.site, options=options, workers=1)
+            self.environment = os.environ | {
+                "DJANGO_SETTINGS_MODULE": "tests.router.fuzz.settings",
+                "SITE_DATABASE": str(self.folder / "db.sqlite3"),
+                "SITE_ROUTER": f"http://127.0.0.1:{self.router.internal}",
+                "SITE_DIRECT": str(self.direct),
+                "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
+            }
+            stack.enter_context(self.router)
+            self._command("prepare", *(pod.peer for pod in (self.alice, self.bob)))
+            people = self._command("people", *(f"{pod.name}={pod.peer}" for pod in self._hostile))
+            for pod, session in zip(self._hostile, people.split(), strict=True):
+                pod.session = session
+            self.secrets = {b"@CS@": b"c5" * 16}
+            for pod in (self.alice, self.bob):
+                letter = pod.name[0].upper().encode()
+                session, token = (self._command(what, pod.name) for what in ("session", "token"))
+                self.secrets |= {b"@S%b@" % letter: session, b"@T%b@" % letter: token}
+            command = ["env", *(f"{key}={value}" for key, value in self._changed().items())]
+            command += [sys.executable, "-m", "gunicorn", "--threads=8", "--keep-alive=5"]
+            command += ["-b", f"127.0.0.1:{self.site}", "-b", f"127.0.0.1:{self.direct}"]
+            command += ["--worker-tmp-dir", str(self.folder)]
+            command += ["django.core.wsgi:get_wsgi_application()"]
+            stack.enter_context(Process(command, self.folder / "gunicorn.log"))
+            eventually(lambda: self._is_up(), 30)
+            self._log = stack.enter_context((self.router.folder / "log").open(errors="replace"))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def hostile(self) -> Pod:
+        """A hostile pod that the router still speaks to."""
+        pod = min(self._hostile, key=lambda pod: pod.rests)
+        time.sleep(max(0.0, pod.rests - time.monotonic()))
+        pod.rests = max(pod.rests, time.monotonic())
+        return pod
+
+    def filled(self, data: bytes) -> bytes:
+        """An example's bytes with this run's credentials in the place of their names."""
+        for name, value in self.secrets.items():
+            data = data.replace(name, value)
+        return data
+
+    def unfilled(self, text: str) -> str:
+        """The other way round, for what is printed."""
+        for name, value in self.secrets.items():
+            text = text.replace(value.decode(), name.decode())
+        return text
+
+    def logged(self) -> list[str]:
+        """What nginx wrote to its error log since this was asked last."""
+        return self._log.read().splitlines()
+
+    def reading(self, data: bytes) -> dict[str, Any] | None:
+        """Django's own reading of a client's bytes; None where gunicorn refuses them."""
+        wire = Wire(self.direct, timeout=PATIENCE)
+        try:
+            wire.send(data)
+            answer = wire.answer()
+        except (Gone, Malformed, TimeoutError, OSError):
+            return None
+        finally:
+            wire.close()
+        if answer.status >= 500:
+            raise RuntimeError(f"Django fails: {answer.body[:500]!r}")
+        return reading_of(answer.body) if answer.status == 200 else None
+
+    def _is_up(self) -> bool:
+        request = b"GET / HTTP/1.1\r\nHost: site.test\r\n\r\n"
+        return is_open(self.direct) and self.reading(request) is not None
+
+    def _changed(self) -> dict[str, str]:
+        before = os.environ
+        return {key: value for key, value in self.environment.items() if before.get(key) != value}
+
+    def _command(self, *arguments: str) -> bytes:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.router.site_command", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.strip()
+
+
+def reading_of(body: bytes) -> dict[str, Any] | None:
+    """The reading that an answer of the site holds, if it is one."""
+    if not re.match(rb'\{"user": ', body):
+        return None
+    words: dict[str, Any] = json.loads(body)
+    return words

@@ -1,0 +1,66 @@
+"""A short run of the fuzzer finds nothing; a router that is set up wrong, it sees through."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.router.fuzz.examples import ClientExample, PodExample
+from tests.router.fuzz.findings import Report, dump, load
+from tests.router.fuzz.pods import Program
+from tests.router.fuzz.run import Fuzzer
+from tests.router.fuzz.world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.router
+
+SECONDS = 20
+ASKED = (b"GET", b"HTTP/1.1", b"")
+ALICE = b"GET / HTTP/1.1\r\nHost: site.test\r\nCookie: sessionid=@SA@\r\n\r\n"
+
+
+def test_a_short_run_finds_nothing(tmp_path: Path) -> None:
+    with World(tmp_path) as world:
+        report = Report(tmp_path / "findings", world.count)
+        begun = time.monotonic()
+        Fuzzer(world, report, begun + SECONDS).run(first_seed=1)
+        summary = world.unfilled(report.summary(time.monotonic() - begun, 1))
+    assert not report.times, summary
+    assert world.count["compared with Django's own reading"] > 50, summary
+    assert world.count["next users on the connection"] > 50, summary
+
+
+def test_a_router_that_knows_no_cookies_of_the_sites_is_found_out(tmp_path: Path) -> None:
+    """It passes a pod's Set-Cookie for the site's session on, and the site's other cookies."""
+    with World(tmp_path, {"cookies": ["other"]}) as world:
+        answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: messages=x\r\nContent-Length: 0\r\n\r\n"
+        found = PodExample(ASKED, Program((answer,))).run(world)
+        cookies = ALICE.replace(b"@SA@", b"@SA@; csrftoken=@CS@")
+        found += ClientExample(cookies).run(world)
+    assert {finding.oracle for finding in found} == {"set-cookie", "secret"}
+
+
+def test_a_router_that_knows_no_tokens_is_found_out(tmp_path: Path) -> None:
+    """It has them reach the pod of whoever sends one beside a session."""
+    with World(tmp_path, {"token_prefix": "other_"}) as world:
+        both = ALICE.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer @TA@\r\n\r\n")
+        found = ClientExample(both).run(world)
+    assert {finding.oracle for finding in found} == {"secret"}
+
+
+@pytest.mark.parametrize(
+    "example",
+    [ClientExample(ALICE), PodExample(ASKED, Program((b"a\0", b"\xff"), keeps=True))],
+    ids=["client", "pod"],
+)
+def test_a_reproducer_is_the_example_again(
+    tmp_path: Path, example: ClientExample | PodExample
+) -> None:
+    path = tmp_path / "it.json"
+    path.write_text(json.dumps({"example": dump(example)}))
+    assert load(path) == example
