@@ -10,7 +10,7 @@ from django_userpods.core import naming
 from django_userpods.exceptions import TemplateError
 
 #: Names are short and quickly made, so many are tried.
-EXAMPLES = settings(max_examples=1000, deadline=None)
+EXAMPLES = settings(max_examples=400, deadline=None)
 PREFIXES = st.sampled_from(["user-", "u", "team-a-", "x" * 24])
 #: What people call themselves, and what somebody would who wants another's name.
 USERNAMES = st.one_of(
