@@ -37,3 +37,16 @@ def test_every_option_of_the_kubernetes_cluster_is_described() -> None:
     section = TEXT.split("## Options of the Kubernetes cluster")[1].split("\n## ")[0]
     named = set(re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\| (`.+?) \|", section, re.M))))
     assert named == set(inspect.signature(KubernetesCluster).parameters)
+
+
+def test_every_room_is_in_the_guide_to_development() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "development.md").read_text()
+    table = guide.split("## Rooms")[1].split("### To add")[0]
+    named = set(re.findall(r"`(\w+)/?`", table))
+    source = Path(inspect.getfile(checks)).parent
+    rooms = {path.stem for path in source.iterdir() if path.suffix == ".py" or path.is_dir()}
+    resources = {"__init__", "__pycache__", "locale", "migrations", "static", "templates"}
+    assert rooms - resources <= named
+    for room in ("access", "clusters", "deploy", "reconcile"):
+        inside = {path.stem for path in (source / room).iterdir()} - resources - {"options"}
+        assert inside <= named, f"{room}/ has modules that the guide does not name"
