@@ -221,7 +221,14 @@ class Expired(ClusterError):  # noqa: N818 - Kubernetes' own reason
 
 
 class Invalid(ClusterError):  # noqa: N818 - Kubernetes' own reason
-    """400 or 422: the API server does not accept the object as it is."""
+    """400 or 422: the API server does not accept the object as it is.
+
+    ``fields`` are the paths that it named: ``spec.template.spec.containers[0].image``.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, fields: tuple[str, ...] = ()) -> None:
+        self.fields = fields
+        super().__init__(message, status=status)
 
 
 class BadAnswer(ClusterUnavailable):

@@ -119,7 +119,8 @@ def disagreements(
     if field.type:
         if kinds._TYPES[field.type].is_atomic != (schema.get("x-kubernetes-map-type") == "atomic"):
             yield f"{field.type}: atomic"
-        for known in kinds._TYPES[field.type].fields.keys() - properties.keys():
+        one_of = kinds._TYPES[field.type].one_of - {"*"}
+        for known in (kinds._TYPES[field.type].fields.keys() | one_of) - properties.keys():
             yield f"{field.type}.{known}: there is no such field"
     for key, below in properties.items():
         if key in {"managedFields", "status"}:

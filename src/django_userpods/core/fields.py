@@ -52,6 +52,9 @@ class Type:
     fields: Mapping[str, Field] = field(default_factory=dict)
     #: ``x-kubernetes-map-type: atomic``.
     is_atomic: bool = False
+    #: Fields that exclude each other: of the values that a server or a person has set beside the
+    #: declared ones none may stay. ``*`` stands for all but ``name``.
+    one_of: frozenset[str] = frozenset()
 
 
 def type_of(
@@ -65,6 +68,7 @@ def type_of(
     counts: str = "",
     default: Mapping[str, Any] | None = None,
     atomic: bool = False,
+    one_of: str = "",
 ) -> Type:
     """Write a type down: names of fields, with a space between, by what holds for them.
 
@@ -86,4 +90,4 @@ def type_of(
     note(counts, counts=True)
     for name, value in (default or {}).items():
         note(name, default=value)
-    return Type(fields, is_atomic=atomic)
+    return Type(fields, atomic, frozenset(one_of.split()))

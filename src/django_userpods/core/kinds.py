@@ -8,15 +8,15 @@ what the API calls it in URLs, which fields cannot be changed, and by :func:`fie
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from django_userpods.core.fields import UNKNOWN, Field, Type
+from django_userpods.core.fields import NOTHING, UNKNOWN, Field, Type
 from django_userpods.core.objectfields import OBJECT_TYPES
 from django_userpods.core.objects import Kind
 from django_userpods.core.podfields import POD_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _TYPES = OBJECT_TYPES | POD_TYPES
 _NO_TYPE = Type()
@@ -166,6 +166,29 @@ def field_in(outer: Field, name: str) -> Field:
 def is_atomic(outer: Field) -> bool:
     """Tell whether an apply replaces the field's mapping as a whole."""
     return outer.is_whole or _TYPES.get(outer.type, _NO_TYPE).is_atomic
+
+
+def union_in(outer: Field, present: Iterable[str]) -> frozenset[str]:
+    """Return the fields of a mapping, of those that are present, that exclude each other."""
+    one_of = _TYPES.get(outer.type, _NO_TYPE).one_of
+    if "*" in one_of:
+        return frozenset(present) - {"name"}
+    return one_of.intersection(present)
+
+
+def key_of(item: Any, field: Field) -> tuple[Any, ...]:  # noqa: ANN401 - any JSON value
+    """Return what identifies an item of a list that is merged by keys, server's defaults included.
+
+    Values that are no plain text come as text: of an unknown kind a key may be anything.
+    """
+    of_item, key = Field(field.type), []
+    for name in field.keys:
+        part = item.get(name) if isinstance(item, dict) else None
+        default = field_in(of_item, name).default
+        if not part and default is not NOTHING:
+            part = default
+        key.append(repr(part) if isinstance(part, dict | list) else part)
+    return tuple(key)
 
 
 def built_in() -> Iterator[tuple[Kind, About]]:

@@ -79,7 +79,9 @@ OBJECT_TYPES: dict[str, Type] = {
         counts="replicas revisionHistoryLimit",
     ),
     "DeploymentStrategy": type_of(
-        of={"rollingUpdate": "RollingUpdateDeployment"}, default={"type": "RollingUpdate"}
+        one_of="rollingUpdate type",
+        of={"rollingUpdate": "RollingUpdateDeployment"},
+        default={"type": "RollingUpdate"},
     ),
     "RollingUpdateDeployment": type_of(counts="maxSurge maxUnavailable"),
     "PodTemplateSpec": type_of(of={"metadata": "ObjectMeta", "spec": "PodSpec"}, counts="metadata"),
@@ -97,7 +99,9 @@ OBJECT_TYPES: dict[str, Type] = {
         counts="revisionHistoryLimit",
     ),
     "DaemonSetUpdateStrategy": type_of(
-        of={"rollingUpdate": "RollingUpdateDaemonSet"}, default={"type": "RollingUpdate"}
+        one_of="rollingUpdate type",
+        of={"rollingUpdate": "RollingUpdateDaemonSet"},
+        default={"type": "RollingUpdate"},
     ),
     "RollingUpdateDaemonSet": type_of(counts="maxSurge"),
     "StatefulSet": type_of(of={"metadata": "ObjectMeta", "spec": "StatefulSetSpec"}),
@@ -116,7 +120,9 @@ OBJECT_TYPES: dict[str, Type] = {
     "StatefulSetOrdinals": type_of(counts="start"),
     "ClaimRetentionPolicy": type_of(default={"whenDeleted": "Retain", "whenScaled": "Retain"}),
     "StatefulSetUpdateStrategy": type_of(
-        of={"rollingUpdate": "RollingUpdateStatefulSetStrategy"}, default={"type": "RollingUpdate"}
+        one_of="rollingUpdate type",
+        of={"rollingUpdate": "RollingUpdateStatefulSetStrategy"},
+        default={"type": "RollingUpdate"},
     ),
     "RollingUpdateStatefulSetStrategy": type_of(counts="partition"),
     "Job": type_of(of={"metadata": "ObjectMeta", "spec": "JobSpec"}),
@@ -162,7 +168,8 @@ OBJECT_TYPES: dict[str, Type] = {
     "Ingress": type_of(of={"metadata": "ObjectMeta", "spec": "IngressSpec"}),
     "IngressSpec": type_of(of={"defaultBackend": "IngressBackend", "rules": "IngressRule"}),
     "IngressBackend": type_of(
-        of={"resource": "TypedLocalObjectReference", "service": "IngressServiceBackend"}
+        one_of="resource service",
+        of={"resource": "TypedLocalObjectReference", "service": "IngressServiceBackend"},
     ),
     "IngressServiceBackend": type_of(of={"port": "ServiceBackendPort"}),
     "ServiceBackendPort": type_of(atomic=True),
@@ -173,7 +180,9 @@ OBJECT_TYPES: dict[str, Type] = {
         of={"metadata": "ObjectMeta", "spec": "PodDisruptionBudgetSpec"}, counts="spec"
     ),
     "PodDisruptionBudgetSpec": type_of(
-        of={"selector": "LabelSelector"}, counts="minAvailable selector"
+        one_of="maxUnavailable minAvailable",
+        of={"selector": "LabelSelector"},
+        counts="minAvailable selector",
     ),
     "Role": type_of(of={"metadata": "ObjectMeta"}),
     "RoleBinding": type_of(

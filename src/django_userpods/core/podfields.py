@@ -105,15 +105,16 @@ POD_TYPES: dict[str, Type] = {
             "terminationMessagePolicy": "File",
         },
     ),
-    "EnvVar": type_of(of={"valueFrom": "EnvVarSource"}),
+    "EnvVar": type_of(one_of="value valueFrom", of={"valueFrom": "EnvVarSource"}),
     "EnvVarSource": type_of(
+        one_of="configMapKeyRef fieldRef fileKeyRef resourceFieldRef secretKeyRef",
         of={
             "configMapKeyRef": "ConfigMapKeySelector",
             "fieldRef": "ObjectFieldSelector",
             "fileKeyRef": "FileKeySelector",
             "resourceFieldRef": "ResourceFieldSelector",
             "secretKeyRef": "SecretKeySelector",
-        }
+        },
     ),
     "ConfigMapKeySelector": type_of(counts="optional", atomic=True),
     "ObjectFieldSelector": type_of(default={"apiVersion": "v1"}, atomic=True),
@@ -126,12 +127,15 @@ POD_TYPES: dict[str, Type] = {
     "ConfigMapEnvSource": type_of(counts="optional"),
     "SecretEnvSource": type_of(counts="optional"),
     "Lifecycle": type_of(of={"postStart": "LifecycleHandler", "preStop": "LifecycleHandler"}),
-    "LifecycleHandler": type_of(of={"httpGet": "HTTPGetAction"}),
+    "LifecycleHandler": type_of(
+        one_of="exec httpGet sleep tcpSocket", of={"httpGet": "HTTPGetAction"}
+    ),
     "HTTPGetAction": type_of(
         of={"httpHeaders": "HTTPHeader"}, default={"path": "/", "scheme": "HTTP"}
     ),
     "HTTPHeader": type_of(counts="value"),
     "Probe": type_of(
+        one_of="exec grpc httpGet tcpSocket",
         of={"grpc": "GRPCAction", "httpGet": "HTTPGetAction"},
         default={
             "failureThreshold": 3,
@@ -145,16 +149,23 @@ POD_TYPES: dict[str, Type] = {
     "ResourceRequirements": type_of(keys={"claims": "name"}, quantities="limits requests"),
     "ContainerRestartRule": type_of(of={"exitCodes": "ContainerRestartRuleOnExitCodes"}),
     "ContainerRestartRuleOnExitCodes": type_of(sets="values"),
+    "SeccompProfile": type_of(one_of="localhostProfile type"),
+    "AppArmorProfile": type_of(one_of="localhostProfile type"),
     "SecurityContext": type_of(
+        of={"appArmorProfile": "AppArmorProfile", "seccompProfile": "SeccompProfile"},
         counts=(
             "allowPrivilegeEscalation capabilities privileged readOnlyRootFilesystem "
             "runAsGroup runAsNonRoot runAsUser seLinuxOptions windowsOptions"
-        )
+        ),
     ),
     "PodDNSConfig": type_of(of={"options": "PodDNSConfigOption"}),
     "PodDNSConfigOption": type_of(counts="value"),
     "PodSecurityContext": type_of(
-        of={"sysctls": "Sysctl"},
+        of={
+            "appArmorProfile": "AppArmorProfile",
+            "seccompProfile": "SeccompProfile",
+            "sysctls": "Sysctl",
+        },
         counts=("fsGroup runAsGroup runAsNonRoot runAsUser seLinuxOptions windowsOptions"),
     ),
     "Sysctl": type_of(counts="value"),
@@ -162,6 +173,7 @@ POD_TYPES: dict[str, Type] = {
         of={"labelSelector": "LabelSelector"}, counts="labelSelector"
     ),
     "Volume": type_of(
+        one_of="*",
         of={
             "configMap": "ConfigMapVolumeSource",
             "csi": "CSIVolumeSource",

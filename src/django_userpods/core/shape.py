@@ -243,12 +243,6 @@ class Items(Shape):
         self.items = items
         self.merge_key = merge_key
         self._field = field
-        of_item = Field(field.type)
-        self._key_defaults = {
-            part: default
-            for part in merge_key or ()
-            if (default := kinds.field_in(of_item, part).default) is not NOTHING
-        }
         self.constant = all(item.constant for item in items)
 
     def fill(self, values: Values) -> list[Any]:
@@ -261,9 +255,11 @@ class Items(Shape):
         if not isinstance(observed, list):
             yield ""
         elif self.merge_key is not None:
-            by_key = {self._key(seen): seen for seen in observed if isinstance(seen, dict)}
+            by_key = {
+                kinds.key_of(seen, self._field): seen for seen in observed if isinstance(seen, dict)
+            }
             for item in self.items:
-                key = self._key(item.fill(values))
+                key = kinds.key_of(item.fill(values), self._field)
                 for path in item.differences(by_key.get(key, MISSING), values):
                     yield f"[{'/'.join(map(str, key))}]{path}"
         elif self._field.is_set:
@@ -285,11 +281,6 @@ class Items(Shape):
             else:
                 return True
         return super().matches(observed, values)
-
-    def _key(self, item: dict[str, Any]) -> tuple[Any, ...]:
-        parts = (item.get(part) or self._key_defaults.get(part) for part in self.merge_key or ())
-        # A custom resource may call something "env" that is keyed by no plain text.
-        return tuple(repr(part) if isinstance(part, dict | list) else part for part in parts)
 
 
 def compile_shape(

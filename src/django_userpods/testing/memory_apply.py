@@ -66,6 +66,13 @@ def merge(live: Manifest, manifest: Manifest) -> None:
 
 
 def _merge(live: Manifest, manifest: Manifest, outer: Field) -> None:
+    # Of fields that exclude each other, the declared ones stay; a rolling update's go together.
+    members = kinds.union_in(outer, {*live, *manifest})
+    if manifest.get("type") != "RollingUpdate" and any(
+        manifest.get(name) is not None for name in members
+    ):
+        for name in members - manifest.keys():
+            del live[name]
     for key, value in manifest.items():
         field = kinds.field_in(outer, key)
         if value is None:

@@ -25,11 +25,12 @@ from django_userpods.clusters.kubernetes.discovery import (
     group_path,
     label_selector,
 )
-from django_userpods.clusters.kubernetes.ownership import ownership_patch
+from django_userpods.clusters.kubernetes.ownership import Patch, ownership_patch
 from django_userpods.clusters.kubernetes.paging import read_pages
 from django_userpods.clusters.kubernetes.ratelimit import RateLimiter
 from django_userpods.clusters.kubernetes.retry import Deadline
 from django_userpods.clusters.kubernetes.transport import Connection, Request, Transport
+from django_userpods.clusters.kubernetes.unions import union_patch
 from django_userpods.core.objects import Kind, Manifest, Ref
 from django_userpods.exceptions import (
     BadAnswer,
@@ -42,15 +43,15 @@ from django_userpods.exceptions import (
 from django_userpods.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 #: ``fieldValidation=Strict``: a misspelt field would otherwise be dropped in silence, and each
 #: sync would find it missing again.
 _WRITE = f"fieldManager={FIELD_MANAGER}&fieldValidation=Strict"
 #: A new Deployment's status is written several times in its first second, each time another
 #: resourceVersion; these tries spread over about two.
-_OWNERSHIP_ATTEMPTS = 10
-_OWNERSHIP_PAUSE = 0.2
+_PATCH_ATTEMPTS = 10
+_PATCH_PAUSE = 0.2
 _AGENT = f"django-userpods/{__version__}"
 
 
@@ -168,10 +169,17 @@ class KubernetesCluster(Cluster):
         """Apply the object by server-side apply, whoever else has set its fields."""
         ref = Ref.of(manifest)
         deadline = self._deadline(timeout)
-        self._take_ownership(ref, deadline)
         path = self._resource(ref.kind, deadline).item(ref.namespace, ref.name)
-        query = f"?{_WRITE}&force=true"
-        return self._write("PATCH", path + query, f"apply {ref}", ref, manifest, deadline)
+        path += f"?{_WRITE}&force=true"
+        self._patch(ref, ownership_patch, deadline)
+        try:
+            return self._write("PATCH", path, f"apply {ref}", ref, manifest, deadline)
+        except Invalid as error:
+            refused = error.fields
+            if not self._patch(ref, lambda live: union_patch(live, manifest, refused), deadline):
+                raise
+        self._patch(ref, ownership_patch, deadline)
+        return self._write("PATCH", path, f"apply {ref}", ref, manifest, deadline)
 
     def delete(self, ref: Ref, *, uid: str, timeout: float | None = None) -> None:
         """Delete the object if it has this UID; its dependents go in the background."""
@@ -238,28 +246,39 @@ class KubernetesCluster(Cluster):
             return None
         return self._object(body, ref, what)
 
-    def _take_ownership(self, ref: Ref, deadline: Deadline) -> None:
-        """Make fields that we created by POST ours to remove, see ``ownership``."""
+    def _patch(
+        self,
+        ref: Ref,
+        patch_for: Callable[[Manifest], Patch | None],
+        deadline: Deadline,
+    ) -> bool:
+        """Read the object and patch it as ``patch_for`` says; False where there is nothing to.
+
+        Again where somebody was quicker: the patch holds the resourceVersion that was read.
+        """
         what = f"apply {ref}"
         path = self._resource(ref.kind, deadline).item(ref.namespace, ref.name)
-        for attempt in range(1, _OWNERSHIP_ATTEMPTS + 1):
+        path += f"?fieldManager={FIELD_MANAGER}"
+        attempt = 0
+        while True:
+            attempt += 1
             live = self._get(ref, deadline)
-            patch = ownership_patch(live) if live is not None else None
+            patch = patch_for(live) if live is not None else None
             if patch is None:
-                return
+                return False
             request = Request(
                 "PATCH", path, what, json.dumps(patch).encode(), "application/json-patch+json"
             )
             try:
                 self._transport.call(request, deadline)
             except Conflict:
-                if attempt == _OWNERSHIP_ATTEMPTS or deadline.remaining() < _OWNERSHIP_PAUSE:
+                if attempt == _PATCH_ATTEMPTS or deadline.remaining() < _PATCH_PAUSE:
                     raise
-                time.sleep(random.uniform(0, _OWNERSHIP_PAUSE))  # noqa: S311 - no secret
+                time.sleep(random.uniform(0, _PATCH_PAUSE))  # noqa: S311 - no secret
             except NotFound:
-                return
+                return False
             else:
-                return
+                return True
 
     def _write(
         self,

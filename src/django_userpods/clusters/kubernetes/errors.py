@@ -93,7 +93,17 @@ def from_answer(
         return Invalid(message, status=status)
     if status >= 500:
         return ClusterUnavailable(f"{message} ({server} answered {status})", status=status)
-    known = {400: Invalid, 404: NotFound, 410: Expired, 413: Invalid, 415: Invalid, 422: Invalid}
+    if status == 422:
+        causes = (said.get("details") or {}).get("causes") or ()
+        fields = tuple(str(cause.get("field", "")) for cause in causes)
+        return Invalid(message, status=status, fields=fields)
+    known: dict[int, type[ClusterError]] = {
+        400: Invalid,
+        404: NotFound,
+        410: Expired,
+        413: Invalid,
+        415: Invalid,
+    }
     return known.get(status, BadAnswer)(message, status=status)
 
 

@@ -14,8 +14,11 @@ from django_userpods.clusters.base import FIELD_MANAGER
 if TYPE_CHECKING:
     from django_userpods.core.objects import Manifest
 
+#: A JSON patch (RFC 6902).
+Patch = list[dict[str, Any]]
 
-def ownership_patch(live: Manifest) -> list[dict[str, Any]] | None:
+
+def ownership_patch(live: Manifest) -> Patch | None:
     """Return the JSON patch that turns our ``Update`` entries into one of ``Apply``, or None.
 
     The patch writes back the resourceVersion that was read, so the API server answers 409 if
