@@ -267,7 +267,7 @@ class MemoryCluster(Cluster):
         memory_defaults.check(wanted)
         memory_defaults.fill_in(wanted)
         if ref.kind.kind == "Service":
-            _give_ip(store, ref, wanted["spec"])
+            _give_ip(store, ref, wanted["spec"], before)
         if before is not None:
             _check_immutable(ref, before, wanted)
         metadata = wanted["metadata"]
@@ -306,9 +306,10 @@ def _give_status(wanted: Manifest) -> None:
         wanted["status"] = {**status, "conditions": [condition]}
 
 
-def _give_ip(store: _Store, ref: Ref, spec: Manifest) -> None:
+def _give_ip(store: _Store, ref: Ref, spec: Manifest, before: Manifest | None) -> None:
     """Give a Service an address of its own, as the API server's allocator does."""
-    asked = spec.get("clusterIP") or ""
+    had = before["spec"].get("clusterIP") if before is not None else None
+    asked = spec.get("clusterIP") or had or ""
     if asked == "None" or spec["type"] == "ExternalName":
         return
     taken = {
