@@ -229,7 +229,7 @@ def _perform(operation: Operation, rows: QuerySet[UserPod]) -> OperationResult:
 
 def _is_already(operation: Operation, wanted: str, state: str) -> bool:
     if operation == Operation.START:
-        return wanted == Wanted.RUNNING and state in (State.RUNNING, State.STARTING)
+        return wanted == Wanted.RUNNING and State(state).is_up
     return operation == Operation.STOP and wanted == state == Wanted.STOPPED
 
 

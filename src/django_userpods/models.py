@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_userpods.core import naming
-from django_userpods.core.health import State as _State
+from django_userpods.core.states import State as _State
 from django_userpods.signals import tokens_revoked
 
 if TYPE_CHECKING:
@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 
 __all__ = ["AccessToken", "Installation", "UserPod"]
+
+#: What people read for a state; the values are those of the enum.
+STATE_LABELS = [
+    (_State.PENDING.value, _("pending")),
+    (_State.STARTING.value, _("starting")),
+    (_State.RUNNING.value, _("running")),
+    (_State.STOPPED.value, _("stopped")),
+    (_State.FAILED.value, _("failed")),
+    (_State.DELETING.value, _("deleting")),
+]
 
 
 def random_identifier() -> str:
@@ -90,15 +100,8 @@ class UserPod(models.Model):
         STOPPED = "stopped", _("stopped")
         ABSENT = "absent", _("absent")
 
-    class State(models.TextChoices):
-        """What was last seen."""
-
-        PENDING = _State.PENDING.value, _("pending")
-        STARTING = _State.STARTING.value, _("starting")
-        RUNNING = _State.RUNNING.value, _("running")
-        STOPPED = _State.STOPPED.value, _("stopped")
-        FAILED = _State.FAILED.value, _("failed")
-        DELETING = _State.DELETING.value, _("deleting")
+    #: What was last seen.
+    State = _State
 
     id = models.CharField(
         primary_key=True, max_length=16, default=random_identifier, editable=False
@@ -132,7 +135,7 @@ class UserPod(models.Model):
         _("wanted"), max_length=16, choices=Wanted.choices, default=Wanted.RUNNING
     )
     state = models.CharField(
-        _("state"), max_length=16, choices=State.choices, default=State.PENDING, db_index=True
+        _("state"), max_length=16, choices=STATE_LABELS, default=_State.PENDING, db_index=True
     )
     message = models.TextField(_("message"), blank=True, default="")
     address = models.CharField(  # noqa: DJ001 - NULL is "none", and unique

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from django_userpods.core.health import Health, State, of_deployment, of_pods
+from django_userpods.core.health import Health, of_deployment, of_pods
+from django_userpods.core.states import State
 
 
 def deployment(

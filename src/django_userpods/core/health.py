@@ -6,24 +6,14 @@ Sources: Kubernetes, "Deployments" (status, conditions), "Pod Lifecycle" (contai
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from django_userpods.core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django_userpods.core.objects import Manifest
-
-
-class State(StrEnum):
-    """The state on a row."""
-
-    PENDING = "pending"
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    DELETING = "deleting"
 
 
 @dataclass(frozen=True, slots=True)

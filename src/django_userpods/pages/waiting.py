@@ -61,7 +61,7 @@ def status(request: HttpRequest) -> HttpResponse:
     """Answer how the asking user's pod is doing: JSON ``{"state", "message", "service"}``."""
 
     def answer(_visitor: Visitor, pod: UserPod) -> HttpResponse:
-        if pod.state in (UserPod.State.PENDING, UserPod.State.STARTING):
+        if UserPod.State(pod.state).is_coming:
             _look(pod)
         return JsonResponse(_status_of(pod))
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from django_userpods.core import naming
-from django_userpods.core.health import Health, State
+from django_userpods.core.health import Health
 from django_userpods.core.objects import POD, SERVICE, Manifest, Ref
 from django_userpods.core.plan import Action, Holder, Verb, holder
+from django_userpods.core.states import State
 from django_userpods.exceptions import AlreadyExists, ClusterError, Conflict, Invalid, NotOurs
 
 if TYPE_CHECKING:

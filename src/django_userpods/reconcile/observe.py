@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from django_userpods.conf import conf
 from django_userpods.core import health, naming
-from django_userpods.core.health import Health, State
 from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind, Manifest, Ref
 from django_userpods.core.plan import Observed
 from django_userpods.exceptions import Expired, NotFound, TemplateError
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from django_userpods.clusters.base import Cluster
+    from django_userpods.core.health import Health
     from django_userpods.core.shape import Values
     from django_userpods.core.template import Template
     from django_userpods.reconcile.pods import Entry
@@ -248,7 +248,7 @@ def _explain(
     unwell = {
         label: subject
         for label, subject in subjects.items()
-        if subject.health is not None and subject.health.state in (State.STARTING, State.FAILED)
+        if subject.health is not None and subject.health.state.may_explain
     }
     if not unwell:
         return

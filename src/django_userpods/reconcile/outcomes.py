@@ -12,7 +12,8 @@ from django.utils import timezone
 from django_userpods import signals
 from django_userpods.access import cache, routers
 from django_userpods.conf import conf
-from django_userpods.core.health import Health, State
+from django_userpods.core.health import Health
+from django_userpods.core.states import State
 from django_userpods.models import UserPod
 from django_userpods.reconcile.apply import Outcome, health_after
 

@@ -10,8 +10,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from django_userpods.conf import conf, get_cluster
-from django_userpods.core.health import State
 from django_userpods.core.plan import Action, is_mass_deletion, plan
+from django_userpods.core.states import UNSETTLED, State
 from django_userpods.exceptions import (
     ClusterError,
     ClusterUnavailable,
@@ -180,7 +180,7 @@ def _holders(waiting: list[Entry]) -> set[str]:
 
 def _note_unobserved(scope: Scope, message: str) -> None:
     """Say on the rows that wait for something why nothing happens."""
-    rows = UserPod.objects.filter(state__in=[State.PENDING, State.DELETING, State.STARTING])
+    rows = UserPod.objects.filter(state__in=UNSETTLED)
     if not scope.everybody:
         rows = UserPod.objects.filter(scope.where)
     rows.exclude(message=message).update(message=message)

@@ -17,6 +17,7 @@ from django_userpods.access import routers
 from django_userpods.conf import conf, get_cluster
 from django_userpods.core import naming
 from django_userpods.core.plan import Verb
+from django_userpods.core.states import UNSETTLED
 from django_userpods.exceptions import ClusterError, UserpodsError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import adopt, reconcile
@@ -173,13 +174,7 @@ class Command(BaseCommand):
     ) -> None:
         """Look again until everything has arrived, failed for good, or time is up."""
         while True:
-            rows = UserPod.objects.filter(
-                state__in=[
-                    UserPod.State.PENDING,
-                    UserPod.State.STARTING,
-                    UserPod.State.DELETING,
-                ]
-            )
+            rows = UserPod.objects.filter(state__in=UNSETTLED)
             if user_pks is not None:
                 rows = rows.filter(owner_pk__in=user_pks)
             waiting = list(rows.values_list("owner_pk", "name", "message"))
