@@ -84,14 +84,15 @@ def test_names_that_would_change_the_url_are_refused(
 def test_a_kind_that_is_not_built_in_is_looked_up_once(
     through: KubernetesCluster, proxy: FaultProxy
 ) -> None:
-    kind = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+    kind = Kind("flowcontrol.apiserver.k8s.io/v1", "FlowSchema")
 
     for _ in range(2):
         assert through.get(Ref(kind, "", "nothing.example.org")) is None
 
     paths = [call.path for call in proxy.calls]
-    item = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/nothing.example.org"
-    assert paths == ["/apis/apiextensions.k8s.io/v1", item, item]
+    group = "/apis/flowcontrol.apiserver.k8s.io/v1"
+    item = f"{group}/flowschemas/nothing.example.org"
+    assert paths == [group, item, item]
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,6 @@ class KubernetesCluster(Cluster):
         """
         what = f"apply {ref}"
         path = self._resource(ref.kind, deadline).item(ref.namespace, ref.name)
-        path += f"?fieldManager={FIELD_MANAGER}"
         attempt = 0
         while True:
             attempt += 1

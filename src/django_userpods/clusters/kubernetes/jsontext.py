@@ -28,16 +28,19 @@ def loads(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
 def split_list(body: bytes) -> tuple[dict[str, Any], Iterator[Any]]:
     """Return a JSON object without its ``items``, and these, each parsed when it is asked for.
 
-    ValueError where the text is no object, or has ``items`` that are neither list nor null; what
-    is wrong further inside may come with the item.
+    ValueError where the text is no object with ``items`` that are a list or null; what is wrong
+    further inside may come with the item.
     """
+    whole = msgspec.json.decode(body, type=dict[str, msgspec.Raw]) if FAST else json.loads(body)
+    if not isinstance(whole, dict) or "items" not in whole:
+        message = "is no object with items"
+        raise ValueError(message)
+    items = whole.pop("items")
     if not FAST:
-        whole = json.loads(body)
-        if not isinstance(whole, dict) or not isinstance(whole.get("items"), list | None):
-            message = "is no object with a list of items"
+        if not isinstance(items, list | None):
+            message = "has items that are no list"
             raise ValueError(message)
-        return whole, iter(whole.pop("items", None) or ())
-    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    items = msgspec.json.decode(fields.pop("items", b"null"), type=list[msgspec.Raw] | None)
-    rest = {name: msgspec.json.decode(raw) for name, raw in fields.items()}
+        return whole, iter(items or ())
+    items = msgspec.json.decode(items, type=list[msgspec.Raw] | None)
+    rest = {name: msgspec.json.decode(raw) for name, raw in whole.items()}
     return rest, (msgspec.json.decode(item) for item in items or ())
