@@ -10,6 +10,7 @@ import pytest
 
 from tests.router.fuzz.examples import ClientExample, PodExample
 from tests.router.fuzz.findings import Report, dump, load
+from tests.router.fuzz.oracles import most_requests
 from tests.router.fuzz.pods import Program
 from tests.router.fuzz.run import Fuzzer
 from tests.router.fuzz.world import World
@@ -51,6 +52,25 @@ def test_a_router_that_knows_no_tokens_is_found_out(tmp_path: Path) -> None:
         both = ALICE.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer @TA@\r\n\r\n")
         found = ClientExample(both).run(world)
     assert {finding.oracle for finding in found} == {"secret"}
+
+
+@pytest.mark.parametrize(
+    ("framing", "most"),
+    [
+        (b"Content-Length: 5", 2),
+        (b"Content-Length: 5\r\nContent-\\Length: 7", 2),
+        (b"Content-Length: 5\r\nContent-Length: 7", 1),
+        (b"Content-Length: 5\r\nContent-Length\xa0: 7", 1),
+        (b"Transfer-Encoding: chunked", 2),
+        (b"Transfer-Encoding\x0b: chunked", 1),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 5", 1),
+    ],
+)
+def test_a_body_that_can_be_framed_in_two_ways_ends_the_careful_reading(
+    framing: bytes, most: int
+) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n"
+    assert most_requests(head + b"0\r\n\r\n" + ALICE) == most
 
 
 @pytest.mark.parametrize(
