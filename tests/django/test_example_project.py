@@ -64,9 +64,12 @@ class TestSettings:
         assert done.returncode == 0, done.stderr
         assert "no issues" in done.stdout
 
-    def test_production_passes_the_deployment_check(self, tmp_path: Path) -> None:
-        done = manage("check", "--deploy", "--fail-level", "WARNING", data=tmp_path, **PRODUCTION)
-        assert done.returncode == 0, done.stderr
+    def test_production_lacks_only_a_cluster_in_the_deployment_check(self, tmp_path: Path) -> None:
+        """Production is in a pod; here no cluster is named, whatever kubeconfig this user has."""
+        words = ("check", "--deploy", "--fail-level", "WARNING")
+        done = manage(*words, data=tmp_path, **PRODUCTION, HOME=str(tmp_path))
+        assert "(userpods.W002) User pods cannot be made from here" in done.stderr
+        assert "identified 1 issue" in done.stderr
 
     def test_the_namespace_chooses_the_cluster(self, tmp_path: Path) -> None:
         show = (
