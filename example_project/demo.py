@@ -224,7 +224,7 @@ class Demo:
             "return {\n"
             '    name_prefix = "user-",\n'
             '    login_url = "/accounts/login/",\n'
-            '    cookies = { "sessionid", "csrftoken", "messages", "session" },\n'
+            '    cookies = { "sessionid", "csrftoken", "messages", "userpods_token" },\n'
             f'    internal = "{HOST}:{self.internal_port}",\n'
             "    allow_loopback = true,\n"
             "    retry_after = 1,\n"

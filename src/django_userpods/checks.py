@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
+from django.http.request import validate_host
+from django.utils.http import is_same_domain
 
 from django_userpods.conf import conf, get_cluster
 from django_userpods.core import naming, template
+from django_userpods.core.addresses import Way
 from django_userpods.exceptions import ClusterError, SettingError, TemplateError
 from django_userpods.reconcile.wanted import base_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from django_userpods.core.addresses import Addresses
 
 #: The id of each setting's check; ids are never given a new meaning.
 SETTING_IDS = {
@@ -37,11 +43,19 @@ SETTING_IDS = {
     "USERPODS_ROUTERS": "userpods.E018",
     "USERPODS_CACHE": "userpods.E019",
     "USERPODS_MAX_PODS": "userpods.E021",
+    "USERPODS_URL": "userpods.E030",
+    "USERPODS_SITE_URL": "userpods.E031",
 }
 #: What is wrong inside the template.
 TEMPLATE_ID = "userpods.E020"
 #: A setting of ours that is not one: a typing mistake would go unseen.
 UNKNOWN_ID = "userpods.W001"
+#: Pods' hosts and the site's are not as far apart as they could be.
+SITE_IS_A_POD_ID = "userpods.E032"
+COOKIE_DOMAIN_ID = "userpods.W011"
+ALLOWED_HOSTS_ID = "userpods.W012"
+TRUSTED_ORIGINS_ID = "userpods.W013"
+SAMESITE_ID = "userpods.W014"
 #: The settings name no cluster that can be spoken to from here.
 UNREACHABLE_ID = "userpods.W002"
 
@@ -52,6 +66,7 @@ def register() -> None:
     checks.register(check_template, "userpods")
     checks.register(check_unknown, "userpods")
     checks.register(check_cluster_is_named, "userpods")
+    checks.register(check_site_and_pods_are_apart, "userpods")
 
 
 def check_settings(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
@@ -131,6 +146,86 @@ def check_cluster_is_named(
             id=UNREACHABLE_ID,
         )
     ]
+
+
+def check_site_and_pods_are_apart(
+    app_configs: Sequence[Any] | None = None,  # noqa: ARG001
+    **_: Any,  # noqa: ANN401
+) -> list[checks.CheckMessage]:
+    """Find out where a pod could speak for the site, or plant its cookies."""
+    try:
+        where, site = conf.url, conf.site_url
+    except SettingError:
+        return []  # said by check_settings
+    if where is None:
+        return []
+    found: list[checks.CheckMessage] = []
+    if settings.SESSION_COOKIE_SAMESITE in (False, "None"):
+        found.append(
+            checks.Warning(
+                f"SESSION_COOKIE_SAMESITE is {settings.SESSION_COOKIE_SAMESITE!r}: pages of pods "
+                "and of anybody else make requests to the site with its session.",
+                hint="Leave it at 'Lax'.",
+                id=SAMESITE_ID,
+            )
+        )
+    if where.way is not Way.PATHS:
+        found += _site_apart(where, site)
+    return found
+
+
+def _site_apart(where: Addresses, site: str | None) -> list[checks.CheckMessage]:
+    found: list[checks.CheckMessage] = []
+    if site is None:
+        found.append(
+            checks.Error(
+                "USERPODS_SITE_URL is not set, and USERPODS_URL leads to another host.",
+                hint="Write where the site itself is, as in 'https://www.example.org/': people "
+                "sign in there.",
+                id=SETTING_IDS["USERPODS_SITE_URL"],
+            )
+        )
+    elif where.covers(urlsplit(site).hostname or ""):
+        found.append(
+            checks.Error(
+                f"USERPODS_SITE_URL {site} is the address of a pod, too (USERPODS_URL).",
+                hint="Cookies tell hosts apart, but no ports: give pods a host of their own.",
+                id=SITE_IS_A_POD_ID,
+            )
+        )
+    sample = where.host if where.way is Way.ONE_HOST else f"pod{where.host}"
+    for name in ("SESSION_COOKIE_DOMAIN", "CSRF_COOKIE_DOMAIN"):
+        domain = (getattr(settings, name) or "").lower().removeprefix(".")
+        if domain and (f".{sample}".endswith(f".{domain}") or where.covers(domain)):
+            found.append(
+                checks.Warning(
+                    f"{name} {domain!r} covers the hosts of pods: they are sent the cookie, and "
+                    "can plant another.",
+                    hint="Leave it out, unless you mean to share the session: see "
+                    "docs/addresses.md. Silence this check then.",
+                    id=COOKIE_DOMAIN_ID,
+                )
+            )
+    allowed = settings.ALLOWED_HOSTS
+    if validate_host(sample, allowed) or any(map(where.covers, allowed)):
+        found.append(
+            checks.Warning(
+                f"ALLOWED_HOSTS {allowed!r} lets the site be reached at a pods' host.",
+                hint="Name the site's own hosts alone.",
+                id=ALLOWED_HOSTS_ID,
+            )
+        )
+    for origin in settings.CSRF_TRUSTED_ORIGINS:
+        host = urlsplit(origin).netloc.partition(":")[0].lower()
+        if where.covers(host) or (host[:1] == "*" and is_same_domain(sample, host[1:])):
+            found.append(
+                checks.Warning(
+                    f"CSRF_TRUSTED_ORIGINS has {origin!r}: a page of a pod may post to the site.",
+                    hint="Name no origin of a pod.",
+                    id=TRUSTED_ORIGINS_ID,
+                )
+            )
+    return found
 
 
 def conf_uses_builtin_template() -> bool:

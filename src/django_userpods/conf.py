@@ -16,7 +16,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from django_userpods.clusters.inert import InertCluster
-from django_userpods.core import builtin, naming
+from django_userpods.core import addresses, builtin, naming
 from django_userpods.exceptions import ClusterError, SettingError
 
 if TYPE_CHECKING:
@@ -177,9 +177,58 @@ class Conf:
         return made
 
     @property
+    def url(self) -> addresses.Addresses | None:
+        """Where pods are found; None where they have no address of their own."""
+        value = _get("URL", None)
+        if value is None:
+            return None
+        hint = (
+            "Write 'https://{pod}.pods.example.org/' (a host for each), 'https://app.example.org/'"
+            " (one for all) or '/pods/{pod}/' (a path below the site)."
+        )
+        if not isinstance(value, str):
+            raise _error("URL", f"is {value!r}", hint)
+        site = self.site_url
+        try:
+            return addresses.parse(value, site)
+        except ValueError as error:
+            raise _error("URL", f"is {value!r}: it {error}", hint) from error
+
+    @property
+    def site_url(self) -> str | None:
+        """The origin of the Django site itself, with a slash; None where nobody said."""
+        value = _get("SITE_URL", None)
+        if value is None:
+            return None
+        hint = "Write the site's own address without a path, as in 'https://www.example.org/'."
+        if not isinstance(value, str):
+            raise _error("SITE_URL", f"is {value!r}", hint)
+        try:
+            return addresses.parse_site(value).url("")
+        except ValueError as error:
+            raise _error("SITE_URL", f"is {value!r}: it {error}", hint) from error
+
+    def url_of(self, name: str, *, slot: str = "") -> str:
+        """Return the URL of the pod of this name, "" where it has none.
+
+        On one host for all that is the main pod's alone: a further one cannot be told there.
+        """
+        where = self.url
+        label = addresses.label_of(name, prefix=self.name_prefix)
+        if where is None or label is None or (slot and where.way is addresses.Way.ONE_HOST):
+            return ""
+        return where.url(label)
+
+    def path_of(self, name: str) -> str:
+        """Return the path at which the pod of this name is found: ``/``, or ``/pods/alice/``."""
+        where = self.url
+        label = addresses.label_of(name, prefix=self.name_prefix)
+        return "/" if where is None or label is None else where.path(label)
+
+    @property
     def token_cookie(self) -> str:
         """The name of the cookie that may hold a token."""
-        value = _get("TOKEN_COOKIE", "session")
+        value = _get("TOKEN_COOKIE", "userpods_token")
         if not isinstance(value, str) or not value:
             raise _error("TOKEN_COOKIE", f"is {value!r}", "Give the name of a cookie.")
         return value

@@ -11,12 +11,14 @@ from django.db import models, router
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.core.states import State as _State
 from django_userpods.signals import tokens_revoked
 
 if TYPE_CHECKING:
     import datetime
+    from collections.abc import Sequence
 
 
 __all__ = ["AccessToken", "Installation", "UserPod"]
@@ -177,16 +179,27 @@ class UserPod(models.Model):
     def __str__(self) -> str:
         return self.name or f"user {self.owner_pk}"
 
+    @property
+    def url(self) -> str:
+        """The pod's own URL; "" where it has none, or no name yet (``USERPODS_URL``)."""
+        return conf.url_of(self.name, slot=self.slot) if self.name else ""
 
-#: Where ``with_main_pod`` puts a user's main pod.
-_MAIN_POD = "userpods_main"
+    @property
+    def path(self) -> str:
+        """The path at which the pod is found: ``/``, or ``/pods/alice/``."""
+        return conf.path_of(self.name) if self.name else "/"
 
 
-def with_main_pod(users: models.QuerySet[Any]) -> models.QuerySet[Any]:
-    """Return the users with their main pods, in the same query; see ``main_pod_of``."""
-    main = models.FilteredRelation("userpods", condition=models.Q(userpods__slot=""))
-    found: models.QuerySet[Any] = users.annotate(**{_MAIN_POD: main}).select_related(_MAIN_POD)
-    return found
+#: Where ``with_main_pod`` puts a user's main pod, the name asked for, and the pod of that name.
+_MAIN_POD, _ASKED, _NAMED_POD = "userpods_main", "userpods_asked", "userpods_named"
+
+
+def with_main_pod(users: models.QuerySet[Any], name: str = "") -> models.QuerySet[Any]:
+    """Return the users with their main pods, in the same query; see ``main_pod_of``.
+
+    With a ``name`` also with their pods of that name, see ``pod_named``.
+    """
+    return _with_pods(users, "userpods", name)
 
 
 def main_pod_of(user: Any) -> UserPod | None:  # noqa: ANN401 - the project's own user model
@@ -195,6 +208,39 @@ def main_pod_of(user: Any) -> UserPod | None:  # noqa: ANN401 - the project's ow
         found: UserPod | None = getattr(user, _MAIN_POD)
         return found
     return UserPod.objects.filter(owner=user, slot="").first()
+
+
+def pod_named(user: Any, name: str) -> UserPod | None:  # noqa: ANN401 - the project's own user model
+    """Return the user's pod of this name; without a query where the user came with it."""
+    for pod in (vars(user).get(_NAMED_POD), vars(user).get(_MAIN_POD)):
+        if pod is not None and pod.name == name:
+            return pod  # type: ignore[no-any-return]
+    if vars(user).get(_ASKED) == name:
+        return None
+    return UserPod.objects.filter(owner=user, name=name).first()
+
+
+def _with_pods(rows: models.QuerySet[Any], path: str, name: str) -> models.QuerySet[Any]:
+    """Return the rows with what is at ``path``: the main pods, and those of this name."""
+    wanted = {_MAIN_POD: {f"{path}__slot": ""}, _NAMED_POD: {f"{path}__name": name}}
+    joined = {
+        key: models.FilteredRelation(path, condition=models.Q(**condition))
+        for key, condition in wanted.items()
+        if key == _MAIN_POD or name
+    }
+    if name:
+        # Django leaves out what is not there, so that it was looked for has to be said.
+        rows = rows.annotate(**{_ASKED: models.Value(name)})
+    found: models.QuerySet[Any] = rows.annotate(**joined).select_related(*joined)
+    return found
+
+
+def _user_of(row: Any) -> Any:  # noqa: ANN401 - a row that has a user
+    """Return the row's user with the pods that the row came with."""
+    for key in (_MAIN_POD, _ASKED, _NAMED_POD):
+        if key in vars(row):
+            setattr(row.user, key, getattr(row, key))
+    return row.user
 
 
 class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
@@ -216,14 +262,19 @@ class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
 
     def find(self, text: str) -> AccessToken | None:
         """Return the token of this text, valid or not, with its user ``with_main_pod``."""
-        main = models.FilteredRelation(
-            "user__userpods", condition=models.Q(user__userpods__slot="")
-        )
-        rows = self.annotate(**{_MAIN_POD: main}).select_related("user", _MAIN_POD)
-        found = rows.filter(digest=AccessToken.digest_of(text)).first()
-        if found is not None and _MAIN_POD in vars(found):
-            setattr(found.user, _MAIN_POD, getattr(found, _MAIN_POD))
-        return found
+        return next(iter(self.find_all([text])), None)
+
+    def find_all(self, texts: Sequence[str], pod: str = "") -> list[AccessToken]:
+        """Return the tokens of these texts, valid or not, in one query and in their order.
+
+        Each comes with its user ``with_main_pod``, and with a ``pod`` with that of this name.
+        """
+        digests = list(map(AccessToken.digest_of, texts))
+        rows = _with_pods(self.select_related("user"), "user__userpods", pod)
+        found = {token.digest: token for token in rows.filter(digest__in=digests)}
+        for token in found.values():
+            token.user = _user_of(token)
+        return [found[digest] for digest in digests if digest in found]
 
     def revoke(self) -> int:
         """Revoke the tokens that are not revoked yet, and return how many those were."""

@@ -116,7 +116,7 @@ def test_an_unknown_placeholder_says_where_and_what_is_known(text: str) -> None:
     message = str(caught.value)
     assert caught.value.where == "Deployment.spec.containers[0].env[0].value"
     assert "unknown placeholder" in message
-    assert "{name}, {namespace}, {slot}, {user_id}, {username}" in message
+    assert "{name}, {namespace}, {path}, {slot}, {url}, {user_id}, {username}" in message
     assert "{{" in message
 
 

@@ -162,7 +162,7 @@ def test_wake_starts_no_other_users_pod(signed_in: Client, memory: MemoryCluster
 @pytest.mark.parametrize("path", ["/userpods/waiting/", "/userpods/status/"])
 def test_who_may_not_come_in(client: Client, memory: MemoryCluster, path: str) -> None:
     assert client.get(path, headers=BROWSER).status_code == 401
-    assert client.get(path, headers={"Authorization": "Bearer x"}).status_code == 403
+    assert client.get(path, headers={"Authorization": "Bearer upt_x"}).status_code == 403
 
 
 def test_a_user_without_a_row_gets_one(client: Client, memory: MemoryCluster) -> None:

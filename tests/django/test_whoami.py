@@ -204,7 +204,7 @@ def test_no_bearer_token_at_all(alice: Any, client: Client, header: str) -> None
 
 def test_a_token_in_the_cookie(alice: Any, client: Client, settings: Any) -> None:
     token = token_for(alice)
-    client.cookies["session"] = token
+    client.cookies["userpods_token"] = token
     assert answer(ask(client)) == ALICE
     settings.USERPODS_TOKEN_COOKIE = "my_token"
     assert answer(ask(client)) == NO_TOKEN
@@ -213,12 +213,42 @@ def test_a_token_in_the_cookie(alice: Any, client: Client, settings: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    "token", ["x", "upt_unknown", "é", "a" * 8000, "' OR 1=1 --", "\x00", r'"\000"']
+    "token", ["upt_", "upt_unknown", "upt_é", "upt_" + "a" * 8000, "upt_' OR 1=1 --", "upt_\x00"]
 )
 def test_an_unknown_token(client: Client, memory: MemoryCluster, token: str) -> None:
     assert answer(ask(client, token)) == INVALID
     # As a header: some versions of Python make no cookie of such values.
-    assert answer(client.get("/whoami", headers={"Cookie": f"session={token}"})) == INVALID
+    assert answer(client.get("/whoami", headers={"Cookie": f"userpods_token={token}"})) == INVALID
+
+
+@pytest.mark.parametrize("text", ["x", "UPT_x", "é", "a" * 8000, "eyJhbGciOi.x.y", r'"\000"'])
+def test_a_bearer_or_cookie_that_is_not_ours_counts_as_none(signed_in: Client, text: str) -> None:
+    assert answer(ask(Client(), text)) == NO_TOKEN
+    assert answer(ask(signed_in, text)) == ALICE
+    for client, expected in ((Client(), NO_TOKEN), (signed_in, ALICE)):
+        client.cookies["userpods_token"] = "x"
+        assert answer(ask(client)) == expected
+
+
+def test_one_token_that_is_valid_is_enough(alice: Any, client: Client) -> None:
+    token = token_for(alice)
+    assert answer(client.get("/whoami", headers={"Cookie": f"userpods_token={token}"})) == ALICE
+    for cookie in (
+        f"userpods_token=upt_x; userpods_token={token}",
+        f"userpods_token={token}; userpods_token=upt_x",
+        f"userpods_token={token}; userpods_token=of-an-application",
+    ):
+        headers = {"Cookie": cookie, "Authorization": "Bearer upt_no"}
+        assert answer(client.get("/whoami", headers=headers)) == ALICE
+
+
+def test_a_good_token_lets_in_beside_a_session_of_somebody_inactive(
+    signed_in: Client, alice: Any
+) -> None:
+    bob = UserFactory(username="bob")
+    users().filter(pk=alice.pk).update(is_active=False)
+    assert answer(ask(signed_in)) == INVALID
+    assert answer(ask(signed_in, token_for(bob)))[1]["user"] == "bob"
 
 
 def test_a_token_that_has_expired(alice: Any, client: Client) -> None:
@@ -341,7 +371,7 @@ def test_one_query_for_a_token(alice: Any, client: Client) -> None:
         assert answer(ask(client, token)) == ALICE
     assert len(queries) == 1
     with CaptureQueriesContext(connection) as queries:
-        ask(client, "unknown")
+        ask(client, "upt_unknown")
         ask(Client())
     assert len(queries) == 1
 

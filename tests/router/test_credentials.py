@@ -30,10 +30,10 @@ def cookies_of(kib: int) -> list[str]:
 def test_whoami_gets_our_cookies_and_tokens_and_no_others(
     router: Router, django: FakeDjango
 ) -> None:
-    cookie = ("Cookie", "a=1; sessionid=s-alice; csrftoken=2; session=upt_x; b=3")
+    cookie = ("Cookie", "a=1; sessionid=s-alice; csrftoken=2; userpods_token=upt_x; b=3")
     router.get("/", cookie, ("Authorization", "Bearer of-the-application"))
     asked = django.seen[0]["headers"]
-    assert ("Cookie", "sessionid=s-alice; session=upt_x") in asked
+    assert ("Cookie", "sessionid=s-alice; userpods_token=upt_x") in asked
     assert "authorization" not in {key.lower() for key, _ in asked}
 
 
@@ -126,7 +126,7 @@ def test_cookies_of_all_kinds_do_not_fill_the_memory(router: Router, django: Fak
         def ask(number: int) -> None:
             filler = secrets.token_hex(7500)
             # Ours also vary.
-            cookie = f"session={number}; app={filler}; sessionid=s-alice"
+            cookie = f"userpods_token={number}; app={filler}; sessionid=s-alice"
             head = f"GET / HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n"
             connection.sendall(head.encode())
             assert read_response(connection).status == 200

@@ -22,7 +22,7 @@ ALICE = ("Cookie", "sessionid=s-alice")
     [
         ("sessionid=s-alice", []),
         ("sessionid=s-alice; theme=dark", ["theme=dark"]),
-        ("a=1; sessionid=s-alice; csrftoken=x; messages=y; session=z; b=2", ["a=1; b=2"]),
+        ("a=1; sessionid=s-alice; csrftoken=x; messages=y; userpods_token=z; b=2", ["a=1; b=2"]),
         ("a=1;sessionid=s-alice;b=2", ["a=1; b=2"]),
         ("SESSIONID=x; sessionid=s-alice; __Host-sessionid=x; __Secure-csrftoken=y", []),
         ("sessionid2=x; sessionid=s-alice; xsessionid=y", ["sessionid2=x; xsessionid=y"]),
@@ -118,7 +118,7 @@ def test_what_let_a_request_in_does_not_reach_the_pod(router: Router) -> None:
         "__Secure-csrftoken=evil; Secure",
         " csrftoken=evil",
         "messages=evil",
-        "session=evil",
+        "userpods_token=evil",
         "theme=dark; Domain=site.test",
         "theme=dark; domain=.site.test",
         "theme=dark;DOMAIN = site.test",

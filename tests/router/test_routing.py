@@ -131,7 +131,7 @@ def test_connections_to_pods_and_django_are_kept(router: Router, django: FakeDja
     numbers = set()
     with socket.create_connection(("127.0.0.1", router.port), timeout=5) as connection:
         for number in range(300):
-            cookie = f"session={number}; sessionid=s-alice"
+            cookie = f"userpods_token={number}; sessionid=s-alice"
             connection.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode())
             numbers.add(read_response(connection).json()["connection"])
     assert len(numbers) <= 2

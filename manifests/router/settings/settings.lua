@@ -2,7 +2,7 @@
 return {
     name_prefix = "user-",
     login_url = "/accounts/login/",
-    credential_cookies = { "sessionid", "session" },
-    cookies = { "sessionid", "csrftoken", "messages", "session" },
+    credential_cookies = { "sessionid", "userpods_token" },
+    cookies = { "sessionid", "csrftoken", "messages", "userpods_token" },
     internal = "127.0.0.1:8081",
 }

@@ -18,7 +18,9 @@ from django.db import Error, router, transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from django_userpods.access.addresses import asked_pod
 from django_userpods.access.cache import VALID_UNTIL
+from django_userpods.access.credentials import bearer, cookie_values
 from django_userpods.conf import conf
 from django_userpods.exceptions import InvalidCredentials, Undecided
 from django_userpods.models import AccessToken, with_main_pod
@@ -41,7 +43,8 @@ class Authenticator(ABC):
         """Return the user, or None where the request holds no credentials of this kind.
 
         ``models.with_main_pod`` saves a query. Raises InvalidCredentials where the request holds
-        credentials of this kind that are not valid: no later authenticator is asked then.
+        credentials of this kind that are not valid: it is refused, unless a later authenticator
+        knows who is asking.
         """
 
     def fingerprint(self, request: HttpRequest) -> str | None:  # noqa: ARG002 - for subclasses
@@ -68,7 +71,8 @@ class SessionAuthenticator(Authenticator):
             pk = model._meta.pk.to_python(session[SESSION_KEY])  # noqa: SLF001 - documented name
         except ValidationError:
             return None
-        user = with_main_pod(model._default_manager.filter(pk=pk)).first()  # noqa: SLF001
+        users = model._default_manager.filter(pk=pk)  # noqa: SLF001
+        user = with_main_pod(users, asked_pod(request) or "").first()
         if user is None or not _hash_is_good(session.get(HASH_SESSION_KEY), user):
             return None
         return user  # type: ignore[no-any-return]
@@ -82,26 +86,32 @@ class SessionAuthenticator(Authenticator):
 
 
 class TokenAuthenticator(Authenticator):
-    """``Authorization: Bearer <token>`` (RFC 6750), else a token in the token cookie."""
+    """``Authorization: Bearer <token>`` (RFC 6750), and tokens in the token cookie.
+
+    What does not begin as our tokens do is an application's own, and no credential. One that is
+    valid is enough.
+    """
 
     def authenticate(self, request: HttpRequest) -> AbstractBaseUser | None:
-        text = self._text(request)
-        if not text:
+        texts = self._texts(request)
+        if not texts:
             return None
-        token = AccessToken.objects.find(text)
-        if token is None or not token.is_valid:
+        tokens = AccessToken.objects.find_all(texts, asked_pod(request) or "")
+        valid = [token for token in tokens if token.is_valid]
+        if not valid:
             message = "unknown, expired or revoked"
             raise InvalidCredentials(message)
+        token = next((token for token in valid if token.user.is_active), valid[0])
         _note_use(token)
         setattr(request, VALID_UNTIL, token.expires_at)
         return token.user
 
     def fingerprint(self, request: HttpRequest) -> str | None:
-        text = self._text(request)
-        return AccessToken.digest_of(text) if text else ""
+        return "\0".join(map(AccessToken.digest_of, self._texts(request)))
 
-    def _text(self, request: HttpRequest) -> str:
-        return _bearer(request) or request.COOKIES.get(conf.token_cookie, "")
+    def _texts(self, request: HttpRequest) -> list[str]:
+        texts = [bearer(request), *cookie_values(request, conf.token_cookie)]
+        return [text for text in texts if text.startswith(AccessToken.PREFIX)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +125,23 @@ class Visitor:
 def authenticate(request: HttpRequest) -> Visitor | None:
     """Return who is asking, None for nobody; raise InvalidCredentials for bad credentials.
 
-    A user who is inactive or not selected is nobody to let in: InvalidCredentials. Where
-    ``USERPODS_SELECT`` cannot tell: Undecided.
+    One credential that is good is enough, whatever others are beside it. A user who is inactive or
+    not selected is nobody to let in: InvalidCredentials. Where ``USERPODS_SELECT`` cannot tell:
+    Undecided.
     """
+    refused: InvalidCredentials | None = None
     for index, authenticator in enumerate(conf.authenticators):
-        user: AbstractBaseUser | None = authenticator.authenticate(request)
-        if user is not None:
-            if not user.is_active or not _is_selected(user):
+        try:
+            user: AbstractBaseUser | None = authenticator.authenticate(request)
+            if user is not None:
+                if user.is_active and _is_selected(user):
+                    return Visitor(user, index)
                 message = "inactive or not selected"
                 raise InvalidCredentials(message)
-            return Visitor(user, index)
+        except InvalidCredentials as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
     return None
 
 
@@ -149,11 +166,6 @@ def _note_use(token: AccessToken) -> None:
             AccessToken.objects.using(alias).filter(pk=token.pk).update(last_used_at=now)
     except Error:
         logger.warning("token %s: when it was used could not be noted", token.pk, exc_info=True)
-
-
-def _bearer(request: HttpRequest) -> str:
-    scheme, _, text = request.headers.get("Authorization", "").strip().partition(" ")
-    return text.strip() if scheme.lower() == "bearer" else ""
 
 
 def _hash_is_good(stored: str | None, user: AbstractBaseUser) -> bool:

@@ -1,8 +1,9 @@
 """What ``whoami`` may remember for a few seconds, in the cache that ``USERPODS_CACHE`` names.
 
-An answer is stored under the request's credentials: those of the authenticator that decided and of
-all before it, which had to know nobody. It carries its user's *generation*, a random text in the
-cache. Forgetting a user is writing another generation: all their answers are void from then on.
+An answer is stored under the pod that it is about and the request's credentials: those of the
+authenticator that decided and of all before it, which had to know nobody. It carries its user's
+*generation*, a random text in the cache. Forgetting a user is writing another generation: all their
+answers are void from then on.
 
 An answer read from the database before a user is forgotten may come to be written after it. So
 forgetting begins with another generation of *everybody*, which a question notes before its first
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.cache import caches
 from django.utils import timezone
 
+from django_userpods.access.addresses import asked_pod
 from django_userpods.conf import conf
 from django_userpods.exceptions import SettingError
 
@@ -151,18 +153,20 @@ def _new() -> str:
 def _keys_of(request: HttpRequest) -> list[str]:
     """Return, for each authenticator, the key under which its answers to this request are stored.
 
-    An empty one where the request holds nothing for it. The list ends before an authenticator
-    without a fingerprint: it may know somebody in the request whom only it can tell.
+    They hold the pod that is asked about. An empty one where the request holds nothing for it. The
+    list ends before an authenticator without a fingerprint: it may know somebody in the request
+    whom only it can tell.
     """
     keys: list[str] = []
     seen: list[tuple[str, str]] = []
+    asked = asked_pod(request)
     for authenticator in conf.authenticators:
         fingerprint: Any = getattr(authenticator, "fingerprint", lambda _request: None)(request)
         if fingerprint is None:
             break
         kind = type(authenticator)
         seen.append((f"{kind.__module__}.{kind.__qualname__}", str(fingerprint)))
-        keys.append(_key("who", json.dumps(seen)) if fingerprint else "")
+        keys.append(_key("who", json.dumps([asked, *seen])) if fingerprint else "")
     return keys
 
 

@@ -70,7 +70,7 @@ class UserPodAdmin(PodActionsMixin):
     search_fields = ("name", "message")
     search_help_text = _("Search by name, username and message.")
     fieldsets = (
-        (None, {"fields": ("state_label", "full_message", "wanted", "user_link")}),
+        (None, {"fields": ("state_label", "full_message", "wanted", "user_link", "url_link")}),
         (
             _("In the cluster"),
             {"fields": ("name", "namespace", "image", "address")},
@@ -81,7 +81,7 @@ class UserPodAdmin(PodActionsMixin):
         ),
         (_("Manifests"), {"fields": ("manifests",)}),
     )
-    readonly_fields = ("state_label", "full_message", "user_link", "manifests")
+    readonly_fields = ("state_label", "full_message", "user_link", "url_link", "manifests")
 
     class Media:
         css: ClassVar = {"all": ["userpods/admin.css"]}
@@ -134,6 +134,14 @@ class UserPodAdmin(PodActionsMixin):
     def user_link(self, pod: UserPod) -> str | SafeString:
         """Show whose it is."""
         return user_link(self.admin_site, user_of(pod))
+
+    @admin.display(description=_("URL"))
+    def url_link(self, pod: UserPod) -> str | SafeString:
+        """Show where it is found; the page there does not learn where the admin is."""
+        url = pod.url
+        if not url:
+            return self.get_empty_value_display()
+        return format_html('<a href="{}" rel="noreferrer">{}</a>', url, url)
 
     @admin.display(description=_("message"), ordering="message", empty_value="")
     def short_message(self, pod: UserPod) -> str:

@@ -21,14 +21,21 @@ RESOURCES = {
 
 
 def manifests(
-    *, image: str, port: int, env: Mapping[str, str], resources: Mapping[str, Any]
+    *,
+    image: str,
+    port: int,
+    env: Mapping[str, str],
+    resources: Mapping[str, Any],
+    has_address: bool = False,
 ) -> list[Manifest]:
     """Return the template's manifests, placeholders not yet filled in.
 
     The app must listen on ``port`` (it finds it in ``$PORT``) and run as a user other than root.
-    ``env`` comes after our own variables and wins over them.
+    ``env`` comes after our own variables and wins over them. Where pods have an address of their
+    own the app finds it in ``$USERPODS_URL`` and ``$USERPODS_PATH``.
     """
-    variables = {"PORT": str(port), "USERPODS_USER": "{username}", **env}
+    address = {"USERPODS_URL": "{url}", "USERPODS_PATH": "{path}"} if has_address else {}
+    variables = {"PORT": str(port), "USERPODS_USER": "{username}", **address, **env}
     probe = {"tcpSocket": {"port": "http"}}
     container = {
         "name": "app",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Values = dict[str, Any]
 
 #: The placeholders that a template may use.
-PLACEHOLDERS = frozenset({"name", "namespace", "user_id", "username", "slot"})
+PLACEHOLDERS = frozenset({"name", "namespace", "user_id", "username", "slot", "url", "path"})
 
 MISSING: Any = object()
 _NOT_YET: Any = object()

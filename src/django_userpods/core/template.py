@@ -102,9 +102,12 @@ def placeholder_values(
     slot: str = "",
     stopped: bool = False,
     restarted_at: str | None = None,
+    url: str = "",
+    path: str = "/",
 ) -> Values:
     """Return what fills a template in for one pod.
 
+    ``url`` is the pod's own URL, "" where it has none, and ``path`` the path of it.
     ``restarted_at`` is the time (ISO 8601) of the last restart that was asked for.
     """
     return {
@@ -114,6 +117,8 @@ def placeholder_values(
         "user_id": pod.user_pk,
         "username": username,
         "slot": slot,
+        "url": url,
+        "path": path,
         "user_label": naming.label_value(pod.user_pk),
         "stopped": stopped,
         "restarted_at": restarted_at,

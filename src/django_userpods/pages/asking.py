@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from django_userpods.access.addresses import asked_pod
 from django_userpods.access.authenticators import Visitor, authenticate
 from django_userpods.exceptions import InvalidCredentials, Undecided
-from django_userpods.models import UserPod, main_pod_of
+from django_userpods.models import UserPod, main_pod_of, pod_named
 from django_userpods.reconcile.pods import ensure_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from django.contrib.auth.models import AbstractBaseUser
 
 logger = logging.getLogger("django_userpods")
 
@@ -49,13 +52,31 @@ def _decide(
         return as_json({"error": "invalid token"}, status=403)
     if visitor is None:
         return as_json({"error": "no token"}, status=401)
-    pod = main_pod_of(visitor.user)
+    asked = asked_pod(request)
+    if asked == "":
+        pod = _main_pod(visitor.user)
+        return answer(visitor, pod) if pod else as_json({"error": "not ready"}, status=503)
+    pod = reachable(visitor.user, asked)
+    return answer(visitor, pod) if pod else as_json({"error": "not your pod"}, status=403)
+
+
+def reachable(user: AbstractBaseUser, name: str | None) -> UserPod | None:
+    """Return the pod of this name if the user may reach it: it is theirs and to stay."""
+    if name is None:
+        return None
+    pod = pod_named(user, name)
+    if pod is not None and pod.wanted != UserPod.Wanted.ABSENT:
+        return pod
+    main = _main_pod(user)
+    return main if main is not None and main.name == name else None
+
+
+def _main_pod(user: AbstractBaseUser) -> UserPod | None:
+    pod = main_pod_of(user)
     if pod is None or pod.wanted == UserPod.Wanted.ABSENT:
         # No signal told us of this user (bulk_create, SQL).
-        pod = ensure_row(visitor.user)
-    if pod is None:
-        return as_json({"error": "not ready"}, status=503)
-    return answer(visitor, pod)
+        pod = ensure_row(user)
+    return pod
 
 
 def as_json(data: dict[str, str | None], *, status: int) -> JsonResponse:

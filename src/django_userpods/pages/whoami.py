@@ -32,9 +32,10 @@ def whoami(request: HttpRequest) -> HttpResponse:
     200 with JSON ``{"user", "service"}`` and the headers ``X-Target-Service``,
     ``X-Target-Address`` (``host:port`` inside the cluster), ``X-Target-Peer`` (the Service's own
     ``ip:port``, left out while it has none), ``X-Userpods-User`` (percent-encoded) and
-    ``X-Userpods-User-Id``; 401 without credentials; 403 for credentials that are not valid;
-    503 while the user's name is still held by somebody whose pod is going, and while the database
-    (or ``USERPODS_SELECT``) cannot tell.
+    ``X-Userpods-User-Id``; 401 without credentials; 403 for credentials that are not valid, and
+    where the pod that is asked about (``access.addresses``) is not theirs; 503 while the user's
+    name is still held by somebody whose pod is going, and while the database (or
+    ``USERPODS_SELECT``) cannot tell.
     """
     return or_unavailable(lambda: _whoami(request))
 

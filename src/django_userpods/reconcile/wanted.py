@@ -127,7 +127,11 @@ def base_manifests() -> list[Manifest]:
     source = conf.template
     if source is None:
         return builtin.manifests(
-            image=conf.image, port=conf.port, env=conf.env, resources=conf.resources
+            image=conf.image,
+            port=conf.port,
+            env=conf.env,
+            resources=conf.resources,
+            has_address=conf.url is not None,
         )
     if isinstance(source, Path):
         try:
@@ -161,6 +165,8 @@ def row_values(
         slot=slot,
         stopped=stopped,
         restarted_at=restarted_at.isoformat() if restarted_at else None,
+        url=conf.url_of(name, slot=slot),
+        path=conf.path_of(name),
     )
 
 

@@ -18,9 +18,9 @@ local defaults = {
     -- Put before the return address where the login is on another host: "https://host".
     origin = "",
     -- The Django site's cookies: session, CSRF, messages, and USERPODS_TOKEN_COOKIE.
-    cookies = { "sessionid", "csrftoken", "messages", "session" },
+    cookies = { "sessionid", "csrftoken", "messages", "userpods_token" },
     -- Which of them say who is asking: all that whoami gets of them.
-    credential_cookies = { "sessionid", "session" },
+    credential_cookies = { "sessionid", "userpods_token" },
     -- What our tokens begin with. A bearer token like this never reaches a pod; "" is for sites
     -- whose own authenticators take other bearer tokens: then none does.
     token_prefix = "upt_",

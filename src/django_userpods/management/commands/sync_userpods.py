@@ -131,7 +131,8 @@ class Command(BaseCommand):
             )
         bar.clear()
         if as_json:
-            self.stdout.write(json.dumps({**where, **report.as_json()}, indent=2))
+            said = {**where, **report.as_json(), **_urls(user_pks)}
+            self.stdout.write(json.dumps(said, indent=2))
         else:
             self._tell(report, verbosity=options["verbosity"])
         if report.refused:
@@ -263,6 +264,18 @@ class _Progress:
         if self.shown:
             self.stream.write("\r\033[K", ending="")
             self.stream.flush()
+
+
+def _urls(user_pks: list[str] | None) -> dict[str, dict[str, str]]:
+    """Return where pods are found, by their names; nothing where they have no address."""
+    if conf.url is None:
+        return {}
+    rows = UserPod.objects.exclude(name=None).exclude(wanted=UserPod.Wanted.ABSENT)
+    if user_pks is not None:
+        rows = rows.filter(owner_pk__in=user_pks)
+    found = rows.order_by("name").values_list("name", "slot")
+    urls = {name: conf.url_of(name, slot=slot) for name, slot in found.iterator() if name}
+    return {"urls": urls}
 
 
 def _whereabouts() -> dict[str, str]:

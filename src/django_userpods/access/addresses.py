@@ -1,0 +1,35 @@
+"""Which pod a request is about: what the router says of the host or path that was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django_userpods.conf import conf
+from django_userpods.core.addresses import MAIN, Way
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+#: The ``Host`` that the browser asked for, as it came.
+HOST_HEADER = "X-Userpods-Host"
+#: The path of the request line up to the question mark, as it came: where pods are paths.
+PATH_HEADER = "X-Userpods-Path"
+
+
+def asked_pod(request: HttpRequest) -> str | None:
+    """Return the name of the pod that a request is about, "" for the user's main pod.
+
+    None where what was asked for is the address of no pod. Nothing has to trust the headers: what
+    a user may reach does not depend on them.
+    """
+    where = conf.url
+    if where is None:
+        return ""
+    is_path = where.way is Way.PATHS
+    given = request.headers.get(PATH_HEADER if is_path else HOST_HEADER)
+    if given is None:
+        return ""
+    label = where.at("", given) if is_path else where.at(given)
+    if label is MAIN:
+        return ""
+    return None if label is None else conf.name_prefix + str(label)

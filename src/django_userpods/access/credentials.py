@@ -1,0 +1,31 @@
+"""What of a request is ours: cookies, all of one name, and bearer tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+#: So many cookies of one name are looked at. More are somebody's try, and cost no query.
+_MOST = 8
+
+
+def cookie_values(request: HttpRequest, name: str) -> list[str]:
+    """Return the values of all cookies of this name, in order.
+
+    Django keeps the last alone: a page of a sibling host, or one with a longer path, could hide
+    the cookie that counts behind one of its own (RFC 6265, section 8.6).
+    """
+    values = []
+    for pair in request.META.get("HTTP_COOKIE", "").split(";"):
+        key, mark, value = pair.partition("=")
+        if mark and key.strip(" \t") == name:
+            values.append(value.strip(" \t"))
+    return values[:_MOST]
+
+
+def bearer(request: HttpRequest) -> str:
+    """Return the text of ``Authorization: Bearer <text>`` (RFC 6750), else nothing."""
+    scheme, _, text = request.headers.get("Authorization", "").strip().partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else ""
