@@ -20,6 +20,8 @@ graceful_timeout = 20
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - gunicorn makes a folder of its own in it
 # Who may connect at all is the NetworkPolicy's business; the router sets X-Forwarded-Proto.
 forwarded_allow_ips = "*"
+# What else clients may send on this (X-Forwarded-Ssl) is nobody's word.
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 accesslog = "-" if os.environ.get("ACCESS_LOG") else None
 # A socket for live administration in the home directory, which may be read-only (25 and later).
 control_socket_disable = True

@@ -182,7 +182,7 @@ class Router:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "run").mkdir(exist_ok=True)
         (self.folder / "settings").mkdir(exist_ok=True)
-        for name in ("nginx.conf", "site.conf", "lua"):
+        for name in ("nginx.conf", "site.conf", "unsaid.conf", "lua"):
             link = self.folder / name
             if not link.exists():
                 link.symlink_to(ROUTER / name)

@@ -285,6 +285,7 @@ def test_the_deployment_fits_nginx() -> None:
     assert mounted == {
         "/etc/userpods/nginx.conf",
         "/etc/userpods/site.conf",
+        "/etc/userpods/unsaid.conf",
         "/etc/userpods/lua/userpods",
         "/etc/userpods/settings",
         "/etc/userpods/run",

@@ -1,4 +1,5 @@
 local address_owners = require "userpods.address_owners"
+local clock = require "userpods.clock"
 
 local tests = {}
 
@@ -35,7 +36,7 @@ function tests.a_request_that_runs_keeps_the_address()
         return true
     end))
     -- Seen running a moment ago is as good as used.
-    address_owners.touch(alice, ngx.now())
+    address_owners.touch(alice, clock.now())
     assert(not address_owners.take(bob, nothing_runs))
 end
 

@@ -1,4 +1,5 @@
 local answers = require "userpods.answers"
+local clock = require "userpods.clock"
 local cookies = require "userpods.cookies"
 local credentials = require "userpods.credentials"
 local purges = require "userpods.purges"
@@ -17,7 +18,7 @@ end
 
 local function words(changes)
     local found = {
-        service = "user-a", user = "a", user_id = "1", peer = "10.0.0.1:80", asked = ngx.now(),
+        service = "user-a", user = "a", user_id = "1", peer = "10.0.0.1:80", asked = clock.now(),
     }
     for key, value in pairs(changes or {}) do
         found[key] = value
@@ -66,13 +67,13 @@ end
 
 function tests.an_old_answer_is_not_kept()
     configured()
-    answers.keep(assert(answers.entry(words { asked = ngx.now() - 5 }, session "old")))
+    answers.keep(assert(answers.entry(words { asked = clock.now() - 5 }, session "old")))
     assert(answers.find(session "old") == nil)
 end
 
 function tests.an_answer_expires_with_its_question()
     configured(1)
-    answers.keep(assert(answers.entry(words { asked = ngx.now() - 0.8 }, session "soon")))
+    answers.keep(assert(answers.entry(words { asked = clock.now() - 0.8 }, session "soon")))
     assert(answers.find(session "soon"))
     ngx.sleep(0.3)
     assert(answers.find(session "soon") == nil)

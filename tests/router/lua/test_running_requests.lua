@@ -19,7 +19,7 @@ local function fresh(is_known)
 end
 
 local function entry(user_id, peer)
-    return { user_id = user_id, peer = peer, user = user_id, asked = ngx.now() }
+    return { user_id = user_id, peer = peer, user = user_id, asked = require("userpods.clock").now() }
 end
 
 function tests.the_target_is_kept_either_way()

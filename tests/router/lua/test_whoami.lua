@@ -17,7 +17,7 @@ local function read(status, changes, before)
     end
     return whoami.read(status, function(name)
         return headers[name]
-    end, ngx.now(), before or purges.count(), sent)
+    end, require("userpods.clock").now(), before or purges.count(), sent)
 end
 
 function tests.four_statuses_are_djangos_words()

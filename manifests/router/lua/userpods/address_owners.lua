@@ -6,7 +6,7 @@
 -- kept connection after it was idle for 1.5 seconds (`keepalive_timeout` in nginx.conf), so a
 -- second user of an address waits until it was idle, in this worker, for longer than that.
 
-local now = ngx.now
+local now = require("userpods.clock").now
 
 local _M = {}
 

@@ -16,7 +16,7 @@ local purges = require "userpods.purges"
 local target = require "userpods.target"
 local lrucache = require "resty.lrucache"
 
-local now = ngx.now
+local now = require("userpods.clock").now
 local shared = ngx.shared.userpods_answers
 local generation_of, epoch_now = purges.get, purges.epoch
 

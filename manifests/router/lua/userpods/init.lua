@@ -24,21 +24,23 @@ local settings = require("userpods.settings").load(
 local answers = require "userpods.answers"
 local balancer = require "ngx.balancer"
 local cjson = require "cjson.safe"
+local clock = require "userpods.clock"
 local cookies = require "userpods.cookies"
 local credentials = require "userpods.credentials"
+local flights = require "userpods.flights"
 local purges = require "userpods.purges"
 local headers = require "userpods.headers"
 local running_requests = require "userpods.running_requests"
 local pages = require "userpods.pages"
 local address_owners = require "userpods.address_owners"
 local target = require "userpods.target"
-local whoami = require "userpods.whoami"
 
 cookies.configure(settings.cookies, settings.credential_cookies)
 credentials.configure(settings)
 target.configure(settings)
 purges.configure(settings)
 answers.configure(settings)
+flights.configure(settings)
 running_requests.configure(settings)
 
 local read_headers = headers.read
@@ -74,6 +76,11 @@ local function refuse_anonymous()
     return pages.say(401, "No token", "Sign in first.")
 end
 
+local function refuse_foreign()
+    return pages.say(403, "Another origin",
+        "A page of another origin may not open this WebSocket with your session.")
+end
+
 --- Where there are so many of the site's cookies that no server takes them, the browser could not
 -- even sign in any more: it throws its cookies away. (Browsers do so over TLS and on localhost.)
 function _M.too_many_cookies_content()
@@ -95,7 +102,7 @@ local function ask_django(sent)
     if sent.is_unreadable then
         return pages.say(400, "Bad request", "A cookie or token holds control characters.")
     end
-    local word, detail = whoami.ask(sent)
+    local word, detail = flights.ask(sent)
     if word == "yes" then
         answers.keep(detail)
         return detail
@@ -126,8 +133,30 @@ local function admit(entry, sent, upgrade)
     return true
 end
 
+-- Whether a page of another origin opens this WebSocket: browsers let any page do so, with the
+-- cookies of the host that it goes to.
+local function is_foreign()
+    local origin = var.http_origin
+    if not origin then
+        return false
+    end
+    origin = origin:lower()
+    for _, admitted in ipairs(settings.origins) do
+        if origin == admitted:lower() then
+            return false
+        end
+    end
+    local scheme, host = origin:match "^(https?)://([^/]+)$"
+    local own = (var.http_host or ""):lower():gsub(scheme == "https" and ":443$" or ":80$", "")
+    -- TLS may end in front of a gateway that does not say so.
+    return host ~= own or (scheme == "http" and var.userpods_proto == "https")
+end
+jit.off(is_foreign)
+
 local function known(cookie, authorization, upgrade, worker)
-    if (cookie or authorization) and not draining and not worker then
+    if (cookie or authorization) and not draining and not worker
+        and not (upgrade and is_foreign())
+    then
         local sent = credentials_of(cookie, authorization)
         local entry = sent.key and find_answer(sent)
         if entry and admit(entry, sent, upgrade) then
@@ -151,6 +180,9 @@ function _M.pod_access()
     -- A service worker stands in front of all pages of its host: the site's, the next user's.
     if var.http_service_worker then
         return pages.say(403, "No service workers", "This host is not the application's alone.")
+    end
+    if var.http_upgrade and is_foreign() then
+        return refuse_foreign()
     end
     local sent = credentials_of(var.http_cookie, var.http_authorization)
     local entry = sent.key and find_answer(sent) or ask_django(sent)
@@ -369,10 +401,10 @@ function _M.drain_content()
     local arguments = ngx.req.get_uri_args(4)
     local least = math.min(tonumber(arguments.seconds) or 0, 300)
     local most = math.min(tonumber(arguments.most) or least, 300)
-    local begun = ngx.now()
+    local begun = clock.now()
     repeat
         ngx.sleep(0.5)
-        local passed = ngx.now() - begun
+        local passed = clock.now() - begun
         -- This request is one of those that are being answered.
         local is_idle = tonumber(var.connections_writing) <= 1
     until passed >= most or (passed >= least and is_idle)

@@ -28,7 +28,7 @@ local whoami = require "userpods.whoami"
 local get_request = base.get_request
 local cast, tonumber = ffi.cast, tonumber
 local uintptr = ffi.typeof "uintptr_t"
-local now = ngx.now
+local now = require("userpods.clock").now
 
 ffi.cdef [[
 int shutdown(int socket, int how);

@@ -39,6 +39,8 @@ local defaults = {
     websocket_seconds = 3600,
     -- Seconds that the body of a request for the Django site may take.
     site_body_seconds = 120,
+    -- Origins beside a request's own host whose pages may open WebSockets: "https://host".
+    origins = {},
     -- Whether pods may be at loopback addresses: the local cluster alone.
     allow_loopback = false,
     -- Where this router's own internal port is, for itself.
@@ -87,6 +89,11 @@ function _M.complete(given)
     for _, name in ipairs { "login_url", "whoami_path", "waiting_path" } do
         if complete[name]:find("[%c%s]") or complete[name] == "" then
             return nil, name .. " must be a URL or path"
+        end
+    end
+    for _, origin in ipairs(complete.origins) do
+        if type(origin) ~= "string" or not origin:find "^https?://[^/%s]+$" then
+            return nil, "origins must be like https://host, without a path"
         end
     end
     local host, port = complete.internal:match("^(.+):(%d+)$")

@@ -7,7 +7,7 @@ jit.off(true, true)
 local answers = require "userpods.answers"
 local purges = require "userpods.purges"
 
-local now = ngx.now
+local now = require("userpods.clock").now
 
 local _M = {}
 
