@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import urllib.parse
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.router
 
 ALICE = ("Cookie", "sessionid=s-alice; theme=dark")
 BOB = ("Cookie", "sessionid=s-bob")
+HOST = "userpods.example.org"
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,46 @@ def test_forged_headers_change_nothing(ingress: Ingress, django: FakeDjango) -> 
     assert answer.sent("x-userpods-user-id") == []
     assert answer.sent("x-remote-user") == []
     assert ingress.get("/", *forged).status == 302
+
+
+@pytest.mark.parametrize(
+    "name", ["Forwarded", "X-Forwarded-Ssl", "X-Forwarded-Prefix", "True-Client-IP"]
+)
+def test_what_a_client_says_of_itself_reaches_no_pod(ingress: Ingress, name: str) -> None:
+    assert ingress.get("/", ALICE, (name, "on")).sent(name) == []
+
+
+@pytest.mark.parametrize("scheme", ["Token", "\xa0Bearer", "Bearer,", "Basic"])
+def test_no_token_of_ours_reaches_a_pod_however_it_is_dressed(
+    ingress: Ingress, scheme: str
+) -> None:
+    token = "upt_secret"
+    text = base64.b64encode(f"alice:{token}".encode()).decode() if scheme == "Basic" else token
+    answer = ingress.get("/", ALICE, ("Authorization", f"{scheme} {text}"))
+    assert answer.sent("authorization") == []
+    own = ("Authorization", "Basic YTpi")
+    assert ingress.get("/", ALICE, own).sent("authorization") == [own[1]]
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("https://{host}", 101),
+        ("http://{host}", 101),
+        ("https://evil.example", 403),
+        ("https://bob.{host}", 403),
+        ("null", 403),
+    ],
+)
+def test_a_page_of_another_origin_opens_no_websocket(
+    ingress: Ingress, origin: str, status: int
+) -> None:
+    own = f"Host: {HOST}\r\n{': '.join(ALICE)}\r\nOrigin: {origin.format(host=HOST)}\r\n"
+    asked = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n"
+    head = f"GET / HTTP/1.1\r\n{own}{asked}"
+    with socket.create_connection(("127.0.0.1", ingress.port), timeout=10) as connection:
+        connection.sendall(f"{head}\r\n".encode())
+        assert int(connection.recv(100).split()[1]) == status
 
 
 def test_without_credentials_there_is_no_way_in(ingress: Ingress) -> None:
