@@ -1,3 +1,4 @@
+local clock = require "userpods.clock"
 local layout = require "userpods.layout"
 
 local tests = {}
@@ -19,7 +20,7 @@ local function fresh(is_known)
 end
 
 local function entry(user_id, peer)
-    return { user_id = user_id, peer = peer, user = user_id, asked = require("userpods.clock").now() }
+    return { user_id = user_id, peer = peer, user = user_id, asked = clock.now() }
 end
 
 function tests.the_target_is_kept_either_way()

@@ -1,3 +1,4 @@
+local clock = require "userpods.clock"
 local purges = require "userpods.purges"
 local target = require "userpods.target"
 local whoami = require "userpods.whoami"
@@ -17,7 +18,7 @@ local function read(status, changes, before)
     end
     return whoami.read(status, function(name)
         return headers[name]
-    end, require("userpods.clock").now(), before or purges.count(), sent)
+    end, clock.now(), before or purges.count(), sent)
 end
 
 function tests.four_statuses_are_djangos_words()

@@ -259,12 +259,12 @@ end
 -- Takes the whole body from the client, who is cut off where it takes too long. (nginx bounds the
 -- time between two bytes alone.)
 local function read_body()
-    local clock = ngx.thread.spawn(function()
+    local alarm = ngx.thread.spawn(function()
         ngx.sleep(settings.site_body_seconds)
         return ngx.exit(ngx.HTTP_REQUEST_TIMEOUT)
     end)
     ngx.req.read_body()
-    ngx.thread.kill(clock)
+    ngx.thread.kill(alarm)
 end
 
 --- To the site: headers cleaned, its own cookies alone, its body taken whole.
