@@ -11,7 +11,8 @@ STAMP := $(VENV)/.installed
 LOCK := requirements-dev.txt
 
 # Tests that need nothing but Python.
-UNIT := not cluster and not router and not browser and not node and not processes and not fresh
+UNIT := not cluster and not router and not browser and not node and not processes and not fresh \
+	and not databases
 
 .PHONY: help venv lock check test e2e fuzz fresh cluster bench matrix tools demo clean
 

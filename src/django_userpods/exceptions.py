@@ -26,6 +26,7 @@ and what to do. It never carries a token, a request body or a whole server answe
         │   └── UnknownKind
         ├── AlreadyExists                   409
         ├── Conflict                        409, transient
+        │   └── StillDeleting
         ├── Expired                         410, transient
         ├── Invalid                         400, 422
         └── ClusterUnavailable              transient
@@ -58,6 +59,7 @@ __all__ = [
     "PodNotAllowed",
     "QuotaExceeded",
     "SettingError",
+    "StillDeleting",
     "TemplateError",
     "TooManyRequests",
     "Unauthorized",
@@ -212,6 +214,13 @@ class Conflict(ClusterError):  # noqa: N818 - Kubernetes' own reason
     """409 Conflict: a precondition (UID, resourceVersion) or another writer stood against it."""
 
     transient = True
+
+
+class StillDeleting(Conflict):
+    """An object of before is still being deleted; one of its name is made once it is gone."""
+
+    def __init__(self, what: object) -> None:
+        super().__init__(f"{what} of before is still being deleted; it is made once that is gone")
 
 
 class Expired(ClusterError):  # noqa: N818 - Kubernetes' own reason

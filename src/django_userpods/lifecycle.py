@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db import router, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -21,7 +21,9 @@ from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.exceptions import PodNotAllowed, UserpodsError
 from django_userpods.models import UserPod
-from django_userpods.reconcile.pods import Scope, new_row, settle
+from django_userpods.reconcile.entries import Scope
+from django_userpods.reconcile.pods import new_row, settle
+from django_userpods.reconcile.rows import alias, lock, retried, rows
 from django_userpods.reconcile.users import BATCH
 
 if TYPE_CHECKING:
@@ -170,10 +172,10 @@ def add_pod(user: Any, slot: str) -> UserPod:  # noqa: ANN401 - the project's ow
         message = f"user {user.pk} is to have no pod (inactive or not selected)"
         raise PodNotAllowed(message)
     limit = conf.max_pods_of(user)
-    using = router.db_for_write(UserPod)
+    using = alias()
     with transaction.atomic(using=using):
         # Locked, so that two at once do not both find room.
-        owned = UserPod.objects.using(using).select_for_update().filter(owner=user)
+        owned = rows().select_for_update().filter(owner=user).order_by("pk")
         slots = {"", *owned.values_list("slot", flat=True)}
         if slot in slots:
             message = f"user {user.pk} has a pod {slot!r} already"
@@ -194,22 +196,22 @@ def remove_pod(pod: UserPod) -> None:
     if not pod.slot:
         message = f"{pod} is its user's main pod, which goes with its user; stop it instead"
         raise PodNotAllowed(message)
-    using = router.db_for_write(UserPod)
+    using = alias()
     with transaction.atomic(using=using):
         # Nobody's from now on, so that the slot is free at once.
-        UserPod.objects.using(using).filter(pk=pod.pk).update(
+        rows().filter(pk=pod.pk).update(
             owner=None, wanted=Wanted.ABSENT, state=State.DELETING, updated_at=timezone.now()
         )
         transaction.on_commit(partial(tasks.ask_for_pods, [pod.pk]), using=using, robust=True)
 
 
-def _perform(operation: Operation, rows: QuerySet[UserPod]) -> OperationResult:
+def _perform(operation: Operation, selected: QuerySet[UserPod]) -> OperationResult:
     result = OperationResult(operation)
-    using = router.db_for_write(UserPod)
+    using = alias()
     # Read before anything is written: what is selected by its state has another one afterwards.
     found = {
         values[0]: values
-        for values in rows.using(using).values_list("pk", "owner_pk", "name", "wanted", "state")
+        for values in selected.using(using).values_list("pk", "owner_pk", "name", "wanted", "state")
     }
     for pk, owner_pk, name, wanted, state in found.values():
         if wanted == Wanted.ABSENT and operation != Operation.SYNC:
@@ -220,10 +222,14 @@ def _perform(operation: Operation, rows: QuerySet[UserPod]) -> OperationResult:
             result.already += 1
         else:
             result.pods.append(PodRef(pk, owner_pk, name))
-    with transaction.atomic(using=using):
-        _record(operation, result.pods, using=using)
-        result.deferred = True
-        transaction.on_commit(partial(_ask, result), using=using)
+
+    def record() -> None:
+        with transaction.atomic(using=using):
+            _record(operation, result.pods)
+
+    retried(record)
+    result.deferred = True
+    transaction.on_commit(partial(_ask, result), using=using)
     return result
 
 
@@ -233,7 +239,7 @@ def _is_already(operation: Operation, wanted: str, state: str) -> bool:
     return operation == Operation.STOP and wanted == state == Wanted.STOPPED
 
 
-def _record(operation: Operation, pods: Sequence[PodRef], *, using: str) -> None:
+def _record(operation: Operation, pods: Sequence[PodRef]) -> None:
     """Record what is asked for: one UPDATE for each batch, as long as a database takes lists."""
     now = timezone.now()
     # Who was told to go meanwhile stays told so.
@@ -250,11 +256,11 @@ def _record(operation: Operation, pods: Sequence[PodRef], *, using: str) -> None
         where = Q(wanted=Wanted.RUNNING)
     else:
         what = {"recreate": True}
-    rows = UserPod.objects.using(using).filter(where)
-    for batch in _batches(pods):
-        rows.filter(pk__in=[pod.pk for pod in batch]).update(
-            state=State.PENDING, message="", updated_at=now, **what
-        )
+    # In the order of their keys, as everywhere.
+    for batch in _batches(sorted(pods, key=lambda pod: pod.pk)):
+        found = rows().filter(where, pk__in=[pod.pk for pod in batch])
+        lock(found)
+        found.update(state=State.PENDING, message="", updated_at=now, **what)
 
 
 def _ask(result: OperationResult) -> None:

@@ -25,7 +25,9 @@ from django_userpods.exceptions import (
 )
 from django_userpods.models import UserPod
 from django_userpods.reconcile import run
-from django_userpods.reconcile.pods import Scope, note, settle
+from django_userpods.reconcile.entries import Scope
+from django_userpods.reconcile.pods import note, settle
+from django_userpods.reconcile.rows import update
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -149,7 +151,7 @@ def _leave_in_tests(keys: Sequence[str], scope_of: ScopeOf, asked: Asked) -> Non
     asked.later, asked.reason = len(keys), str(NotInTests())
     for start in range(0, len(keys), _TASK_SIZE):
         some = scope_of(keys[start : start + _TASK_SIZE])
-        UserPod.objects.filter(some.where).update(message=asked.reason)
+        update(some.where, message=asked.reason)
 
 
 def _enqueue(pks: Sequence[str], asked: Asked, *, pods: bool) -> None:
@@ -217,8 +219,7 @@ def _run(scope: Scope, *, timeout: float | None = None) -> Report:
         return run.reconcile(scope.user_pks, pods=scope.pods, timeout=timeout)
     except (SettingError, TemplateError) as error:
         logger.error("%s", error)
-        rows = UserPod.objects.filter(scope.where)
-        rows.update(state=UserPod.State.FAILED, message=str(error))
+        update(scope.where, state=UserPod.State.FAILED, message=str(error))
         raise
     except ClusterError as error:
         logger.warning("left for the next sync: %s", error)

@@ -194,12 +194,13 @@ def test_a_logout_forgets(signed_in: Client, alice: Any, commit: Any) -> None:
 
 
 def test_an_address_that_changes_is_known_at_once(
-    signed_in: Client, alice: Any, memory: MemoryCluster
+    signed_in: Client, alice: Any, memory: MemoryCluster, commit: Any
 ) -> None:
     before = ask(signed_in)["X-Target-Peer"]
     spec = service(memory, "user-alice")["spec"]
     spec["clusterIP"], spec["clusterIPs"] = "10.96.7.7", ["10.96.7.7"]
-    reconcile()
+    with commit():
+        reconcile()
     assert ask(signed_in)["X-Target-Peer"] == "10.96.7.7:8000" != before
 
 

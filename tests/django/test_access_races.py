@@ -134,12 +134,13 @@ def test_a_session_that_is_logged_out_meanwhile_is_not_remembered(
 
 @pytest.mark.usefixtures("shared_cache")
 def test_an_address_that_changes_meanwhile_is_not_remembered(
-    signed_in: Client, settings: Any, memory: MemoryCluster
+    signed_in: Client, settings: Any, memory: MemoryCluster, commit: Any
 ) -> None:
     def meanwhile() -> None:
         spec = service(memory, "user-alice")["spec"]
         spec["clusterIP"], spec["clusterIPs"] = "10.96.7.7", ["10.96.7.7"]
-        reconcile()
+        with commit():
+            reconcile()
 
     in_the_middle(settings, meanwhile)
     assert ask(signed_in)["X-Target-Peer"] != "10.96.7.7:8000"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from django_userpods.core.objects import DEPLOYMENT
 from django_userpods.exceptions import (
     ClusterUnavailable,
     Forbidden,
@@ -18,8 +19,8 @@ from django_userpods.exceptions import (
 )
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
-from django_userpods.reconcile import run as reconcile_module
-from django_userpods.testing import MemoryCluster
+from django_userpods.reconcile import request as reconcile_module
+from django_userpods.testing import Call, MemoryCluster
 from tests.django.support import (
     CONFIG,
     bulk,
@@ -82,8 +83,15 @@ def test_what_was_running_is_said_to_run_while_the_cluster_is_down(memory: Memor
 
 def test_an_unreachable_cluster_is_given_up(memory: MemoryCluster) -> None:
     bulk(60)
-    memory.fail_with(ClusterUnavailable("down"), verb="create")
-    report = reconcile()
+
+    def create(self: MemoryCluster, *args: Any, **kwargs: Any) -> Any:
+        self.calls.append(Call("create", DEPLOYMENT, None))
+        memory.fail_with(ClusterUnavailable("down"))
+        raise ClusterUnavailable("down")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryCluster, "create", create)
+        report = reconcile()
     # Those that others had begun meanwhile are seen to their end.
     assert 8 <= len(report.failed) <= 8 + 2 * memory.concurrency
     assert len(report.failed) + len(report.not_done) == 60

@@ -214,17 +214,17 @@ def test_hostile_usernames_at_once(memory: MemoryCluster) -> None:
 def test_a_name_that_was_taken_between_looking_and_storing(
     memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from django_userpods.reconcile import pods
+    from django_userpods.reconcile import rows
 
     user = UserFactory(username="alice")
-    original = pods._store
+    original = rows.insert
 
-    def late(**arguments: Any) -> None:
+    def late(entries: Any) -> Any:
         if not UserPod.objects.exists():
             UserPod.objects.create(owner_pk="other", name="user-alice", namespace="default")
-        original(**arguments)
+        return original(entries)
 
-    monkeypatch.setattr(pods, "_store", late)
+    monkeypatch.setattr(rows, "insert", late)
     reconcile([str(user.pk)])
     monkeypatch.undo()
     assert reconcile().ok

@@ -333,10 +333,13 @@ def test_a_user_who_waits_already_is_told_of_once(router: Router, settings: Any)
 
 
 @pytest.mark.django_db
-def test_users_whose_address_changes(router: Router, settings: Any, memory: MemoryCluster) -> None:
+def test_users_whose_address_changes(
+    router: Router, settings: Any, memory: MemoryCluster, commit: Any
+) -> None:
     settings.USERPODS_ROUTERS = [router.url]
     first, second = UserFactory(username="first"), UserFactory(username="second")
-    reconcile()
+    with commit():
+        reconcile()
     routers.wait_idle()
     # There was nothing to forget of them before they had one.
     assert router.user_ids == []
@@ -345,16 +348,18 @@ def test_users_whose_address_changes(router: Router, settings: Any, memory: Memo
     for name, address in (("user-first", "10.96.9.9"), ("user-second", one)):
         spec = service(memory, name)["spec"]
         spec["clusterIP"], spec["clusterIPs"] = address, [address]
-    reconcile([str(second.pk)])
+    with commit():
+        reconcile([str(second.pk)])
     routers.wait_idle()
     assert set(router.user_ids) == {str(first.pk), str(second.pk)}
     router.told.clear()
-    reconcile()
+    with commit():
+        reconcile()
     routers.wait_idle()
     assert router.user_ids == []
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_a_sync_does_not_end_before_routers_know(
     router: Router, settings: Any, memory: MemoryCluster
 ) -> None:
@@ -362,6 +367,8 @@ def test_a_sync_does_not_end_before_routers_know(
     router.delay = 0.5
     user = UserFactory(username="alice")
     reconcile()
+    routers.wait_idle()
+    router.told.clear()
     spec = service(memory, "user-alice")["spec"]
     spec["clusterIP"], spec["clusterIPs"] = "10.96.9.9", ["10.96.9.9"]
     call_command("sync_userpods", verbosity=0)

@@ -115,7 +115,7 @@ def test_a_try_that_used_its_time_up_is_paused_for_too(
     fake = SimpleNamespace(monotonic=lambda: float(next(clock)))
     some = bulk(1)
     with monkeypatch.context() as patch:
-        patch.setattr("django_userpods.reconcile.run.time", fake)
+        patch.setattr("django_userpods.reconcile.request.time", fake)
         asked = tasks.ask(keys(some))
     assert asked.later == 1
     assert asked.reason == "There was no time to do it at once."

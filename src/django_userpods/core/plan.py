@@ -62,9 +62,12 @@ def plan(
     """Return what makes one user's objects as wanted: nothing to do is an empty list.
 
     ``wanted`` is in the order of creation and empty for a user who should have nothing.
-    ``retain`` names the kinds of which nothing is ever deleted.
+    ``retain`` names the kinds of which nothing is ever deleted. Nor is an object that is wanted
+    under another version of its API, as whose it is found, too.
     """
     seen = {item.ref: item for item in observed}
+    wanted = list(wanted)
+    kept = {seen[ref].uid for ref in wanted if ref in seen}
     actions = []
     for ref in wanted:
         found = seen.pop(ref, None)
@@ -78,7 +81,7 @@ def plan(
     actions.extend(
         Action(Verb.DELETE, item.ref, item.uid)
         for item in seen.values()
-        if item.ref.kind.kind not in retain
+        if item.ref.kind.kind not in retain and item.uid not in kept
     )
     return actions
 

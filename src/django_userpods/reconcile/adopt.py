@@ -21,9 +21,12 @@ from django_userpods.core.plan import Observed, plan
 from django_userpods.exceptions import AdoptionError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import apply
+from django_userpods.reconcile.entries import Entry, Scope
 from django_userpods.reconcile.observe import Subject, subject_of, whole_list
-from django_userpods.reconcile.pods import Scope, look
+from django_userpods.reconcile.pods import look
 from django_userpods.reconcile.report import Failure
+from django_userpods.reconcile.rows import alias, make, rows
+from django_userpods.reconcile.users import key_of
 from django_userpods.reconcile.wanted import TemplateSource, this_installation
 
 if TYPE_CHECKING:
@@ -163,31 +166,33 @@ def _obstacle(candidate: Candidate, here: set[str | None]) -> str:
         return f"there is no user {candidate.username!r}"
     if not conf.select(candidate.user):
         return f"user {candidate.username!r} is to have no pod"
-    rows = UserPod.objects.using(router.db_for_write(UserPod))
-    held = rows.filter(owner=candidate.user, slot=candidate.slot).exclude(pk=candidate.pod).first()
+    held = (
+        rows().filter(owner=candidate.user, slot=candidate.slot).exclude(pk=candidate.pod).first()
+    )
     if held is not None and held.pk in here:
         return f"user {candidate.username!r} has a pod here already"
-    other = rows.filter(name=candidate.name).exclude(pk=candidate.pod)
+    other = rows().filter(name=candidate.name).exclude(pk=candidate.pod)
     if held is not None:
         other = other.exclude(pk=held.pk)
     return "another pod here has its name" if other.exists() else ""
 
 
 def _write_row(candidate: Candidate) -> None:
-    with transaction.atomic(using=router.db_for_write(UserPod)):
+    entry = Entry(
+        pk=candidate.pod,
+        user_pk=key_of(candidate.user),
+        user_id=candidate.user.pk,
+        slot=candidate.slot,
+        name=candidate.name,
+        namespace=candidate.namespace,
+        wanted=UserPod.Wanted.STOPPED if candidate.stopped else UserPod.Wanted.RUNNING,
+        state=UserPod.State.PENDING,
+        kinds=",".join(sorted({str(item.ref.kind) for item in candidate.objects})),
+    )
+    with transaction.atomic(using=alias()):
         # A row without objects, made by a sync or a save since.
-        UserPod.objects.filter(owner=candidate.user, slot=candidate.slot).delete()
-        wanted = UserPod.Wanted.STOPPED if candidate.stopped else UserPod.Wanted.RUNNING
-        UserPod.objects.create(
-            pk=candidate.pod,
-            owner=candidate.user,
-            owner_pk=str(candidate.user.pk),
-            slot=candidate.slot,
-            name=candidate.name,
-            namespace=candidate.namespace,
-            wanted=wanted,
-            kinds=",".join(sorted({str(item.ref.kind) for item in candidate.objects})),
-        )
+        rows().filter(owner=candidate.user, slot=candidate.slot).delete()
+        make(entry)
 
 
 def _relabel(

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from django_userpods.core import naming
+from django_userpods.core import kinds, naming
 from django_userpods.core.health import Health
 from django_userpods.core.objects import POD, SERVICE, Manifest, Ref
 from django_userpods.core.plan import Action, Holder, Verb, holder
 from django_userpods.core.states import State
-from django_userpods.exceptions import AlreadyExists, ClusterError, Conflict, Invalid, NotOurs
+from django_userpods.exceptions import (
+    AlreadyExists,
+    ClusterError,
+    ClusterUnavailable,
+    Invalid,
+    NotOurs,
+    StillDeleting,
+    Unauthorized,
+)
+from django_userpods.reconcile import claims
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +31,9 @@ if TYPE_CHECKING:
     from django_userpods.reconcile.observe import Subject
 
 logger = logging.getLogger("django_userpods")
+
+#: The kinds that run pods, which may need other objects.
+_RUNNING = kinds.WORKLOADS | {"CronJob", "Job", "Pod"}
 
 
 @dataclass(slots=True)
@@ -41,26 +54,60 @@ def perform(
     installation: Installation,
     remaining: Callable[[], float | None],
 ) -> Outcome:
-    """Carry out the actions in order and stop at the first that fails; raises no ClusterError."""
+    """Carry out the actions in order; raises no ClusterError.
+
+    One that is refused does not hold up those that do not need it. The outcome has the first
+    error.
+    """
     outcome = Outcome()
-    try:
-        for action in actions:
-            if action.verb == Verb.CREATE:
-                done = _create(cluster, subject, action.ref, installation, remaining)
-                if done is not None:
-                    outcome.done.append(done)
-            elif action.verb == Verb.UPDATE:
-                _update(cluster, subject, action, remaining)
-                outcome.done.append(action)
-            elif action.verb == Verb.DELETE:
-                cluster.delete(action.ref, uid=action.uid, timeout=remaining())
-                outcome.done.append(action)
-        if subject.template is None:
+    something_is_missing = False
+    for action in actions:
+        if outcome.error is not None and _has_to_wait(action, subject, something_is_missing):
+            continue
+        try:
+            done = _act(cluster, subject, action, installation, remaining)
+        except ClusterError as error:
+            logger.warning("%s: %s", subject.entry, error)
+            outcome.error = outcome.error or error
+            if isinstance(error, ClusterUnavailable | Unauthorized):
+                return outcome
+            something_is_missing = something_is_missing or action.verb == Verb.CREATE
+        else:
+            if done is not None:
+                outcome.done.append(done)
+    if outcome.error is None and (subject.template is None or subject.entry.recreate):
+        try:
             outcome.gone = _is_gone(cluster, subject, actions, installation, remaining)
-    except ClusterError as error:
-        logger.warning("%s: %s", subject.entry, error)
-        outcome.error = error
+        except ClusterError as error:
+            outcome.error = error
     return outcome
+
+
+def _has_to_wait(action: Action, subject: Subject, something_is_missing: bool) -> bool:
+    """Tell whether an action may need what was refused.
+
+    A workload may need an object that could not be made (its policy, its volume), and one that
+    could not be changed may still need what is to be deleted.
+    """
+    if action.verb == Verb.DELETE:
+        return subject.template is not None and not subject.entry.recreate
+    return something_is_missing and action.ref.kind.kind in _RUNNING
+
+
+def _act(
+    cluster: Cluster,
+    subject: Subject,
+    action: Action,
+    installation: Installation,
+    remaining: Callable[[], float | None],
+) -> Action | None:
+    if action.verb == Verb.CREATE:
+        return _create(cluster, subject, action.ref, installation, remaining)
+    if action.verb == Verb.UPDATE:
+        return _update(cluster, subject, action, remaining)
+    cluster.delete(action.ref, uid=action.uid, timeout=remaining())
+    subject.note_deleted(action.ref)
+    return action
 
 
 def _create(
@@ -77,8 +124,7 @@ def _create(
     except AlreadyExists:
         existing = cluster.get(ref, timeout=remaining())
         if existing is None or "deletionTimestamp" in existing["metadata"]:
-            message = f"{ref} of before is still being deleted; it is made once that is gone"
-            raise Conflict(message) from None
+            raise StillDeleting(ref) from None
         _check_ours(existing, subject, ref, installation)
         subject.note(existing, ref, cluster)
         item = (
@@ -87,8 +133,7 @@ def _create(
         if item is None or item.matches(existing, subject.values):
             return None
         action = Action(Verb.UPDATE, ref, existing["metadata"]["uid"], "was there already")
-        _update(cluster, subject, action, remaining)
-        return action
+        return _update(cluster, subject, action, remaining)
     subject.note(stored, ref, cluster)
     return Action(Verb.CREATE, ref, stored["metadata"]["uid"])
 
@@ -99,7 +144,7 @@ def _post(
     manifest: Manifest,
     remaining: Callable[[], float | None],
 ) -> Manifest:
-    address = subject.entry.address
+    address = subject.last_address
     own = manifest["kind"] == "Service" and manifest["metadata"]["name"] == subject.entry.name
     if not (own and address and "clusterIP" not in manifest["spec"]):
         return cluster.create(manifest, timeout=remaining())
@@ -117,12 +162,52 @@ def _update(
     subject: Subject,
     action: Action,
     remaining: Callable[[], float | None],
-) -> None:
-    manifest = subject.manifest(action.ref)
+) -> Action:
+    ref = action.ref
+    manifest = subject.manifest(ref)
+    if ref.kind.kind == "PersistentVolumeClaim":
+        found = cluster.get(ref, timeout=remaining())
+        manifest = manifest if found is None else claims.as_large(manifest, found)
     # With the UID the API server refuses if another object has taken the name since.
     metadata = {**manifest["metadata"], "uid": action.uid}
-    stored = cluster.apply({**manifest, "metadata": metadata}, timeout=remaining())
-    subject.note(stored, action.ref, cluster)
+    try:
+        stored = cluster.apply({**manifest, "metadata": metadata}, timeout=remaining())
+    except Invalid as error:
+        fixed = _fixed_changes(subject, ref)
+        if not fixed:
+            raise
+        if ref.kind.kind != "Job":
+            message = (
+                f"{error}. What cannot be changed of a {ref.kind.kind} is {', '.join(fixed)}: "
+                f"take the change back, or delete {ref} (with what it holds) and sync"
+            )
+            raise Invalid(message, status=error.status) from error
+        stored = _replace(cluster, action, manifest, remaining)
+        action = dataclasses.replace(action, reason=f"{action.reason}; replaced")
+    subject.note(stored, ref, cluster)
+    return action
+
+
+def _fixed_changes(subject: Subject, ref: Ref) -> list[str]:
+    """Return the changed fields of an object that cannot be changed once it is there."""
+    known = kinds.about(ref.kind)
+    paths = [".".join(path) for path in known.fixed] if known is not None else []
+    changed = [path for item in subject.observed if item.ref == ref for path in item.differences]
+    return [path for path in paths if any(where.startswith(f".{path}") for where in changed)]
+
+
+def _replace(
+    cluster: Cluster,
+    action: Action,
+    manifest: Manifest,
+    remaining: Callable[[], float | None],
+) -> Manifest:
+    """Make a Job anew: it is made to be run again, and its template cannot be changed."""
+    cluster.delete(action.ref, uid=action.uid, timeout=remaining())
+    try:
+        return cluster.create(manifest, timeout=remaining())
+    except AlreadyExists:
+        raise StillDeleting(action.ref) from None
 
 
 def _check_ours(existing: Manifest, subject: Subject, ref: Ref, installation: Installation) -> None:

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from django_userpods.conf import conf
-from django_userpods.core import health, naming
+from django_userpods.core import health, naming, workloads
 from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind, Manifest, Ref
 from django_userpods.core.plan import Observed
-from django_userpods.exceptions import Expired, NotFound, TemplateError
+from django_userpods.exceptions import (
+    Expired,
+    Forbidden,
+    NotFound,
+    TemplateError,
+    UserpodsError,
+)
 from django_userpods.models import UserPod
+from django_userpods.reconcile import claims
 from django_userpods.reconcile.wanted import TemplateSource, row_values
 
 if TYPE_CHECKING:
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
     from django_userpods.core.health import Health
     from django_userpods.core.shape import Values
     from django_userpods.core.template import Template
-    from django_userpods.reconcile.pods import Entry
+    from django_userpods.reconcile.entries import Entry
 
 logger = logging.getLogger("django_userpods")
 
@@ -45,11 +52,23 @@ class Subject:
     observed: list[Observed] = field(default_factory=list)
     #: How many of these should be, and are as declared.
     right: int = 0
-    health: Health | None = None
+    #: How the main Deployment is doing, and the template's other workloads by kind and name.
+    main: Health | None = None
+    others: dict[tuple[str, str], Health] = field(default_factory=dict)
+    #: Whether its Service is there, and where, if it has an address.
+    has_service: bool = False
     peer: str | None = None
+    #: Where the Service was before, for one that is made again.
+    last_address: str | None = None
     image: str = ""
-    #: Why there is no template although there should be one.
-    error: TemplateError | None = None
+    #: Why nothing can be done for the pod: no template, or one that this cluster cannot make.
+    error: UserpodsError | None = None
+
+    @property
+    def health(self) -> Health | None:
+        """How the pod is doing: its Deployment, and what else of the template runs."""
+        named = {f"{kind} {name}": found for (kind, name), found in self.others.items()}
+        return workloads.together(self.main, named)
 
     def is_right(self) -> bool:
         """Tell at once that all is there, all is as declared, and nothing else is there."""
@@ -75,14 +94,25 @@ class Subject:
         return manifest
 
     def note(self, found: Manifest, ref: Ref, cluster: Cluster) -> None:
-        """Take in what one of the user's own two main objects says of itself."""
-        if ref.name != self.entry.name:
+        """Take in what one of the pod's objects says of itself."""
+        if ref.namespace != self.entry.namespace:
             return
-        if ref.kind == DEPLOYMENT:
-            self.health = health.of_deployment(found)
+        if ref.name == self.entry.name and ref.kind == SERVICE:
+            self.has_service, self.peer = True, cluster.peer(found)
+        elif ref.name == self.entry.name and ref.kind == DEPLOYMENT:
+            self.main = health.of_deployment(found)
             self.image = found["spec"]["template"]["spec"]["containers"][0].get("image", "")
-        elif ref.kind == SERVICE:
-            self.peer = cluster.peer(found)
+        elif self.template is not None and (other := workloads.health_of(found)) is not None:
+            self.others[ref.kind.kind, ref.name] = other
+
+    def note_deleted(self, ref: Ref) -> None:
+        """Take in that one of the pod's objects was deleted."""
+        if (ref.kind, ref.namespace, ref.name) == (
+            SERVICE,
+            self.entry.namespace,
+            self.entry.name,
+        ):
+            self.has_service, self.peer = False, None
 
 
 def subject_of(entry: Entry, desired: TemplateSource) -> Subject:
@@ -99,52 +129,74 @@ def subject_of(entry: Entry, desired: TemplateSource) -> Subject:
         restarted_at=entry.restarted_at,
     )
     try:
-        return Subject(entry, desired.template_for(entry.user, values), values)
+        return Subject(
+            entry, desired.template_for(entry.user, values), values, last_address=entry.address
+        )
     except TemplateError as error:
         return Subject(entry, error=error)
 
 
-def observe(
-    cluster: Cluster,
-    subjects: dict[str, Subject],
-    *,
-    installation: str,
-    only: bool,
-    remaining: Callable[[], float | None],
-    progress: Callable[[int], None],
-) -> dict[str, list[Observed]]:
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How a run reads the cluster."""
+
+    cluster: Cluster
+    #: The id that objects of ours carry.
+    installation: str
+    #: Whether it is about everybody, or nothing but some pods' objects is asked for.
+    everybody: bool
+    #: The kinds that everybody's pods have: without those nothing can be done.
+    shared: frozenset[Kind]
+    #: Returns the seconds left.
+    remaining: Callable[[], float | None]
+    #: Told how many objects have been read.
+    progress: Callable[[int], None]
+
+
+def observe(reader: Reader, subjects: dict[str, Subject]) -> dict[str, list[Observed]]:
     """Fill in what is there for each subject; return the objects of nobody known, by pod's id.
 
-    ``subjects`` is keyed by the pod's id; ``installation`` is the id that objects of ours
-    carry. With ``only`` nothing but these users' objects is asked for. ``progress`` is told how
-    many objects have been read. Raises ClusterError where any list could not be read whole.
+    ``subjects`` is keyed by the pod's id. Raises ClusterError where any list could not be read
+    whole. A kind that only some pods' templates have, and that the cluster lacks or does not let
+    us list, is an error of those pods alone.
     """
     strangers: dict[str, list[Observed]] = defaultdict(list)
     count = 0
-    sets = {subject.template.kinds for subject in subjects.values() if subject.template}
-    template_kinds = {DEPLOYMENT, SERVICE}.union(*sets)
-    for kind in sorted(_kinds(subjects.values(), template_kinds)):
+    for kind in sorted(reader.shared | _kinds(subjects.values())):
         try:
-            for found in _objects(
-                cluster, kind, subjects, installation=installation, only=only, remaining=remaining
-            ):
+            for found in _objects(reader, kind, subjects):
                 count += 1
                 if count % 500 == 0:
-                    progress(count)
-                _take(found, kind, subjects, strangers, cluster)
-        except NotFound:
-            # The API of a kind that templates no longer make may be gone from the cluster.
-            if kind in template_kinds:
+                    reader.progress(count)
+                _take(found, kind, subjects, strangers, reader.cluster)
+        except (NotFound, Forbidden) as error:
+            if kind in reader.shared:
                 raise
-    progress(count)
-    _explain(cluster, subjects, installation=installation, only=only, remaining=remaining)
+            _blame(error, kind, subjects.values())
+    reader.progress(count)
+    _explain(reader, subjects)
     return strangers
 
 
-def _kinds(subjects: Iterable[Subject], template_kinds: set[Kind]) -> set[Kind]:
-    texts = {subject.entry.kinds for subject in subjects}
-    made = {text for kinds in texts for text in kinds.split(",") if text}
-    return template_kinds | {kind for kind in map(Kind.parse, made) if kind.kind not in conf.retain}
+def _kinds(subjects: Iterable[Subject]) -> set[Kind]:
+    """Return the kinds that pods' own templates have, and those made of earlier ones."""
+    own, texts = set[Kind](), set[str]()
+    for subject in subjects:
+        texts.add(subject.entry.kinds)
+        if subject.template is not None:
+            own |= subject.template.kinds
+    made = {Kind.parse(text) for kinds in texts for text in kinds.split(",") if text}
+    return own | {kind for kind in made if kind.kind not in conf.retain}
+
+
+def _blame(error: UserpodsError, kind: Kind, subjects: Iterable[Subject]) -> None:
+    """Note that a kind cannot be listed on the pods that cannot do without it."""
+    for subject in subjects:
+        wanted = subject.template is not None and kind in subject.template.kinds
+        # The API of a kind that templates no longer make may be gone from the cluster.
+        left = isinstance(error, Forbidden) and str(kind) in subject.entry.kinds.split(",")
+        if wanted or left:
+            subject.error = subject.error or error
 
 
 def _take(
@@ -169,33 +221,27 @@ def _take(
     differences: tuple[str, ...] = ()
     if subject.template is not None and ref.namespace == subject.entry.namespace:
         item = subject.template.find(kind, ref.name, subject.values)
-        if item is not None:
-            if item.matches(found, subject.values):
-                subject.right += 1
-            else:
-                differences = tuple(item.manifest.differences(found, subject.values))
+        if item is not None and not item.matches(found, subject.values):
+            differences = tuple(
+                path
+                for path in item.manifest.differences(found, subject.values)
+                if not claims.is_larger(path, found, lambda: subject.manifest(ref))
+            )
+        subject.right += item is not None and not differences
     subject.observed.append(Observed(ref, metadata["uid"], differences))
 
 
-def _objects(
-    cluster: Cluster,
-    kind: Kind,
-    subjects: dict[str, Subject],
-    *,
-    installation: str,
-    only: bool,
-    remaining: Callable[[], float | None],
-) -> Iterator[Manifest]:
+def _objects(reader: Reader, kind: Kind, subjects: dict[str, Subject]) -> Iterator[Manifest]:
     """Yield the objects of a kind, from as few lists as possible."""
-    labels = {naming.INSTALLATION_LABEL: installation}
-    if only and len(subjects) <= _FEW:
+    labels = {naming.INSTALLATION_LABEL: reader.installation}
+    if not reader.everybody and len(subjects) <= _FEW:
         for label, subject in subjects.items():
             yield from whole_list(
-                cluster,
+                reader.cluster,
                 kind,
                 namespace=subject.entry.namespace,
                 labels={**labels, naming.POD_LABEL: label},
-                remaining=remaining,
+                remaining=reader.remaining,
             )
         return
     namespaces: Collection[str | None]
@@ -205,9 +251,9 @@ def _objects(
         namespaces = sorted({conf.namespace} | {s.entry.namespace for s in subjects.values()})
     for namespace in namespaces:
         for found in whole_list(
-            cluster, kind, namespace=namespace, labels=labels, remaining=remaining
+            reader.cluster, kind, namespace=namespace, labels=labels, remaining=reader.remaining
         ):
-            if not only or found["metadata"]["labels"].get(naming.POD_LABEL) in subjects:
+            if reader.everybody or found["metadata"]["labels"].get(naming.POD_LABEL) in subjects:
                 yield found
 
 
@@ -236,14 +282,7 @@ def whole_list(
             return
 
 
-def _explain(
-    cluster: Cluster,
-    subjects: dict[str, Subject],
-    *,
-    installation: str,
-    only: bool,
-    remaining: Callable[[], float | None],
-) -> None:
+def _explain(reader: Reader, subjects: dict[str, Subject]) -> None:
     """Look at the pods of those that do not come up, for a reason a person can act on."""
     unwell = {
         label: subject
@@ -253,10 +292,27 @@ def _explain(
     if not unwell:
         return
     pods: dict[str, list[Manifest]] = defaultdict(list)
-    few = only or len(unwell) <= _FEW
-    for pod in _objects(
-        cluster, POD, unwell, installation=installation, only=few, remaining=remaining
-    ):
+    if len(unwell) <= _FEW:
+        reader = replace(reader, everybody=False)
+    for pod in _objects(reader, POD, unwell):
         pods[pod["metadata"]["labels"].get(naming.POD_LABEL, "")].append(pod)
     for label, subject in unwell.items():
-        subject.health = health.of_pods(pods[label]) or subject.health
+        _explain_one(subject, pods[label])
+
+
+def _explain_one(subject: Subject, pods: list[Manifest]) -> None:
+    """Find out which of the pods are whose: a workload's are called after it."""
+    of_others: dict[tuple[str, str], list[Manifest]] = defaultdict(list)
+    own = []
+    for pod in pods:
+        name = pod["metadata"]["name"]
+        called = [key for key in subject.others if name.startswith(f"{key[1]}-")]
+        if called:
+            of_others[max(called, key=lambda key: len(key[1]))].append(pod)
+        else:
+            own.append(pod)
+    if subject.main is not None and subject.main.state.may_explain:
+        subject.main = health.of_pods(own) or subject.main
+    for key, found in of_others.items():
+        if subject.others[key].state.may_explain:
+            subject.others[key] = health.of_pods(found) or subject.others[key]

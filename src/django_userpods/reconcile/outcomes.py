@@ -1,36 +1,47 @@
-"""Write what a run found and did to the rows, and tell the project's receivers."""
+"""From what a run found and did to the columns of rows, and to the rows."""
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from django.db import router, transaction
+from django.db import DatabaseError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from django_userpods import signals
-from django_userpods.access import cache, routers
 from django_userpods.conf import conf
 from django_userpods.core.health import Health
 from django_userpods.core.states import State
 from django_userpods.models import UserPod
+from django_userpods.reconcile.announcements import forget_addresses, tell
 from django_userpods.reconcile.apply import Outcome, health_after
+from django_userpods.reconcile.rows import (
+    alias,
+    batches,
+    is_at_fault,
+    lock,
+    refusal,
+    retried,
+    rows,
+    update,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from django.dispatch import Signal
-
+    from django_userpods.reconcile.entries import Entry
     from django_userpods.reconcile.observe import Subject
 
-_BATCH = 500
+logger = logging.getLogger("django_userpods")
+
 _NOTHING = Outcome()
 
 
 @dataclass(slots=True)
 class Written:
-    """One user's outcome once it is on the row."""
+    """One pod's outcome once it is on the row."""
 
     subject: Subject
     outcome: Outcome
@@ -38,11 +49,22 @@ class Written:
     message: str = ""
     #: Users who want another pass because of it.
     again: set[str] = field(default_factory=set)
-    #: The row is gone, and with it the hold on its name.
+    #: That pass has something to go on: the row is gone, or something else was asked for.
     freed: bool = False
+    #: The row went while objects were made: whose they are now nobody knows but this run.
+    orphan: Entry | None = None
     #: Users whose address is another now, and those of them who had one before.
     moved: set[str] = field(default_factory=set)
     displaced: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Item:
+    """What is to be written of one pod."""
+
+    subject: Subject
+    outcome: Outcome
+    changes: dict[str, Any]
 
 
 def kinds_to_come(subjects: Iterable[Subject]) -> None:
@@ -60,55 +82,81 @@ def kinds_to_come(subjects: Iterable[Subject]) -> None:
             by_text[text].append(entry.pk)
             entry.kinds = text
     for text, pks in by_text.items():
-        for start in range(0, len(pks), _BATCH):
-            UserPod.objects.filter(pk__in=pks[start : start + _BATCH]).update(kinds=text)
+        for batch in batches(pks):
+            update(Q(pk__in=batch), kinds=text)
 
 
 def is_news(subject: Subject) -> bool:
-    """Tell whether there is anything to write of a user for whom nothing was to be done."""
+    """Tell whether there is anything to write of a pod for which nothing was to be done."""
     return subject.error is not None or subject.entry.recreate or bool(_changes(subject, _NOTHING))
 
 
-def write(items: list[tuple[Subject, Outcome]]) -> list[Written]:
-    """Write each user's outcome where it changes the row, all in one transaction."""
-    changes = [_changes(subject, outcome) for subject, outcome in items]
+def write(items: Sequence[tuple[Subject, Outcome]]) -> list[Written]:
+    """Write each pod's outcome where it changes the row, and tell who has to know.
+
+    All in one transaction, unless the database refuses a row: then each in its own.
+    """
+    if not items:
+        return []
+    todo = [_Item(*item, _changes(*item)) for item in items]
+    todo.sort(key=lambda item: item.subject.entry.pk)
+    written = _write_all(todo)
+    forget_addresses(
+        moved={user_pk for item in written for user_pk in item.moved},
+        displaced={user_pk for item in written for user_pk in item.displaced},
+    )
+    for item in written:
+        outcome, entry = item.outcome, item.subject.entry
+        is_deleted = (
+            outcome.gone
+            and not entry.recreate
+            and bool(not entry.stored or outcome.done or item.freed)
+        )
+        tell(entry, message=item.message, actions=outcome.done, is_deleted=is_deleted)
+    return written
+
+
+def _write_all(items: list[_Item]) -> list[Written]:
+    try:
+        return retried(lambda: _write_together(items))
+    except DatabaseError as error:
+        if not is_at_fault(error):
+            raise
+        if len(items) == 1:
+            return [_write_refused(items[0], error)]
+    return [written for item in items for written in _write_all([item])]
+
+
+def _write_refused(item: _Item, error: DatabaseError) -> Written:
+    """Say on a row that the database does not take what was found of it."""
+    entry, message = item.subject.entry, refusal(error)
+    logger.error("%s: %s", entry, message)
+    update(Q(pk=entry.pk), state=State.FAILED, message=message)
+    return Written(item.subject, item.outcome, message=message)
+
+
+def _write_together(items: list[_Item]) -> list[Written]:
     # Before the transaction: on SQLite one that reads first cannot write while another does, and
     # then fails at once, whatever the timeout.
-    holders = _holders([new["address"] for new in changes if new.get("address")])
-    with transaction.atomic(using=router.db_for_write(UserPod)):
-        written = [
-            # In one order everywhere, so that two syncs do not wait for each other.
-            _write(subject, outcome, new, holders)
-            for (subject, outcome), new in sorted(
-                zip(items, changes, strict=True), key=lambda item: item[0][0].entry.pk
-            )
-        ]
-    if moved := {user_pk for item in written for user_pk in item.moved}:
-        cache.forget(moved)
-    # Nobody may go on to an address that can be another user's by now.
-    for user_pk in {user_pk for item in written for user_pk in item.displaced}:
-        routers.purge(user_pk)
-    for item in written:
-        _tell(item)
-    return written
+    holders = _holders([a for item in items if (a := item.changes.get("address"))])
+    losers = [pk for held in holders.values() for pk, _ in held]
+    with transaction.atomic(using=alias()):
+        lock(rows().filter(pk__in=[*(item.subject.entry.pk for item in items), *losers]))
+        return [_write(item, holders) for item in items]
 
 
 def _holders(addresses: list[str]) -> dict[str, list[tuple[str, str]]]:
     """Return the rows, as (primary key, user's primary key), that say they have these addresses."""
     holders: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for start in range(0, len(addresses), _BATCH):
-        rows = UserPod.objects.filter(address__in=addresses[start : start + _BATCH])
-        for address, pk, user_pk in rows.values_list("address", "pk", "owner_pk"):
+    for batch in batches(addresses):
+        held = rows().filter(address__in=batch)
+        for address, pk, user_pk in held.values_list("address", "pk", "owner_pk"):
             holders[str(address)].append((pk, user_pk))
     return holders
 
 
-def _write(
-    subject: Subject,
-    outcome: Outcome,
-    changes: dict[str, Any],
-    holders: dict[str, list[tuple[str, str]]],
-) -> Written:
+def _write(item: _Item, holders: dict[str, list[tuple[str, str]]]) -> Written:
+    subject, outcome, changes = item.subject, item.outcome, item.changes
     entry = subject.entry
     written = Written(subject, outcome, message=str(subject.error or outcome.error or ""))
     if entry.address and "address" in changes and not entry.absent:
@@ -117,86 +165,83 @@ def _write(
     if not entry.stored:
         return written
     if outcome.gone and entry.user_id is None:
-        UserPod.objects.filter(pk=entry.pk, owner=None, wanted=UserPod.Wanted.ABSENT).delete()
+        rows().filter(pk=entry.pk, owner=None, wanted=UserPod.Wanted.ABSENT).delete()
         written.freed = True
         return written
-    if entry.recreate and not written.message:
-        changes["recreate"] = False
-        written.again.add(entry.user_pk)
-    if not changes:
+    if not (changes or outcome.done):
         return written
+    if changes.get("recreate") is False:
+        written.again.add(entry.user_pk)
+        written.freed = True
     if "address" in changes:
         written.moved.add(entry.user_pk)
-        # The cluster has given the address to this Service, so nobody else can have it now.
-        lost = [row for row in holders.get(changes["address"], ()) if row[0] != entry.pk]
-        if lost:
-            UserPod.objects.filter(
-                pk__in=[pk for pk, _ in lost], address=changes["address"]
-            ).update(address=None)
-            losers = {user_pk for _, user_pk in lost}
-            written.again |= losers
-            written.moved |= losers
-            written.displaced |= losers
-    # Somebody may have asked for something else meanwhile: that stays to be done.
-    rows = UserPod.objects.filter(pk=entry.pk, wanted=entry.wanted)
-    rows.update(updated_at=timezone.now(), **changes)
+        _take_address(written, holders.get(changes["address"], ()))
+    if not rows().filter(**entry.as_asked).update(updated_at=timezone.now(), **changes):
+        _note_overtaken(written)
     return written
 
 
+def _take_address(written: Written, holders: Iterable[tuple[str, str]]) -> None:
+    """Take an address from rows that have it: the cluster has given it to this Service."""
+    lost = dict(row for row in holders if row[0] != written.subject.entry.pk)
+    if lost:
+        held = rows().filter(pk__in=lost, address=written.subject.peer)
+        held.update(address=None)
+        for users in (written.again, written.moved, written.displaced):
+            users.update(lost.values())
+
+
+def _note_overtaken(written: Written) -> None:
+    """Have another look: somebody asked for something else while this was done."""
+    entry = written.subject.entry
+    logger.info("%s: something else was asked for meanwhile; looking again", entry)
+    written.again.add(entry.user_pk)
+    written.freed = True
+    if not rows().filter(pk=entry.pk).exists():
+        written.orphan = entry
+
+
 def _changes(subject: Subject, outcome: Outcome) -> dict[str, Any]:
-    """Return the fields of the row that are to change."""
+    """Return the columns of the row that are to change."""
+    entry = subject.entry
+    health = _health(subject, outcome)
+    new: dict[str, Any] = {
+        "state": str(health.state),
+        "message": health.message,
+    }
+    if outcome.gone or not subject.has_service:
+        # Its address can be another's by now.
+        new["address"] = None
+    elif subject.peer is not None:
+        new["address"] = subject.peer
+    if outcome.gone:
+        new |= {"kinds": "", "image": ""}
+    else:
+        if subject.image:
+            new["image"] = subject.image
+        if subject.template is not None and not (outcome.error or entry.recreate):
+            new["kinds"] = subject.template.kinds_text
+    if entry.recreate and outcome.gone:
+        new["recreate"] = False
+    return {name: value for name, value in new.items() if getattr(entry, name) != value}
+
+
+def _health(subject: Subject, outcome: Outcome) -> Health:
     entry = subject.entry
     if subject.error is not None:
-        health = Health(State.FAILED, str(subject.error))
-    elif entry.recreate and outcome.error is None:
-        health = Health(State.PENDING, "Deleted, to be made again.")
-    elif (
+        return Health(State.DELETING if entry.absent else State.FAILED, str(subject.error))
+    if entry.recreate and outcome.error is None:
+        waits = "" if outcome.gone else "Its pods are being stopped; it is made again after that."
+        return Health(State.PENDING, waits)
+    if (
         entry.absent
         and not (outcome.gone or outcome.error)
         and entry.state == State.STOPPED
         and all(item.ref.kind.kind in conf.retain for item in subject.observed)
     ):
-        health = Health(State.STOPPED)
-    else:
-        health = health_after(subject, outcome)
-    new: dict[str, Any] = {"state": str(health.state), "message": health.message}
-    if outcome.gone:
-        new |= {"address": None, "kinds": "", "image": ""}
-    else:
-        if subject.peer is not None:
-            new["address"] = subject.peer
-        if subject.image:
-            new["image"] = subject.image
-        if subject.template is not None and not (outcome.error or entry.recreate):
-            new["kinds"] = subject.template.kinds_text
-    return {name: value for name, value in new.items() if getattr(entry, name) != value}
+        return Health(State.STOPPED)
+    return health_after(subject, outcome)
 
 
 def _joined(before: str, coming: str) -> str:
     return ",".join(sorted({text for text in (*before.split(","), *coming.split(",")) if text}))
-
-
-def _tell(written: Written) -> None:
-    entry = written.subject.entry
-    if written.message:
-        _send(signals.userpod_failed, written, message=written.message)
-    if written.outcome.gone and (not entry.stored or written.outcome.done or written.freed):
-        _send(signals.userpod_deleted, written)
-    elif written.outcome.done and not entry.absent:
-        _send(signals.userpod_applied, written, actions=written.outcome.done)
-
-
-def _send(signal: Signal, written: Written, **arguments: object) -> None:
-    if not signal.has_listeners(UserPod):
-        return
-    entry = written.subject.entry
-    row = UserPod.objects.filter(pk=entry.pk).first() or UserPod(
-        pk=entry.pk,
-        owner_pk=entry.user_pk,
-        slot=entry.slot,
-        name=entry.name,
-        namespace=entry.namespace,
-        wanted=entry.wanted,
-        state=entry.state,
-    )
-    signal.send_robust(sender=UserPod, userpod=row, **arguments)

@@ -2,71 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
+
 from django_userpods.conf import conf, get_cluster
+from django_userpods.core.objects import DEPLOYMENT, SERVICE
 from django_userpods.core.plan import Action, is_mass_deletion, plan
 from django_userpods.core.states import UNSETTLED, State
-from django_userpods.exceptions import (
-    ClusterError,
-    ClusterUnavailable,
-    MassDeletionRefused,
-    OutOfTime,
-)
+from django_userpods.exceptions import ClusterError, MassDeletionRefused
 from django_userpods.models import UserPod
-from django_userpods.reconcile import apply, outcomes
-from django_userpods.reconcile.observe import Subject, observe, subject_of
-from django_userpods.reconcile.pods import Entry, Scope, look, name_for, pods_in_use, store
+from django_userpods.reconcile.carry_out import carry_out
+from django_userpods.reconcile.entries import Entry, Scope, Settled
+from django_userpods.reconcile.observe import Reader, Subject, observe, subject_of
+from django_userpods.reconcile.pods import look, name_for, pods_in_use
 from django_userpods.reconcile.report import Failure, Report
+from django_userpods.reconcile.request import Request, Run
+from django_userpods.reconcile.rows import rows, store, update
 from django_userpods.reconcile.wanted import TemplateSource, this_installation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator
+    from collections.abc import Collection
 
     from django_userpods.clusters.base import Cluster
-    from django_userpods.core.naming import Installation
     from django_userpods.core.plan import Observed
-
-    #: Told (phase, done, total) as a run goes on; total is 0 where it is not known.
-    Progress = Callable[[str, int, int], None]
+    from django_userpods.reconcile.request import Progress
 
 logger = logging.getLogger("django_userpods")
 
-# After so many users in a row whom an unreachable cluster failed, the rest is left for later.
-_GIVE_UP_AFTER = 8
 # Users wait for a name; its holder's objects go; the name is given: three passes at the most.
 _PASSES = 3
-# Rows are written together: so many at once, or as many as came in so many seconds.
-_FLUSH_COUNT, _FLUSH_SECONDS = 100, 0.5
-
-
-@dataclass(slots=True)
-class _Run:
-    """One run's circumstances."""
-
-    report: Report
-    prune: bool
-    allow_mass_delete: bool
-    deadline: float | None
-    progress: Progress
-    #: Users who want another pass, and whether this pass freed a name or a row.
-    again: set[str] = field(default_factory=set)
-    freed: bool = False
-
-    def remaining(self) -> float | None:
-        """Return the seconds left; raise OutOfTime where there are none."""
-        if self.deadline is None:
-            return None
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            message = "no time left in this request; the next sync goes on"
-            raise OutOfTime(message)
-        return left
 
 
 def reconcile(
@@ -90,20 +57,23 @@ def reconcile(
     where the settings make no sense, ClusterError where the cluster cannot be observed (the rows
     then say so), and database errors as they are.
     """
-    run = _Run(
-        report=Report(dry_run=dry_run),
-        prune=prune,
-        allow_mass_delete=allow_mass_delete,
-        deadline=None if timeout is None else time.monotonic() + timeout,
-        progress=progress or _silent,
+    run = Run.of(
+        Request(
+            Scope.of(user_pks, pods),
+            prune=prune,
+            allow_mass_delete=allow_mass_delete,
+            dry_run=dry_run,
+            timeout=timeout,
+            progress=progress or _silent,
+        )
     )
-    todo = Scope.of(user_pks, pods)
+    scope = run.request.scope
     for number in range(_PASSES):
         run.again, run.freed = set(), False
-        _one_pass(run, todo, first=number == 0)
+        _one_pass(run, scope, first=number == 0)
         if not run.again or dry_run or (number > 0 and not run.freed):
             break
-        todo = Scope.of(run.again)
+        scope = Scope.of(run.again)
     run.report.not_done.extend(sorted(run.again))
     return run.report
 
@@ -112,19 +82,19 @@ def _silent(_phase: str, _done: int, _total: int) -> None:
     """Show no progress."""
 
 
-def _one_pass(run: _Run, scope: Scope, *, first: bool) -> None:
-    desired = TemplateSource(this_installation(write=not run.report.dry_run))
+def _one_pass(run: Run, scope: Scope, *, first: bool) -> None:
+    desired = TemplateSource(this_installation(write=not run.request.dry_run))
     cluster = get_cluster()
     cluster.prepare()
     subjects, plans = _look(run, cluster, desired, scope, first=first)
-    if run.report.dry_run:
+    if run.request.dry_run:
         run.report.done.extend(action for actions in plans.values() for action in actions)
         return
-    _carry_out(run, cluster, subjects, plans, installation=desired.installation)
+    carry_out(run, cluster, subjects, plans, installation=desired.installation)
 
 
 def _look(
-    run: _Run,
+    run: Run,
     cluster: Cluster,
     desired: TemplateSource,
     scope: Scope,
@@ -132,58 +102,100 @@ def _look(
     first: bool,
 ) -> tuple[dict[str, Subject], dict[str, list[Action]]]:
     """Return the pods that take part, by id, and what to do for those that need something."""
-    report = run.report
-    run.progress("users", 0, 0)
+    run.request.progress("users", 0, 0)
     settled = look(scope, keep_users=desired.per_user)
     subjects = {entry.pk: subject_of(entry, desired) for entry in settled.entries}
+    _add_orphans(run, subjects)
     if first:
-        report.users = len(subjects) + len(settled.waiting)
-        report.failed.extend(Failure(*failure) for failure in settled.failed)
+        run.report.users = len(subjects) + len(settled.waiting)
+        run.report.failed.extend(Failure(*failure) for failure in settled.failed)
+    reader = Reader(
+        cluster,
+        installation=desired.installation.id,
+        everybody=scope.everybody,
+        shared=frozenset({DEPLOYMENT, SERVICE}) | desired.kinds,
+        remaining=run.remaining,
+        progress=lambda count: run.request.progress("objects", count, 0),
+    )
     try:
-        strangers = observe(
-            cluster,
-            subjects,
-            installation=desired.installation.id,
-            only=not scope.everybody,
-            remaining=run.remaining,
-            progress=lambda count: run.progress("objects", count, 0),
-        )
+        strangers = observe(reader, subjects)
     except ClusterError as error:
-        if not report.dry_run:
+        if not run.request.dry_run:
             # Who is new is written down all the same; who is gone, only by name or by the guard.
             store(settled, but_for_absent=scope.everybody)
             _note_unobserved(scope, str(error))
         raise
-    if run.prune and scope.everybody:
+    if run.request.prune and scope.everybody:
         _add_strangers(subjects, strangers)
+    _leave_recreated(run, subjects)
     plans = _plans(run, subjects, everyone=scope.everybody, first=first)
-    if not report.dry_run:
+    if not run.request.dry_run:
         # Only now: nothing is written before the guard has answered.
-        planned = {entry.user_pk: entry.pk for entry in settled.new + settled.nameless}
-        for entry in store(settled, but_for_absent=report.refused is not None):
-            plans.pop(planned[entry.user_pk], None)
-            subjects.pop(planned[entry.user_pk], None)
-            run.again.add(entry.user_pk)
-            run.freed = True
+        _store(run, settled, subjects, plans)
     if settled.waiting:
         run.again |= {entry.user_pk for entry in settled.waiting}
         run.again |= _holders(settled.waiting)
     return subjects, plans
 
 
+def _store(
+    run: Run,
+    settled: Settled,
+    subjects: dict[str, Subject],
+    plans: dict[str, list[Action]],
+) -> None:
+    """Write the rows; who came to be otherwise meanwhile is left to the next pass."""
+    for pk, entry in store(settled, but_for_absent=run.report.refused is not None):
+        plans.pop(pk, None)
+        subjects.pop(pk, None)
+        if (message := settled.refused.get(pk)) is not None:
+            run.report.failed.append(Failure(entry.user_pk, str(entry), message))
+        else:
+            run.again.add(entry.user_pk)
+            run.freed = True
+
+
+def _add_orphans(run: Run, subjects: dict[str, Subject]) -> None:
+    """Take pods into the run whose rows went while it made objects for them."""
+    for entry in run.orphans:
+        if entry.pk not in subjects:
+            gone = dataclasses.replace(
+                entry, wanted=UserPod.Wanted.ABSENT, state=State.DELETING, stored=False
+            )
+            subjects[entry.pk] = Subject(gone)
+    run.orphans = []
+
+
+def _leave_recreated(run: Run, subjects: dict[str, Subject]) -> None:
+    """Leave alone what another run has deleted and recreated since the rows were read.
+
+    What is in the cluster by now may be the new objects: each is asked to be deleted once.
+    """
+    asked = [pod for pod, subject in subjects.items() if subject.entry.recreate]
+    if not asked:
+        return
+    still = set(rows().filter(pk__in=asked, recreate=True).values_list("pk", flat=True))
+    for pod in asked:
+        entry = subjects[pod].entry
+        if pod not in still:
+            del subjects[pod]
+            run.again.add(entry.user_pk)
+            run.freed = True
+
+
 def _holders(waiting: list[Entry]) -> set[str]:
     """Return the gone users whose names others wait for."""
     names = [name_for(entry) for entry in waiting]
-    rows = UserPod.objects.filter(name__in=names, owner=None)
-    return set(rows.values_list("owner_pk", flat=True))
+    held = rows().filter(name__in=names, owner=None)
+    return set(held.values_list("owner_pk", flat=True))
 
 
 def _note_unobserved(scope: Scope, message: str) -> None:
     """Say on the rows that wait for something why nothing happens."""
-    rows = UserPod.objects.filter(state__in=UNSETTLED)
+    where = Q(state__in=UNSETTLED)
     if not scope.everybody:
-        rows = UserPod.objects.filter(scope.where)
-    rows.exclude(message=message).update(message=message)
+        where = scope.where
+    update(where & ~Q(message=message), message=message)
 
 
 def _add_strangers(subjects: dict[str, Subject], strangers: dict[str, list[Observed]]) -> None:
@@ -212,7 +224,7 @@ def _add_strangers(subjects: dict[str, Subject], strangers: dict[str, list[Obser
 
 
 def _plans(
-    run: _Run, subjects: dict[str, Subject], *, everyone: bool, first: bool
+    run: Run, subjects: dict[str, Subject], *, everyone: bool, first: bool
 ) -> dict[str, list[Action]]:
     """Return what to do for each user who needs something, deletions first."""
     report = run.report
@@ -222,14 +234,22 @@ def _plans(
     for pod, subject in subjects.items():
         entry = subject.entry
         pods += bool(subject.observed)
+        if pod in run.last_addresses:
+            subject.last_address = run.last_addresses[pod]
         if subject.error is not None or (subject.is_right() and not entry.recreate):
             continue
+        if entry.recreate and entry.address:
+            run.last_addresses[pod] = entry.address
         wanted = [] if entry.recreate else subject.wanted()
         actions = plan(wanted, subject.observed, retain=retain)
         deletions += bool(entry.absent and entry.found_out and actions)
         if actions or (entry.absent and not _is_settled(entry)) or entry.recreate:
             plans[pod] = actions
-    if everyone and not run.allow_mass_delete and is_mass_deletion(deletions=deletions, total=pods):
+    if (
+        everyone
+        and not run.request.allow_mass_delete
+        and is_mass_deletion(deletions=deletions, total=pods)
+    ):
         report.refused = MassDeletionRefused(deletions=deletions, total=pods)
         logger.error("%s", report.refused)
     if first:
@@ -243,127 +263,15 @@ def _plans(
             if subject.entry.absent and subject.entry.found_out:
                 plans.pop(pod, None)
                 del subjects[pod]
-    return dict(sorted(plans.items(), key=lambda item: not subjects[item[0]].entry.absent))
+
+    def turn(item: tuple[str, list[Action]]) -> tuple[bool, bool]:
+        entry = subjects[item[0]].entry
+        # Who failed before comes last, so that nobody waits for them.
+        return bool(entry.message), not entry.absent
+
+    return dict(sorted(plans.items(), key=turn))
 
 
 def _is_settled(entry: Entry) -> bool:
     """Tell whether an absent user's objects were found gone before, and the row stays."""
     return entry.exists and entry.user_id is not None and entry.state == State.STOPPED
-
-
-def _carry_out(
-    run: _Run,
-    cluster: Cluster,
-    subjects: dict[str, Subject],
-    plans: dict[str, list[Action]],
-    *,
-    installation: Installation,
-) -> None:
-    """Act, and write the rows as the outcomes come in."""
-    outcomes.kinds_to_come([subjects[pod] for pod in plans])
-    quiet = (subject for pod, subject in subjects.items() if pod not in plans)
-    _write(run, [(subject, apply.Outcome()) for subject in quiet if outcomes.is_news(subject)])
-    pending: list[tuple[Subject, apply.Outcome]] = []
-    left = dict.fromkeys(plans)
-    flushed, down = time.monotonic(), 0
-    go_on = True
-    coming = _outcomes(
-        run, cluster, subjects, plans, installation=installation, go_on=lambda: go_on
-    )
-    try:
-        for number, (pod, outcome) in enumerate(coming, start=1):
-            if isinstance(outcome.error, OutOfTime):
-                # Nothing is wrong with this user: it is just not done.
-                run.report.done.extend(outcome.done)
-                go_on = False
-                continue
-            del left[pod]
-            pending.append((subjects[pod], outcome))
-            if len(pending) >= _FLUSH_COUNT or time.monotonic() - flushed > _FLUSH_SECONDS:
-                _write(run, pending)
-                pending, flushed = [], time.monotonic()
-            run.progress("apply", number, len(plans))
-            down = down + 1 if isinstance(outcome.error, ClusterUnavailable) else 0
-            if down >= _GIVE_UP_AFTER and go_on:
-                logger.error("the cluster does not answer: %d users left for later", len(left))
-                go_on = False
-    finally:
-        # Also when interrupted: what was done is on the rows.
-        coming.close()
-        _write(run, pending)
-    run.report.not_done.extend(str(subjects[pod].entry) for pod in left)
-
-
-def _outcomes(
-    run: _Run,
-    cluster: Cluster,
-    subjects: dict[str, Subject],
-    plans: dict[str, list[Action]],
-    *,
-    installation: Installation,
-    go_on: Callable[[], bool],
-) -> Generator[tuple[str, apply.Outcome]]:
-    """Yield each user's outcome as it comes, with as many at once as the cluster takes.
-
-    Once ``go_on`` says no, what has begun is seen to its end and nothing else is begun.
-    """
-
-    def perform(pod: str) -> apply.Outcome:
-        return apply.perform(
-            cluster,
-            subjects[pod],
-            plans[pod],
-            installation=installation,
-            remaining=run.remaining,
-        )
-
-    if len(plans) < 2 or cluster.concurrency < 2:
-        for pod in plans:
-            if go_on():
-                yield pod, perform(pod)
-        return
-    done: SimpleQueue[tuple[str, apply.Outcome | BaseException]] = SimpleQueue()
-
-    def work(pod: str) -> None:
-        try:
-            done.put((pod, perform(pod)))
-        except BaseException as error:  # noqa: BLE001 - raised again below
-            done.put((pod, error))
-
-    with ThreadPoolExecutor(cluster.concurrency, thread_name_prefix="userpods") as pool:
-        running: dict[str, Future[None]] = {}
-        waiting = iter(plans)
-        try:
-            while True:
-                # No more than a few ahead, so that giving up leaves nothing queued.
-                while (
-                    go_on()
-                    and len(running) < 2 * cluster.concurrency
-                    and (pod := next(waiting, ""))
-                ):
-                    running[pod] = pool.submit(work, pod)
-                if not go_on():
-                    for pod in [pod for pod, future in running.items() if future.cancel()]:
-                        del running[pod]
-                if not running:
-                    return
-                pod, outcome = done.get()
-                del running[pod]
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                yield pod, outcome
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _write(run: _Run, items: list[tuple[Subject, apply.Outcome]]) -> None:
-    """Write rows, send signals, and add to the report."""
-    for written in outcomes.write(items):
-        run.report.done.extend(written.outcome.done)
-        if isinstance(written.outcome.error, ClusterUnavailable):
-            run.report.unavailable = True
-        if written.message:
-            entry = written.subject.entry
-            run.report.failed.append(Failure(entry.user_pk, str(entry), written.message))
-        run.again |= written.again
-        run.freed = run.freed or written.freed

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import router
 
 from django_userpods.conf import conf, is_active
+from django_userpods.exceptions import PodNotAllowed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -18,17 +19,44 @@ if TYPE_CHECKING:
 
 #: So many rows a statement names.
 BATCH = 500
+#: The longest primary key, as text.
+_LONGEST_KEY = 255
 
 
 class _Essence(NamedTuple):
     """What the default settings ask of a user: a third of the cost of the whole user."""
 
     pk: Any
-    username: str
+    username: Any
     is_active: bool
 
-    def get_username(self) -> str:
+    def get_username(self) -> Any:  # noqa: ANN401 - the project's own field
         return self.username
+
+
+def username_of(user: AbstractBaseUser) -> str:
+    """Return a username as text, of whatever type it is; PodNotAllowed where there is none."""
+    username: Any = user.get_username()
+    if username is None:
+        field = get_user_model().USERNAME_FIELD
+        message = (
+            f"user {user.pk} has no username (the field {field} is null) to call a pod after; "
+            "give them one"
+        )
+        raise PodNotAllowed(message)
+    return str(username)
+
+
+def key_of(user: AbstractBaseUser) -> str:
+    """Return a primary key as text; PodNotAllowed where a row has no room for it."""
+    text = str(user.pk)
+    if len(text) > _LONGEST_KEY:
+        message = (
+            f"user {text[:20]}...: a primary key of {len(text)} characters is too long for a pod, "
+            f"which has room for {_LONGEST_KEY}"
+        )
+        raise PodNotAllowed(message)
+    return text
 
 
 def users(user_pks: Collection[str] | None, *, whole: bool) -> Iterator[AbstractBaseUser]:

@@ -292,7 +292,7 @@ class MemoryCluster(Cluster):
 
 
 def _give_status(wanted: Manifest) -> None:
-    """Play the controllers: a Deployment is ready at once."""
+    """Play the controllers: what runs pods is ready at once."""
     wanted.pop("status", None)
     if wanted["kind"] == "Service":
         wanted["status"] = {"loadBalancer": {}}
@@ -304,6 +304,15 @@ def _give_status(wanted: Manifest) -> None:
                 status[name] = replicas
         condition = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}
         wanted["status"] = {**status, "conditions": [condition]}
+    elif wanted["kind"] == "StatefulSet":
+        generation, replicas = wanted["metadata"]["generation"], wanted["spec"].get("replicas", 1)
+        wanted["status"] = {"observedGeneration": generation, "readyReplicas": replicas}
+    elif wanted["kind"] == "DaemonSet":
+        generation = wanted["metadata"]["generation"]
+        ready = {"desiredNumberScheduled": 1, "numberReady": 1}
+        wanted["status"] = {"observedGeneration": generation, **ready}
+    elif wanted["kind"] == "Job":
+        wanted["status"] = {"succeeded": 1}
 
 
 def _give_ip(store: _Store, ref: Ref, spec: Manifest, before: Manifest | None) -> None:

@@ -1,0 +1,76 @@
+"""How any of a pod's workloads is doing by its own status.
+
+Sources: Kubernetes API, ``StatefulSetStatus``, ``DaemonSetStatus``, ``JobStatus``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django_userpods.core.health import Health, of_deployment
+from django_userpods.core.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from django_userpods.core.objects import Manifest
+
+
+def health_of(workload: Manifest) -> Health | None:
+    """Return how a workload is doing; None for objects of a kind that is none."""
+    judge = _JUDGES.get(workload["kind"])
+    return judge(workload) if judge is not None else None
+
+
+def together(main: Health | None, others: Mapping[str, Health]) -> Health | None:
+    """Return how the main workload and the others are doing together.
+
+    ``others`` are named for people. What fails says more than what has not begun; a stopped pod
+    has nothing to wait for.
+    """
+    if main is None or main.state == State.STOPPED:
+        return main
+    for state in (State.FAILED, State.STARTING):
+        if main.state == state:
+            return main
+        for name in sorted(others):
+            if others[name].state == state:
+                return Health(state, f"{name}: {others[name].message or 'is not ready'}")
+    return main
+
+
+def _of_stateful_set(found: Manifest) -> Health:
+    status, wanted = found.get("status", {}), found.get("spec", {}).get("replicas", 1)
+    if wanted == 0:
+        return Health(State.STOPPED)
+    return _ready(found, status.get("readyReplicas", 0) >= wanted)
+
+
+def _of_daemon_set(found: Manifest) -> Health:
+    status = found.get("status", {})
+    return _ready(found, status.get("numberReady", 0) >= status.get("desiredNumberScheduled", 1))
+
+
+def _of_job(found: Manifest) -> Health:
+    status = found.get("status", {})
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "Failed" and condition.get("status") == "True":
+            said = (condition.get("reason"), condition.get("message"))
+            return Health(State.FAILED, ": ".join(filter(None, said)) or "failed")
+    ended = status.get("completionTime") or found.get("spec", {}).get("suspend")
+    works = status.get("ready") or status.get("succeeded")
+    return Health(State.RUNNING if ended or works else State.STARTING)
+
+
+def _ready(found: Manifest, is_ready: bool) -> Health:
+    seen = found.get("status", {}).get("observedGeneration", 0)
+    is_current = seen >= found["metadata"].get("generation", 0)
+    return Health(State.RUNNING if is_current and is_ready else State.STARTING)
+
+
+_JUDGES: dict[str, Callable[[Manifest], Health]] = {
+    "Deployment": of_deployment,
+    "StatefulSet": _of_stateful_set,
+    "DaemonSet": _of_daemon_set,
+    "Job": _of_job,
+}

@@ -1,0 +1,166 @@
+"""Carry out a run's plans, as many at once as the cluster takes, and write what came of each."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from django_userpods.core import naming
+from django_userpods.core.objects import SERVICE
+from django_userpods.exceptions import ClusterError, ClusterUnavailable, OutOfTime
+from django_userpods.reconcile import apply, outcomes
+from django_userpods.reconcile.report import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from django_userpods.clusters.base import Cluster
+    from django_userpods.core.naming import Installation
+    from django_userpods.core.plan import Action
+    from django_userpods.reconcile.observe import Subject
+    from django_userpods.reconcile.request import Run
+
+logger = logging.getLogger("django_userpods")
+
+# After so many pods in a row that the cluster failed it is asked whether it is up at all, and
+# after so many in a row the rest is left for later in any case.
+_ASK_AFTER, _GIVE_UP_AFTER = 8, 64
+# Rows are written together: so many at once, or as many as came in so many seconds.
+_FLUSH_COUNT, _FLUSH_SECONDS = 100, 0.5
+
+
+def carry_out(
+    run: Run,
+    cluster: Cluster,
+    subjects: dict[str, Subject],
+    plans: dict[str, list[Action]],
+    *,
+    installation: Installation,
+) -> None:
+    """Act, and write the rows as the outcomes come in."""
+    outcomes.kinds_to_come([subjects[pod] for pod in plans])
+    quiet = (subject for pod, subject in subjects.items() if pod not in plans)
+    _write(run, [(subject, apply.Outcome()) for subject in quiet if outcomes.is_news(subject)])
+    pending: list[tuple[Subject, apply.Outcome]] = []
+    left = dict.fromkeys(plans)
+    flushed, down = time.monotonic(), 0
+    go_on = True
+    coming = _outcomes(
+        run, cluster, subjects, plans, installation=installation, go_on=lambda: go_on
+    )
+    try:
+        for number, (pod, outcome) in enumerate(coming, start=1):
+            if isinstance(outcome.error, OutOfTime):
+                # Nothing is wrong with this user: it is just not done.
+                run.report.done.extend(outcome.done)
+                go_on = False
+                continue
+            del left[pod]
+            pending.append((subjects[pod], outcome))
+            if len(pending) >= _FLUSH_COUNT or time.monotonic() - flushed > _FLUSH_SECONDS:
+                _write(run, pending)
+                pending, flushed = [], time.monotonic()
+            run.request.progress("apply", number, len(plans))
+            down = down + 1 if isinstance(outcome.error, ClusterUnavailable) else 0
+            if go_on and down and down % _ASK_AFTER == 0:
+                go_on = down < _GIVE_UP_AFTER and _is_up(run, cluster, subjects[pod], installation)
+                if not go_on:
+                    logger.error("the cluster does not answer: %d users left for later", len(left))
+    finally:
+        # Also when interrupted: what was done is on the rows.
+        coming.close()
+        _write(run, pending)
+    run.report.not_done.extend(str(subjects[pod].entry) for pod in left)
+
+
+def _is_up(run: Run, cluster: Cluster, subject: Subject, installation: Installation) -> bool:
+    """Tell whether the cluster answers at all, where it failed several pods in a row."""
+    labels = {naming.INSTALLATION_LABEL: installation.id, naming.POD_LABEL: "none"}
+    try:
+        found = cluster.list(
+            SERVICE, namespace=subject.entry.namespace, labels=labels, timeout=run.remaining()
+        )
+        next(iter(found), None)
+    except ClusterError as error:
+        return not isinstance(error, ClusterUnavailable)
+    return True
+
+
+def _outcomes(
+    run: Run,
+    cluster: Cluster,
+    subjects: dict[str, Subject],
+    plans: dict[str, list[Action]],
+    *,
+    installation: Installation,
+    go_on: Callable[[], bool],
+) -> Generator[tuple[str, apply.Outcome]]:
+    """Yield each user's outcome as it comes, with as many at once as the cluster takes.
+
+    Once ``go_on`` says no, what has begun is seen to its end and nothing else is begun.
+    """
+
+    def perform(pod: str) -> apply.Outcome:
+        return apply.perform(
+            cluster,
+            subjects[pod],
+            plans[pod],
+            installation=installation,
+            remaining=run.remaining,
+        )
+
+    if len(plans) < 2 or cluster.concurrency < 2:
+        for pod in plans:
+            if go_on():
+                yield pod, perform(pod)
+        return
+    done: SimpleQueue[tuple[str, apply.Outcome | BaseException]] = SimpleQueue()
+
+    def work(pod: str) -> None:
+        try:
+            done.put((pod, perform(pod)))
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            done.put((pod, error))
+
+    with ThreadPoolExecutor(cluster.concurrency, thread_name_prefix="userpods") as pool:
+        running: dict[str, Future[None]] = {}
+        waiting = iter(plans)
+        try:
+            while True:
+                # No more than a few ahead, so that giving up leaves nothing queued.
+                while (
+                    go_on()
+                    and len(running) < 2 * cluster.concurrency
+                    and (pod := next(waiting, ""))
+                ):
+                    running[pod] = pool.submit(work, pod)
+                if not go_on():
+                    for pod in [pod for pod, future in running.items() if future.cancel()]:
+                        del running[pod]
+                if not running:
+                    return
+                pod, outcome = done.get()
+                del running[pod]
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                yield pod, outcome
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _write(run: Run, items: list[tuple[Subject, apply.Outcome]]) -> None:
+    """Write rows, send signals, and add to the report."""
+    for written in outcomes.write(items):
+        run.report.done.extend(written.outcome.done)
+        if isinstance(written.outcome.error, ClusterUnavailable):
+            run.report.unavailable = True
+        if written.message:
+            entry = written.subject.entry
+            run.report.failed.append(Failure(entry.user_pk, str(entry), written.message))
+        if written.orphan is not None:
+            run.orphans.append(written.orphan)
+        run.again |= written.again
+        run.freed = run.freed or written.freed

@@ -1,0 +1,145 @@
+"""PostgreSQL and MariaDB from the distribution's packages, in folders of their own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pymysql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.testcluster.processes import Run
+
+NAME = "userpods"
+#: Levels of isolation by the names that Django's MySQL backend has for them.
+LEVELS = ("read committed", "repeatable read", "serializable")
+
+
+@dataclass
+class Server:
+    """A database server that runs, and what Django is to know of it."""
+
+    kind: str
+    directory: Path
+    settings: dict[str, Any]
+    migrated: bool = False
+
+    def at(self, level: str) -> dict[str, Any]:
+        """Return the settings for a level of isolation."""
+        chosen: Any = level
+        if self.kind == "postgresql":
+            from psycopg import IsolationLevel
+
+            chosen = IsolationLevel[level.replace(" ", "_").upper()]
+        return {**self.settings, "OPTIONS": {"isolation_level": chosen}}
+
+
+def start_postgresql(run: Run) -> Server:
+    """Start PostgreSQL; nothing listens on the network."""
+    where = _folder(run, "postgres")
+    data = where / "data"
+    as_user = _as("postgres")
+    _call([*as_user, _program("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"])
+    options = [part for option in _POSTGRESQL for part in ("-c", option)]
+    run.start("postgresql", [*as_user, _program("postgres"), "-D", data, "-k", where, *options])
+    _wait(run, "postgresql", [_program("pg_isready"), "-h", where])
+    _call([_program("createdb"), "-h", where, "-U", "postgres", NAME])
+    return Server(
+        "postgresql",
+        where,
+        {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": NAME,
+            "HOST": str(where),
+            "USER": "postgres",
+        },
+    )
+
+
+_POSTGRESQL = ("listen_addresses=", "fsync=off", "deadlock_timeout=100ms", "lock_timeout=20s")
+
+
+def start_mariadb(run: Run) -> Server:
+    """Start MariaDB; nothing listens on the network."""
+    where = _folder(run, "mysql")
+    data, socket = where / "data", where / "socket"
+    as_user = _as("mysql")
+    owner = ["--user=mysql"] if as_user else []
+    _call(
+        [
+            *(_program("mariadb-install-db"), "--no-defaults", f"--datadir={data}", *owner),
+            *("--auth-root-authentication-method=normal", "--skip-test-db"),
+        ]
+    )
+    run.start(
+        "mariadb",
+        [
+            *(*as_user, _program("mariadbd"), "--no-defaults", f"--datadir={data}"),
+            *(f"--socket={socket}", f"--pid-file={where}/pid", "--skip-networking"),
+            *("--innodb-flush-log-at-trx-commit=0", "--innodb-lock-wait-timeout=20"),
+        ],
+    )
+    _wait(run, "mariadb", [_program("mariadb-admin"), "-uroot", f"--socket={socket}", "ping"])
+    with pymysql.connect(unix_socket=str(socket), user="root") as connection:
+        connection.cursor().execute(f"CREATE DATABASE {NAME} CHARACTER SET utf8mb4")
+    return Server(
+        "mariadb",
+        where,
+        {
+            "ENGINE": "django.db.backends.mysql",
+            "NAME": NAME,
+            "HOST": str(socket),
+            "USER": "root",
+        },
+    )
+
+
+STARTERS: dict[str, Callable[[Run], Server]] = {
+    "postgresql": start_postgresql,
+    "mariadb": start_mariadb,
+}
+
+
+def _folder(run: Run, user: str) -> Path:
+    """Make a folder that the server's own user can use: neither server runs as root."""
+    where = run.directory / user
+    where.mkdir()
+    run.directory.chmod(0o711)
+    if os.geteuid() == 0:
+        os.chown(where, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
+    return where
+
+
+def _as(user: str) -> list[str]:
+    if os.geteuid() != 0:
+        return []
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+
+
+def _program(name: str) -> str:
+    """Find a server's program; Debian's PostgreSQL is in no PATH."""
+    places = [str(place) for place in sorted(Path("/usr/lib/postgresql").glob("*/bin"))]
+    found = shutil.which(name, path=os.pathsep.join([*places[-1:], "/usr/sbin", "/usr/bin"]))
+    if found is None:
+        raise FileNotFoundError(f"{name} is not installed; tools/apt-install test")
+    return found
+
+
+def _call(command: Sequence[str | Path]) -> None:
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]}: {done.stdout}{done.stderr}")
+
+
+def _wait(run: Run, name: str, command: Sequence[str | Path]) -> None:
+    def ready() -> bool:
+        return not subprocess.run(command, capture_output=True, check=False).returncode
+
+    run.wait_ready(name, ready)
