@@ -51,35 +51,45 @@ function _M.is_forbidden(name)
 end
 
 -- A first look, without making strings. For names that begin with "x-": the three bytes after it.
-local BYTE_X, BYTE_DASH = ("x"):byte(), ("-"):byte()
-local suspicious = {}
+-- For all others: the first and third bytes and the length. (Without the third, four headers that
+-- browsers send with every request, "sec-fetch-site" and such, would look like "service-worker".)
+local BYTE_X, BYTE_DASH, SHORTEST = ("x"):byte(), ("-"):byte(), 5
+local OTHER, COOKIE, AUTHORIZATION, UPGRADE, WORKER = 1, 2, 3, 4, 5
+local suspicious, interesting = {}, {}
 local function code(first, second, third)
     return first * 65536 + second * 256 + third
 end
-for _, prefix in ipairs(forbidden_prefixes) do
-    suspicious[code(prefix:byte(3, 5))] = true
-end
-for name in pairs(forbidden_names) do
-    if name:sub(1, 2) == "x-" then
-        suspicious[code(name:byte(3, 5))] = true
-    end
-end
-suspicious[code(FORWARDED:byte(3, 5))] = true
--- For all others: the first byte and the length. One look tells that most are of no interest.
-local OTHER, COOKIE, AUTHORIZATION, UPGRADE, WORKER = 1, 2, 3, 4, 5
-local interesting = {}
 for name, kind in pairs {
     cookie = COOKIE, authorization = AUTHORIZATION, upgrade = UPGRADE, ["service-worker"] = WORKER,
 } do
-    interesting[name:byte() * 256 + #name] = kind
+    interesting[code(name:byte(1), name:byte(3), #name)] = kind
 end
 for name in pairs(forbidden_names) do
-    if name:sub(1, 2) ~= "x-" then
-        local key = name:byte() * 256 + #name
-        assert(not interesting[key])
+    if name:sub(1, 2) == "x-" then
+        suspicious[code(name:byte(3, 5))] = OTHER
+    else
+        local key = code(name:byte(1), name:byte(3), #name)
+        assert(#name >= SHORTEST and not interesting[key])
         interesting[key] = OTHER
     end
 end
+for _, prefix in ipairs(forbidden_prefixes) do
+    suspicious[code(prefix:byte(3, 5))] = OTHER
+end
+suspicious[code(FORWARDED:byte(3, 5))] = OTHER
+
+--- What a header may be whose (lower case) name begins at this pointer to bytes: nil where it is
+-- of no interest, else a kind. Other names may look the same.
+function _M.glance(name, length)
+    if length < SHORTEST then
+        return nil
+    end
+    if name[0] == BYTE_X and name[1] == BYTE_DASH then
+        return suspicious[name[2] * 65536 + name[3] * 256 + name[4]]
+    end
+    return interesting[name[0] * 65536 + name[2] * 256 + length]
+end
+local glance = _M.glance
 
 -- Whether headers are read in place in this worker: nil before its first request was compared.
 local in_place
@@ -168,31 +178,21 @@ function _M.read(continue)
     for i = 0, count - 1 do
         local key = elements[i].key
         local name, length = key.data, tonumber(key.len)
-        local first = name[0]
-        if first == BYTE_X then
-            if length > 4 and name[1] == BYTE_DASH
-                and suspicious[name[2] * 65536 + name[3] * 256 + name[4]]
-            then
-                forged = forged or _M.is_forbidden(string_of(name, length))
-            end
-        else
-            local kind = interesting[first * 256 + length]
-            if kind then
-                -- Other names may begin with the same letter and be as long.
-                local text = string_of(name, length)
-                local value = elements[i].value
-                if kind == COOKIE and text == "cookie" then
-                    local sent = string_of(value.data, value.len)
-                    cookie = cookie and cookie .. "; " .. sent or sent
-                elseif kind == AUTHORIZATION and text == "authorization" then
-                    authorization = authorization or string_of(value.data, value.len)
-                elseif kind == UPGRADE and text == "upgrade" then
-                    upgrade = true
-                elseif kind == WORKER and text == "service-worker" then
-                    worker = true
-                else
-                    forged = forged or _M.is_forbidden(text)
-                end
+        local kind = glance(name, length)
+        if kind then
+            local text = string_of(name, length)
+            local value = elements[i].value
+            if kind == COOKIE and text == "cookie" then
+                local sent = string_of(value.data, value.len)
+                cookie = cookie and cookie .. "; " .. sent or sent
+            elseif kind == AUTHORIZATION and text == "authorization" then
+                authorization = authorization or string_of(value.data, value.len)
+            elseif kind == UPGRADE and text == "upgrade" then
+                upgrade = true
+            elseif kind == WORKER and text == "service-worker" then
+                worker = true
+            else
+                forged = forged or _M.is_forbidden(text)
             end
         end
     end
