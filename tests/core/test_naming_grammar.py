@@ -59,6 +59,19 @@ def test_a_suffix_can_be_read_back(prefix: str, pod: tuple[str, str], suffix: st
 
 
 @EXAMPLES
+@given(prefix=PREFIXES, pod=PODS, suffix=SUFFIXES)
+@example(prefix="user-", pod=("José", "gpu"), suffix="db")
+def test_a_name_tells_pod_slot_and_suffix(prefix: str, pod: tuple[str, str], suffix: str) -> None:
+    name = naming.name_for(pod[0], prefix=prefix, slot=pod[1])
+    assert naming.parts_of(object_name(name, suffix)) == (name, pod[1], suffix)
+
+
+@pytest.mark.parametrize("name", ["", "-", "a-", "a----b", "A", "a--b--c", "a---b---c", "a.b"])
+def test_what_is_no_name_of_ours_has_no_parts(name: str) -> None:
+    assert naming.parts_of(name) is None
+
+
+@EXAMPLES
 @given(prefix=PREFIXES, pod=PODS, room=st.integers(0, 20))
 @example(prefix="user-", pod=("jo", "gpu"), room=0)
 @example(prefix="user-", pod=("j", "gpu"), room=0)

@@ -71,6 +71,10 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\Z")
 _PREFIX = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9-])?\Z")
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?\Z")
 _HASH = re.compile(r"[0-9a-f]{16}\Z")
+_WORDS = "[a-z0-9]+(?:-[a-z0-9]+)*"
+_OBJECT = re.compile(
+    rf"(?P<pod>{_WORDS}(?:--[0-9a-f]{{16}})?(?:---(?P<slot>{_WORDS}))?)(?:--(?P<suffix>{_WORDS}))?\Z"
+)
 _NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
 _DIGEST_PREFIX = "sha256-"
 
@@ -80,6 +84,14 @@ class Installation(NamedTuple):
 
     id: str
     name: str
+
+
+class Parts(NamedTuple):
+    """What an object's name says: its pod's name, the slot of that, and its own suffix."""
+
+    pod: str
+    slot: str
+    suffix: str
 
 
 class PodIdentity(NamedTuple):
@@ -161,6 +173,12 @@ def suffix_of(name: str, *, pod: str) -> str | None:
         return ""
     head, separator, suffix = name.partition(pod + SUFFIX_SEPARATOR)
     return suffix if separator and not head and is_valid_suffix(suffix) else None
+
+
+def parts_of(name: str) -> Parts | None:
+    """Return what the name of one of a pod's objects is made of; None where it is no such name."""
+    found = _OBJECT.match(name)
+    return Parts(found["pod"], found["slot"] or "", found["suffix"] or "") if found else None
 
 
 def label_value(text: str) -> str:
