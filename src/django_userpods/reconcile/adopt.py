@@ -3,11 +3,14 @@
 Objects say whose they are: installation, pod and username. A pod is taken over where there is a
 user of its username who is to have one and has none in the cluster. It keeps its id, its name and
 its volumes; its objects get our installation's label by an ordinary apply.
+
+A pod is known by its Deployment or its Service. What is left of one that has neither, as the volume
+of a user who was deleted, is nobody's: a new user of that name never gets it.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,7 @@ from django_userpods.conf import conf, get_cluster
 from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest, Ref
 from django_userpods.core.plan import Observed, plan
-from django_userpods.exceptions import AdoptionError
+from django_userpods.exceptions import AdoptionError, ClusterError, NotOurs, TemplateError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import apply
 from django_userpods.reconcile.entries import Entry, Scope
@@ -27,12 +30,13 @@ from django_userpods.reconcile.pods import look
 from django_userpods.reconcile.report import Failure
 from django_userpods.reconcile.rows import alias, make, rows
 from django_userpods.reconcile.users import key_of
-from django_userpods.reconcile.wanted import TemplateSource, this_installation
+from django_userpods.reconcile.wanted import TemplateSource, row_values, this_installation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from django_userpods.clusters.base import Cluster
+    from django_userpods.core.template import Template
 
 
 @dataclass(slots=True)
@@ -57,6 +61,8 @@ class Adoption:
     identifier: str
     pods: list[Candidate] = field(default_factory=list)
     left: list[tuple[str, str]] = field(default_factory=list)
+    #: What people call the installation (USERPODS_INSTANCE); several where that was changed.
+    names: list[str] = field(default_factory=list)
 
     @property
     def objects(self) -> int:
@@ -64,11 +70,12 @@ class Adoption:
         return sum(len(candidate.objects) for candidate in self.pods)
 
 
-def find(identifier: str) -> Adoption:
+def find(identifier: str, user_pks: Collection[str] | None = None) -> Adoption:
     """Look for what can be taken over from the installation of this id. Writes nothing.
 
-    Raises AdoptionError where that is ourselves or has nothing in the cluster, SettingError or
-    TemplateError where the settings cannot be used, and ClusterError.
+    ``user_pks`` are primary keys as text where it is about some users alone. Raises AdoptionError
+    where that is ourselves or has nothing in the cluster, SettingError or TemplateError where the
+    settings cannot be used, and ClusterError.
     """
     ours = this_installation(write=False)
     if not identifier or not naming.is_valid_label_value(identifier):
@@ -78,22 +85,39 @@ def find(identifier: str) -> Adoption:
         message = f"{identifier} is this installation: its objects are ours already"
         raise AdoptionError(message)
     desired, cluster = TemplateSource(ours), get_cluster()
-    kinds = {DEPLOYMENT, SERVICE} | desired.kinds
-    candidates = _candidates(cluster, kinds, identifier)
-    if not candidates:
-        message = f"no object carries the label {naming.INSTALLATION_LABEL}={identifier}"
+    objects: dict[str, list[Manifest]] = defaultdict(list)
+    listed = {DEPLOYMENT, SERVICE} | desired.kinds
+    for kind in sorted(listed):
+        _collect(objects, _listed(cluster, kind, _namespace(), identifier))
+    if not objects:
+        namespace = _namespace()
+        where = "any namespace" if namespace is None else f"the namespace {namespace}"
+        message = f"no object carries the label {naming.INSTALLATION_LABEL}={identifier} in {where}"
         raise AdoptionError(message)
-    here = {
-        found["metadata"]["labels"].get(naming.POD_LABEL)
-        for kind in (DEPLOYMENT, SERVICE)
-        for found in _listed(cluster, kind, ours.id)
-    }
-    adoption = Adoption(identifier)
-    for candidate in sorted(candidates, key=lambda item: item.name):
-        if reason := _obstacle(candidate, here):
+    adoption = Adoption(identifier, names=_instances(objects))
+    here = _pods_here(cluster, ours.id)
+    possible = []
+    for pod, manifests in objects.items():
+        candidate = _candidate(pod, manifests)
+        if candidate is None:
+            if user_pks is None:
+                ref = Ref.of(min(manifests, key=_name_of))
+                adoption.left.append((str(ref), "no Deployment and no Service of its pod is left"))
+            continue
+        reason = _obstacle(candidate, here)
+        if user_pks is not None and (
+            candidate.user is None or str(candidate.user.pk) not in user_pks
+        ):
+            continue
+        if reason:
             adoption.left.append((candidate.name, reason))
         else:
-            adoption.pods.append(candidate)
+            possible.append(candidate)
+    if desired.per_user:
+        possible = _with_kinds_of_each(possible, adoption, desired, cluster, listed)
+    _part_twins(possible, adoption)
+    adoption.pods.sort(key=lambda candidate: candidate.name)
+    adoption.left.sort()
     return adoption
 
 
@@ -107,7 +131,11 @@ def take_over(adoption: Adoption) -> list[Failure]:
     failures = []
     for candidate in adoption.pods:
         try:
+            _check_unchanged(cluster, candidate, adoption.identifier)
             _write_row(candidate)
+        except ClusterError as error:
+            failures.append(_failure(candidate, str(error)))
+            continue
         except IntegrityError:
             failures.append(_failure(candidate, "somebody else took the name or the slot"))
             continue
@@ -124,37 +152,146 @@ def take_over(adoption: Adoption) -> list[Failure]:
     return failures
 
 
-def _candidates(cluster: Cluster, kinds: Iterable[Kind], identifier: str) -> list[Candidate]:
-    found: dict[str, list[Manifest]] = defaultdict(list)
-    for kind in sorted(kinds):
-        for manifest in _listed(cluster, kind, identifier):
-            pod = manifest["metadata"]["labels"].get(naming.POD_LABEL)
-            if pod:
-                found[pod].append(manifest)
-    return [
-        candidate for pod, manifests in found.items() if (candidate := _candidate(pod, manifests))
-    ]
+def _collect(objects: dict[str, list[Manifest]], found: Iterable[Manifest]) -> None:
+    """Add what belongs to a pod and is not being deleted, by the pod's id."""
+    for manifest in found:
+        pod = manifest["metadata"]["labels"].get(naming.POD_LABEL)
+        if pod and "deletionTimestamp" not in manifest["metadata"]:
+            objects[pod].append(manifest)
+
+
+def _instances(objects: dict[str, list[Manifest]]) -> list[str]:
+    labels = (item["metadata"]["labels"] for manifests in objects.values() for item in manifests)
+    return sorted({found.get(naming.INSTANCE_LABEL, "") for found in labels} - {""})
+
+
+def _pods_here(cluster: Cluster, ours: str) -> set[str | None]:
+    """Return the ids of the pods that are in the cluster as ours, wherever rows say they are."""
+    namespaces: set[str | None] = {_namespace()}
+    if None not in namespaces:
+        namespaces |= set(rows().values_list("namespace", flat=True).distinct())
+    return {
+        found["metadata"]["labels"].get(naming.POD_LABEL)
+        for kind in (DEPLOYMENT, SERVICE)
+        for namespace in namespaces
+        for found in _listed(cluster, kind, namespace, ours)
+    }
 
 
 def _candidate(pod: str, manifests: list[Manifest]) -> Candidate | None:
-    """Return what a pod's objects say; None where its main ones are not among them."""
-    deployments = [item for item in manifests if item["kind"] == DEPLOYMENT.kind]
-    if not deployments:
-        return None
-    # The others are called after it, so its name is the shortest.
-    main = min(deployments, key=lambda item: len(item["metadata"]["name"]))
-    metadata = main["metadata"]
-    return Candidate(
-        pod=pod,
-        name=metadata["name"],
-        namespace=metadata["namespace"],
-        username=metadata.get("annotations", {}).get(naming.USERNAME_ANNOTATION, ""),
-        slot=metadata["name"].partition(naming.SLOT_SEPARATOR)[2],
-        stopped=main["spec"].get("replicas") == 0,
-        objects=[
-            Observed(Ref.of(item), item["metadata"]["uid"], ("labels",)) for item in manifests
-        ],
+    """Return what a pod's objects say; None where none says what the pod is called."""
+    username = next(
+        (
+            name
+            for item in manifests
+            if (name := item["metadata"].get("annotations", {}).get(naming.USERNAME_ANNOTATION))
+        ),
+        "",
     )
+    objects = [_observed(item) for item in manifests]
+    # Of one that was taken over by half the row is there already.
+    row = rows().filter(pk=pod).exclude(name=None).first()
+    if row is not None:
+        return Candidate(
+            pod=pod,
+            name=str(row.name),
+            namespace=row.namespace,
+            username=username,
+            slot=row.slot,
+            stopped=row.wanted == UserPod.Wanted.STOPPED,
+            objects=objects,
+        )
+    # Deployments first: only they tell whether the pod was stopped.
+    for item in sorted(manifests, key=lambda item: item["kind"] != DEPLOYMENT.kind):
+        parts = naming.parts_of(_name_of(item))
+        if item["kind"] in (DEPLOYMENT.kind, SERVICE.kind) and parts and not parts.suffix:
+            return Candidate(
+                pod=pod,
+                name=parts.pod,
+                namespace=item["metadata"]["namespace"],
+                username=username,
+                slot=parts.slot,
+                stopped=item["kind"] == DEPLOYMENT.kind and item["spec"].get("replicas") == 0,
+                objects=objects,
+            )
+    return None
+
+
+def _with_kinds_of_each(
+    possible: list[Candidate],
+    adoption: Adoption,
+    desired: TemplateSource,
+    cluster: Cluster,
+    listed: set[Kind],
+) -> list[Candidate]:
+    """Add the objects of further kinds that users' own templates make; leave whose make no sense.
+
+    Where a function gives the template, nobody knows the kinds before it is asked for each user.
+    """
+    usable: list[Candidate] = []
+    further: set[Kind] = set()
+    for candidate in possible:
+        try:
+            further |= _template_of(candidate, desired).kinds - listed
+        except TemplateError as error:
+            adoption.left.append((candidate.name, str(error)))
+            continue
+        usable.append(candidate)
+    objects: dict[str, list[Manifest]] = defaultdict(list)
+    for kind in sorted(further):
+        _collect(objects, _listed(cluster, kind, _namespace(), adoption.identifier))
+    for candidate in usable:
+        candidate.objects += [_observed(item) for item in objects[candidate.pod]]
+    return usable
+
+
+def _template_of(candidate: Candidate, desired: TemplateSource) -> Template:
+    values = row_values(
+        naming.PodIdentity(candidate.pod, str(candidate.user.pk)),
+        name=candidate.name,
+        namespace=candidate.namespace,
+        username=candidate.username,
+        slot=candidate.slot,
+        stopped=candidate.stopped,
+        restarted_at=None,
+    )
+    return desired.template_for(candidate.user, values)
+
+
+def _part_twins(possible: list[Candidate], adoption: Adoption) -> None:
+    """Take whom nobody else claims to be; of several that are one user's leave all."""
+    count = Counter((candidate.user.pk, candidate.slot) for candidate in possible)
+    for candidate in possible:
+        if count[candidate.user.pk, candidate.slot] == 1:
+            adoption.pods.append(candidate)
+            continue
+        reason = (
+            f"several pods say that they are {candidate.username!r}'s; delete the objects with "
+            "the labels of those that are not needed, then try again (of this one: "
+            f"{naming.POD_LABEL}={candidate.pod}, namespace {candidate.namespace})"
+        )
+        adoption.left.append((candidate.name, reason))
+
+
+def _check_unchanged(cluster: Cluster, candidate: Candidate, identifier: str) -> None:
+    """Raise NotOurs where somebody else took one of the objects since they were listed."""
+    for item in candidate.objects:
+        existing = cluster.get(item.ref)
+        metadata = existing["metadata"] if existing is not None else {}
+        labels = metadata.get("labels") or {}
+        whose = labels.get(naming.INSTALLATION_LABEL), labels.get(naming.POD_LABEL)
+        if metadata.get("uid") != item.uid or whose != (identifier, candidate.pod):
+            message = f"{item.ref} was deleted or taken by somebody else meanwhile: left alone"
+            raise NotOurs(message)
+
+
+def _observed(item: Manifest) -> Observed:
+    return Observed(Ref.of(item), item["metadata"]["uid"], ("labels",))
+
+
+def _name_of(item: Manifest) -> str:
+    name: str = item["metadata"]["name"]
+    return name
 
 
 def _obstacle(candidate: Candidate, here: set[str | None]) -> str:
@@ -205,8 +342,14 @@ def _relabel(
     )
 
 
-def _listed(cluster: Cluster, kind: Kind, identifier: str) -> Iterable[Manifest]:
-    namespace = None if callable(conf.namespace) else conf.namespace
+def _namespace() -> str | None:
+    """Return the namespace to look in, None for all."""
+    return None if callable(conf.namespace) else conf.namespace
+
+
+def _listed(
+    cluster: Cluster, kind: Kind, namespace: str | None, identifier: str
+) -> Iterable[Manifest]:
     return whole_list(
         cluster,
         kind,

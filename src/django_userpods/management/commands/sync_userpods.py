@@ -106,7 +106,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"Cluster: {where['cluster']}, namespace {where['namespace']}")
                 self.stdout.flush()
             if options["adopt_from"] is not None:
-                not_adopted = self._adopt(options, as_json=as_json)
+                not_adopted = self._adopt(options, user_pks, as_json=as_json)
             report = reconcile(
                 user_pks,
                 prune=not options["no_prune"],
@@ -140,17 +140,20 @@ class Command(BaseCommand):
         if report.failed or (report.not_done and not report.dry_run):
             sys.exit(EXIT_FAILED)
 
-    def _adopt(self, options: dict[str, Any], *, as_json: bool) -> list[Failure]:
+    def _adopt(
+        self, options: dict[str, Any], user_pks: list[str] | None, *, as_json: bool
+    ) -> list[Failure]:
         """Take over another installation's objects, once somebody has seen which; what failed."""
-        adoption = adopt.find(options["adopt_from"])
+        adoption = adopt.find(options["adopt_from"], user_pks)
         out = self.stderr if as_json else self.stdout
         for pod in adoption.pods:
             kinds = ", ".join(sorted(item.ref.kind.kind for item in pod.objects))
             out.write(f"Would take over {pod.name} of {pod.username} ({kinds})", self.style.NOTICE)
         for name, reason in adoption.left:
             out.write(f"Would leave {name}: {reason}", self.style.WARNING)
+        called = f" (called {', '.join(adoption.names)})" if adoption.names else ""
         out.write(
-            f"Installation {adoption.identifier}: {adoption.objects} objects of "
+            f"Installation {adoption.identifier}{called}: {adoption.objects} objects of "
             f"{len(adoption.pods)} pods to take over, {len(adoption.left)} pods to leave."
         )
         if options["dry_run"] or not adoption.pods:
@@ -165,7 +168,11 @@ class Command(BaseCommand):
         if not sys.stdin.isatty():
             message = "taking over has to be confirmed: add --no-input to go on without asking"
             raise CommandError(message, returncode=EXIT_FAILED)
-        answer = input("Is the database that knew them lost for good? Type 'yes' to go on: ")
+        # Not on standard output: that may be a file for a script.
+        question = "Is the database that knew them lost for good? Type 'yes' to go on: "
+        self.stderr.write(question, ending="")
+        self.stderr.flush()
+        answer = input()
         if answer.strip() != "yes":
             message = "nothing was taken over"
             raise CommandError(message, returncode=EXIT_FAILED)
