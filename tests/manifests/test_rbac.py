@@ -117,7 +117,10 @@ def whole_job(site: Site) -> None:
     site.cluster.kubectl("patch", "service", "user-alice", "-n", site.users, f"--patch={edit}")
     synced()
     service = site.cluster.get("service", "user-alice", "-n", site.users)
-    assert service["spec"]["selector"] == {"app": "user-alice"}
+    assert service["spec"]["selector"] == {
+        "app": "user-alice",
+        "django-userpods/pod": pod_of(alice).pk,
+    }
     before = deployment()["metadata"]["uid"]
     rows.update(recreate=True)
     reconcile([key])
@@ -183,7 +186,7 @@ def test_rights_made_for_more_kinds_are_enough(
     user = UserFactory(username="alice")
     synced()
     get_user_model().objects.filter(pk=user.pk).delete()
-    until(site, lambda: not UserPod.objects.exists())
+    until(site, lambda: not UserPod.objects.exists(), str(user.pk))
     left = site.cluster.kubectl("get", "configmaps,pvc", "-n", site.users, "-o=name").stdout
     assert ("user-alice--more" in left) == (kind == PVC)
 
