@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
 DEFAULT_AUTHENTICATORS = (
+    "django_userpods.access.PodSessionAuthenticator",
     "django_userpods.access.SessionAuthenticator",
     "django_userpods.access.TokenAuthenticator",
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-__all__ = ["AccessToken", "Installation", "UserPod"]
+__all__ = ["AccessToken", "Installation", "PodSession", "UserPod"]
 
 #: What people read for a state; the values are those of the enum.
 STATE_LABELS = [
@@ -333,3 +333,74 @@ class AccessToken(models.Model):
         return self.revoked_at is None and (
             self.expires_at is None or self.expires_at > timezone.now()
         )
+
+
+class PodSessionQuerySet(models.QuerySet["PodSession"]):
+    """Queries for sessions on pods' hosts."""
+
+    def find_all(self, secrets_: Sequence[str], pod: str = "") -> list[PodSession]:
+        """Return the sessions of these secrets, valid or not, in one query and in their order.
+
+        Each comes with its user ``with_main_pod``, and with a ``pod`` with that of this name.
+        """
+        digests = list(map(AccessToken.digest_of, secrets_))
+        rows = _with_pods(self.select_related("user"), "user__userpods", pod)
+        found = {session.digest: session for session in rows.filter(digest__in=digests)}
+        for session in found.values():
+            session.user = _user_of(session)
+        return [found[digest] for digest in digests if digest in found]
+
+
+class _OfSiteSession(models.Model):
+    """What stands for a user's session of the site, by a secret of which the digest is stored.
+
+    The site session's own key is *sealed* with the secret: whoever reads the table learns no key,
+    and whoever brings the secret can be held against the site's session.
+    """
+
+    digest = models.CharField(_("digest"), max_length=64, unique=True, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        related_name="+",
+        on_delete=models.CASCADE,
+        db_constraint=False,
+    )
+    # No relation: a pod's row goes when its objects are gone, whatever refers to it.
+    pod = models.CharField(_("pod"), max_length=16, editable=False)
+    site_session = models.CharField(_("site session"), max_length=64, db_index=True, editable=False)
+    sealed_key = models.TextField(_("sealed key"), editable=False)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(_("expires at"), db_index=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class Ticket(_OfSiteSession):
+    """What takes a user from the site to a pod's host, once and within a minute."""
+
+    #: What the browser has to show beside it: a digest of the nonce in its cookie.
+    state = models.CharField(max_length=64, editable=False)
+    #: The path and query to open.
+    path = models.TextField(editable=False)
+
+    class Meta:
+        verbose_name = _("ticket")
+        verbose_name_plural = _("tickets")
+
+    def __str__(self) -> str:
+        return f"ticket #{self.pk}"
+
+
+class PodSession(_OfSiteSession):
+    """A browser that is signed in on a pod's host: ends with the site's session it came from."""
+
+    objects = PodSessionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("pod session")
+        verbose_name_plural = _("pod sessions")
+
+    def __str__(self) -> str:
+        return f"session #{self.pk}"

@@ -12,11 +12,12 @@ from django.contrib.auth.signals import user_logged_out
 from django.db import router as db_router
 from django.db import transaction
 from django.db.models.signals import class_prepared, post_delete, post_save
+from django.utils import timezone
 
 from django_userpods import tasks
-from django_userpods.access import cache, routers
+from django_userpods.access import cache, routers, site_sessions, tickets
 from django_userpods.access.sessions import after_session_deletion, when_flushed
-from django_userpods.models import AccessToken
+from django_userpods.models import AccessToken, PodSession
 from django_userpods.signals import tokens_revoked
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def connect() -> None:
     class_prepared.connect(_connect_user, dispatch_uid="django_userpods.class_prepared")
     for signal, uid in ((post_save, "token_saved"), (post_delete, "token_deleted")):
         signal.connect(token_changed, sender=AccessToken, dispatch_uid=f"django_userpods.{uid}")
+    uid = "django_userpods.pod_session_deleted"
+    post_delete.connect(pod_session_deleted, sender=PodSession, dispatch_uid=uid)
     tokens_revoked.connect(revoked, dispatch_uid="django_userpods.revoked")
     user_logged_out.connect(logged_out, dispatch_uid="django_userpods.logged_out")
 
@@ -95,6 +98,18 @@ def token_changed(
     transaction.on_commit(partial(_forget, str(instance.user_id)), using=using, robust=True)
 
 
+def pod_session_deleted(
+    sender: type[Model],  # noqa: ARG001 - a signal's argument
+    instance: PodSession,
+    *,
+    using: str | None = None,
+    **_: Any,  # noqa: ANN401
+) -> None:
+    """Let the routers and ``whoami`` forget what they know of a session's user, if it was good."""
+    if instance.expires_at > timezone.now():
+        transaction.on_commit(partial(_forget, str(instance.user_id)), using=using, robust=True)
+
+
 def revoked(sender: type[Model], user_pks: set[str], **_: Any) -> None:  # noqa: ANN401, ARG001
     """Let the routers and ``whoami`` forget what they know of the users of revoked tokens."""
     using = db_router.db_for_write(AccessToken)
@@ -129,13 +144,18 @@ def logged_out(
         after_session_deletion(session, after_flush)
 
     def after_flush() -> None:
-        _forget(user_pk)
+        try:
+            # Signed cookies cannot be ended themselves; what came from them can.
+            tickets.end(site_session=site_session)
+        finally:
+            _forget(user_pk)
         # Whoever logs out may look whether it is so. A dead router holds nobody up for longer.
         routers.wait_idle(LOGOUT_WAIT)
 
     using = db_router.db_for_write(user._meta.model)  # noqa: SLF001 - Django's documented name
     transaction.on_commit(at_signal, using=using, robust=True)
     session = getattr(request, "session", None)
+    site_session = "" if session is None else site_sessions.name_of(session)
     if session is not None:
         when_flushed(session, at_flush)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from django_userpods.pages import waiting, whoami
+from django_userpods.pages import enter, waiting, whoami
 
 app_name = "userpods"
 
@@ -13,4 +13,12 @@ urlpatterns = [
     path("userpods/waiting/", waiting.waiting, name="waiting"),
     path("userpods/status/", waiting.status, name="status"),
     path("userpods/wake/", waiting.wake, name="wake"),
+    path("userpods/enter/", enter.enter, name="enter"),
+    # What is ours of a pod's host, which the router hands over: core.addresses.RESERVED_PREFIX.
+    path(".userpods/sign-in", enter.sign_in, name="pod-sign-in"),
+    path(".userpods/enter", enter.take, name="pod-enter"),
+    path(".userpods/sign-out", enter.sign_out, name="pod-sign-out"),
+    path(".userpods/waiting/", waiting.waiting, name="pod-waiting"),
+    path(".userpods/status/", waiting.status, name="pod-status"),
+    path(".userpods/wake/", waiting.wake, name="pod-wake"),
 ]

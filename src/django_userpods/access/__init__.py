@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from django_userpods.access.authenticators import (
     Authenticator,
+    PodSessionAuthenticator,
     SessionAuthenticator,
     TokenAuthenticator,
 )
 from django_userpods.exceptions import InvalidCredentials
 
-__all__ = ["Authenticator", "InvalidCredentials", "SessionAuthenticator", "TokenAuthenticator"]
+__all__ = [
+    "Authenticator",
+    "InvalidCredentials",
+    "PodSessionAuthenticator",
+    "SessionAuthenticator",
+    "TokenAuthenticator",
+]

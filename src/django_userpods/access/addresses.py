@@ -10,6 +10,8 @@ from django_userpods.core.addresses import MAIN, Way
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+#: The cookies on pods' hosts: the session, what binds a ticket to a browser, whose pod it was last.
+SESSION_COOKIE, NONCE_COOKIE, OWNER_COOKIE = "userpods", "userpods_nonce", "userpods_owner"
 #: The ``Host`` that the browser asked for, as it came.
 HOST_HEADER = "X-Userpods-Host"
 #: The path of the request line up to the question mark, as it came: where pods are paths.
@@ -33,3 +35,12 @@ def asked_pod(request: HttpRequest) -> str | None:
     if label is MAIN:
         return ""
     return None if label is None else conf.name_prefix + str(label)
+
+
+def cookie_name(name: str) -> str:
+    """Return one of the cookies' names as it is on pods' hosts.
+
+    With TLS it has the prefix that keeps other hosts from setting it (RFC 6265bis, section 4.1.3).
+    """
+    where = conf.url
+    return f"__Host-{name}" if where is not None and where.is_secure else name

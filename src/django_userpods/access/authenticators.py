@@ -16,14 +16,15 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.core.exceptions import ValidationError
 from django.db import Error, router, transaction
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 
-from django_userpods.access.addresses import asked_pod
+from django_userpods.access import site_sessions, tickets
+from django_userpods.access.addresses import SESSION_COOKIE, asked_pod, cookie_name
 from django_userpods.access.cache import VALID_UNTIL
 from django_userpods.access.credentials import bearer, cookie_values
 from django_userpods.conf import conf
+from django_userpods.core.addresses import Way
 from django_userpods.exceptions import InvalidCredentials, Undecided
-from django_userpods.models import AccessToken, with_main_pod
+from django_userpods.models import AccessToken, PodSession, main_pod_of, pod_named, with_main_pod
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -73,7 +74,7 @@ class SessionAuthenticator(Authenticator):
             return None
         users = model._default_manager.filter(pk=pk)  # noqa: SLF001
         user = with_main_pod(users, asked_pod(request) or "").first()
-        if user is None or not _hash_is_good(session.get(HASH_SESSION_KEY), user):
+        if user is None or not site_sessions.is_good_hash(session.get(HASH_SESSION_KEY), user):
             return None
         return user  # type: ignore[no-any-return]
 
@@ -83,6 +84,37 @@ class SessionAuthenticator(Authenticator):
             return ""
         parts = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)
         return "\0".join(str(session.get(part, "")) for part in parts)
+
+
+class PodSessionAuthenticator(Authenticator):
+    """The cookie of a pod's host, good for that pod alone.
+
+    One whose site session is over counts as none, as the site's own cookie does.
+    """
+
+    def authenticate(self, request: HttpRequest) -> AbstractBaseUser | None:
+        secrets = self._secrets(request)
+        if not secrets:
+            return None
+        asked = asked_pod(request)
+        for session in PodSession.objects.find_all(secrets, asked or ""):
+            user = session.user
+            pod = pod_named(user, asked) if asked else main_pod_of(user)
+            # Of a pod that is not theirs, or of none, they are told that it is not.
+            is_of_pod = asked is None or pod is None or pod.pk == session.pod
+            if is_of_pod and tickets.is_alive(session, secrets):
+                setattr(request, VALID_UNTIL, session.expires_at)
+                return user
+        return None
+
+    def fingerprint(self, request: HttpRequest) -> str | None:
+        return "\0".join(map(AccessToken.digest_of, self._secrets(request)))
+
+    def _secrets(self, request: HttpRequest) -> list[str]:
+        where = conf.url
+        if where is None or where.way is Way.PATHS:
+            return []
+        return cookie_values(request, cookie_name(SESSION_COOKIE))
 
 
 class TokenAuthenticator(Authenticator):
@@ -134,7 +166,7 @@ def authenticate(request: HttpRequest) -> Visitor | None:
         try:
             user: AbstractBaseUser | None = authenticator.authenticate(request)
             if user is not None:
-                if user.is_active and _is_selected(user):
+                if is_let_in(user):
                     return Visitor(user, index)
                 message = "inactive or not selected"
                 raise InvalidCredentials(message)
@@ -145,7 +177,10 @@ def authenticate(request: HttpRequest) -> Visitor | None:
     return None
 
 
-def _is_selected(user: AbstractBaseUser) -> bool:
+def is_let_in(user: AbstractBaseUser) -> bool:
+    """Tell whether a user may have a pod at all: Undecided where ``USERPODS_SELECT`` cannot."""
+    if not user.is_active:
+        return False
     try:
         return bool(conf.select(user))
     except Exception as error:
@@ -166,13 +201,3 @@ def _note_use(token: AccessToken) -> None:
             AccessToken.objects.using(alias).filter(pk=token.pk).update(last_used_at=now)
     except Error:
         logger.warning("token %s: when it was used could not be noted", token.pk, exc_info=True)
-
-
-def _hash_is_good(stored: str | None, user: AbstractBaseUser) -> bool:
-    """Tell whether the session is of the user's present password, as Django's own check does."""
-    if not hasattr(user, "get_session_auth_hash"):
-        return True
-    good = [user.get_session_auth_hash()]
-    if hasattr(user, "get_session_auth_fallback_hash"):
-        good += user.get_session_auth_fallback_hash()
-    return bool(stored) and any(constant_time_compare(stored or "", value) for value in good)

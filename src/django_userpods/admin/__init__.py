@@ -1,4 +1,4 @@
-"""The admin: user pods and access tokens, and a mixin of one line for the project's user list.
+"""The admin: user pods, tokens and pod sessions, and a mixin of one line for the user list.
 
 Found by Django's autodiscovery. In a project's own ``admin.py``::
 
@@ -9,7 +9,8 @@ Found by Django's autodiscovery. In a project's own ``admin.py``::
 from __future__ import annotations
 
 from django_userpods.admin.pods import UserPodAdmin
+from django_userpods.admin.podsessions import PodSessionAdmin
 from django_userpods.admin.tokens import AccessTokenAdmin
 from django_userpods.admin.users import UserPodsUserAdminMixin
 
-__all__ = ["AccessTokenAdmin", "UserPodAdmin", "UserPodsUserAdminMixin"]
+__all__ = ["AccessTokenAdmin", "PodSessionAdmin", "UserPodAdmin", "UserPodsUserAdminMixin"]

@@ -50,6 +50,42 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='PodSession',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('digest', models.CharField(editable=False, max_length=64, unique=True, verbose_name='digest')),
+                ('pod', models.CharField(editable=False, max_length=16, verbose_name='pod')),
+                ('site_session', models.CharField(db_index=True, editable=False, max_length=64, verbose_name='site session')),
+                ('sealed_key', models.TextField(editable=False, verbose_name='sealed key')),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
+                ('expires_at', models.DateTimeField(db_index=True, editable=False, verbose_name='expires at')),
+                ('user', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='user')),
+            ],
+            options={
+                'verbose_name': 'pod session',
+                'verbose_name_plural': 'pod sessions',
+            },
+        ),
+        migrations.CreateModel(
+            name='Ticket',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('digest', models.CharField(editable=False, max_length=64, unique=True, verbose_name='digest')),
+                ('pod', models.CharField(editable=False, max_length=16, verbose_name='pod')),
+                ('site_session', models.CharField(db_index=True, editable=False, max_length=64, verbose_name='site session')),
+                ('sealed_key', models.TextField(editable=False, verbose_name='sealed key')),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
+                ('expires_at', models.DateTimeField(db_index=True, editable=False, verbose_name='expires at')),
+                ('state', models.CharField(editable=False, max_length=64)),
+                ('path', models.TextField(editable=False)),
+                ('user', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='user')),
+            ],
+            options={
+                'verbose_name': 'ticket',
+                'verbose_name_plural': 'tickets',
+            },
+        ),
+        migrations.CreateModel(
             name='UserPod',
             fields=[
                 ('id', models.CharField(default=django_userpods.models.random_identifier, editable=False, max_length=16, primary_key=True, serialize=False)),

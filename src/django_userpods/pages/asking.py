@@ -54,7 +54,7 @@ def _decide(
         return as_json({"error": "no token"}, status=401)
     asked = asked_pod(request)
     if asked == "":
-        pod = _main_pod(visitor.user)
+        pod = main_pod(visitor.user)
         return answer(visitor, pod) if pod else as_json({"error": "not ready"}, status=503)
     pod = reachable(visitor.user, asked)
     return answer(visitor, pod) if pod else as_json({"error": "not your pod"}, status=403)
@@ -67,11 +67,12 @@ def reachable(user: AbstractBaseUser, name: str | None) -> UserPod | None:
     pod = pod_named(user, name)
     if pod is not None and pod.wanted != UserPod.Wanted.ABSENT:
         return pod
-    main = _main_pod(user)
+    main = main_pod(user)
     return main if main is not None and main.name == name else None
 
 
-def _main_pod(user: AbstractBaseUser) -> UserPod | None:
+def main_pod(user: AbstractBaseUser) -> UserPod | None:
+    """Return the user's main pod, whose row is made if need be; None where they get none."""
     pod = main_pod_of(user)
     if pod is None or pod.wanted == UserPod.Wanted.ABSENT:
         # No signal told us of this user (bulk_create, SQL).

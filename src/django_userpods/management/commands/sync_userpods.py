@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.db.models import Q
 
-from django_userpods.access import routers
+from django_userpods.access import routers, tickets
 from django_userpods.conf import conf, get_cluster
 from django_userpods.core import naming
 from django_userpods.core.plan import Verb
@@ -117,6 +117,8 @@ class Command(BaseCommand):
             if options["wait"] and not options["dry_run"] and not report.refused:
                 self._wait(report, user_pks, deadline, bar)
             report.failed[:0] = not_adopted
+            if not options["dry_run"]:
+                tickets.clean_up()
             routers.wait_idle(_TELL_ROUTERS)
         except UserpodsError as error:
             bar.clear()

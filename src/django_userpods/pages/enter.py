@@ -1,0 +1,247 @@
+"""From the site to a pod's host and back: signing in there, and out. See docs/addresses.md."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render, resolve_url
+from django.urls import reverse
+from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_GET, require_POST
+
+from django_userpods.access import tickets
+from django_userpods.access.addresses import (
+    HOST_HEADER,
+    NONCE_COOKIE,
+    OWNER_COOKIE,
+    SESSION_COOKIE,
+    cookie_name,
+)
+from django_userpods.access.authenticators import is_let_in
+from django_userpods.access.credentials import cookie_values
+from django_userpods.conf import conf
+from django_userpods.core.addresses import MAIN, RESERVED_PREFIX, Way
+from django_userpods.exceptions import InvalidCredentials
+from django_userpods.pages.asking import main_pod, or_unavailable, reachable
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from django_userpods.core.addresses import Addresses
+    from django_userpods.models import Ticket, UserPod
+
+#: Seconds that signing in at the site may take.
+_NONCE_AGE = 600
+_OWNER_AGE = 365 * 24 * 3600
+_STATE = re.compile(r"[0-9a-f]{64}\Z")
+_NONCE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+#: Longer addresses are not kept: people come to the pod's first page then.
+_MAX_PATH = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """The pod's host that a request came to."""
+
+    where: Addresses
+    #: The pod's name, "" for the main pod of whoever asks.
+    name: str
+    origin: str
+
+    def url(self, path: str) -> str:
+        """Return a URL on this host, and no other, of a path and query."""
+        found = self.where.split(self.origin + path) if path.startswith("/") else None
+        return self.origin + (found[1] if found and len(path) <= _MAX_PATH else "/")
+
+
+# --- on the site's host
+
+
+@login_not_required
+@never_cache
+@require_GET
+def enter(request: HttpRequest) -> HttpResponse:
+    """Send a signed-in user to the pod at ``to``, with a ticket where that is another host.
+
+    Anybody else goes to the project's own login first.
+    """
+    return or_unavailable(lambda: _private(_enter(request)))
+
+
+def _enter(request: HttpRequest) -> HttpResponse:
+    where = conf.url
+    if where is None:
+        raise Http404
+    found = where.split(request.GET.get("to", ""))
+    state = request.GET.get("state", "")
+    if found is None or not (where.way is Way.PATHS or _STATE.match(state)):
+        return _refused(request, _("This address leads to no workspace."), status=400)
+    user: Any = request.user
+    if not user.is_authenticated:
+        return _to_login(request)
+    label, path = found
+    pod: UserPod | None = None
+    if is_let_in(user):
+        name = "" if label is MAIN else f"{conf.name_prefix}{label}"
+        pod = reachable(user, name) if name else main_pod(user)
+    if pod is None:
+        return _refused(request, _("This is not your workspace."), status=403)
+    if where.way is Way.PATHS:
+        return HttpResponseRedirect(path)
+    path = path if len(path) <= _MAX_PATH else "/"
+    try:
+        ticket = tickets.issue(user, pod, session=request.session, state=state, path=path)
+    except InvalidCredentials:
+        return _refused(request, _("Sign in again, please."), status=403)
+    origin = where.origin("" if label is MAIN else str(label))
+    query = urlencode({"ticket": ticket})
+    return HttpResponseRedirect(f"{origin}{RESERVED_PREFIX}enter?{query}")
+
+
+def _to_login(request: HttpRequest) -> HttpResponse:
+    login = resolve_url(conf.login_url)
+    back = request.get_full_path()
+    if urlsplit(login).netloc and conf.site_url:
+        back = conf.site_url.removesuffix("/") + back
+    return redirect_to_login(back, login)
+
+
+# --- on a pod's host
+
+
+@login_not_required
+@never_cache
+@require_GET
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Send a browser that came to a pod's host to the site, and mark it with a nonce.
+
+    One that it has stays: several pages may be on their way at once.
+    """
+    here = _here(request)
+    old = filter(_NONCE.match, cookie_values(request, cookie_name(NONCE_COOKIE)))
+    nonce = next(old, None) or secrets.token_urlsafe(32)
+    query = urlencode(
+        {"to": here.url(request.GET.get("next", "/")), "state": tickets.state_of(nonce)}
+    )
+    site = (conf.site_url or "").removesuffix("/")
+    response = HttpResponseRedirect(f"{site}{reverse('userpods:enter')}?{query}")
+    _set_cookie(response, here, NONCE_COOKIE, nonce, max_age=_NONCE_AGE)
+    return _private(response)
+
+
+@login_not_required
+@never_cache
+@require_GET
+@sensitive_variables()
+def take(request: HttpRequest) -> HttpResponse:
+    """Change a ticket for a session on this host, and open the page that was asked for."""
+    return or_unavailable(lambda: _private(_take(request)))
+
+
+@sensitive_variables()
+def _take(request: HttpRequest) -> HttpResponse:
+    here = _here(request)
+    nonces = cookie_values(request, cookie_name(NONCE_COOKIE))
+    try:
+        ticket, session = tickets.redeem(request.GET.get("ticket", ""), nonces=nonces)
+        _check(ticket, here)
+    except InvalidCredentials:
+        return _refused(
+            request,
+            _("This link has been used, or is too old."),
+            status=403,
+            again=f"{RESERVED_PREFIX}sign-in",
+        )
+    former = cookie_values(request, cookie_name(SESSION_COOKIE))
+    entered = tickets.begin(ticket, session, instead_of=former)
+    response = HttpResponseRedirect(here.url(entered.path))
+    _set_cookie(response, here, SESSION_COOKIE, entered.secret, max_age=entered.max_age)
+    owner = salted_hmac("userpods owner", entered.pod, algorithm="sha256").hexdigest()
+    last = cookie_values(request, cookie_name(OWNER_COOKIE))
+    is_known = any(constant_time_compare(owner, value) for value in last)
+    if not is_known and (last or here.where.way is Way.ONE_HOST):
+        # Not "cookies": that would take the site's own, wherever it has the same domain.
+        response["Clear-Site-Data"] = '"cache", "storage"'
+    _set_cookie(response, here, OWNER_COOKIE, owner, max_age=_OWNER_AGE)
+    return response
+
+
+def _check(ticket: Ticket, here: _Here) -> None:
+    pod = reachable(ticket.user, here.name) if here.name else main_pod(ticket.user)
+    if pod is None or pod.pk != ticket.pod or not is_let_in(ticket.user):
+        message = "a ticket for another pod, or of a user who may not come in"
+        raise InvalidCredentials(message)
+
+
+@csrf_exempt
+@login_not_required
+@never_cache
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """End the session on this host alone, and send the browser to the site.
+
+    Needs no CSRF token: the origin has to be the host's own.
+    """
+    here = _here(request)
+    if request.headers.get("Origin") != here.origin:
+        return _private(_refused(request, _("Sign out from a page of this host."), status=403))
+
+    def answer() -> HttpResponse:
+        tickets.end(secrets_=cookie_values(request, cookie_name(SESSION_COOKIE)))
+        response = HttpResponseRedirect(conf.site_url or "/")
+        response.status_code = 303
+        _set_cookie(response, here, SESSION_COOKIE, "", max_age=0)
+        return _private(response)
+
+    return or_unavailable(answer)
+
+
+def _here(request: HttpRequest) -> _Here:
+    where = conf.url
+    host = request.headers.get(HOST_HEADER, "")
+    label = where.at(host) if where is not None and where.way is not Way.PATHS else None
+    if where is None or label is None or conf.site_url is None:
+        raise Http404
+    if label is MAIN:
+        return _Here(where, "", where.origin(""))
+    return _Here(where, f"{conf.name_prefix}{label}", where.origin(str(label)))
+
+
+# --- both
+
+
+def _set_cookie(
+    response: HttpResponse, here: _Here, name: str, value: str, *, max_age: int | None
+) -> None:
+    """Set a cookie of this host alone; the name's prefix says so to browsers."""
+    response.set_cookie(
+        cookie_name(name),
+        value,
+        max_age=max_age,
+        secure=here.where.is_secure,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _refused(request: HttpRequest, text: str, *, status: int, again: str = "") -> HttpResponse:
+    context = {"text": text, "again": again or conf.site_url or "/"}
+    return render(request, "userpods/refused.html", context, status=status)
+
+
+def _private(response: HttpResponse) -> HttpResponse:
+    """Let no address of this exchange be told to the next page, and no frame show it."""
+    response["Referrer-Policy"] = "no-referrer"
+    response["X-Frame-Options"] = "DENY"
+    return response
