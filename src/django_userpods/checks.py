@@ -91,7 +91,7 @@ def check_settings(app_configs: Sequence[Any] | None = None, **_: Any) -> list[c
 
 
 def check_template(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
-    """Compile the pod template, and say where it makes no sense."""
+    """Compile the pod template, and say where it is invalid."""
     try:
         if not callable(conf.template):
             template.compile_template(
@@ -100,7 +100,7 @@ def check_template(app_configs: Sequence[Any] | None = None, **_: Any) -> list[c
     except TemplateError as error:
         return [
             checks.Error(
-                f"The pod template makes no sense: {error}",
+                f"The pod template is invalid: {error}",
                 hint="Correct USERPODS_TEMPLATE at the place named.",
                 id=TEMPLATE_ID,
             )

@@ -45,7 +45,7 @@ __all__ = [
 
 Wanted, State = UserPod.Wanted, UserPod.State
 
-#: So many are tried at once where there is no task backend: as many as ``tasks.ask`` tries.
+#: Maximum number of pods tried at once without a task backend: what ``tasks.ask`` tries.
 _TRIED = 50
 
 
@@ -145,7 +145,7 @@ OPERATIONS = {
 def rows_of(users: QuerySet[Any]) -> QuerySet[UserPod]:
     """Return the rows of some users, made first for those who are to have one and have none yet.
 
-    Raises SettingError where ``USERPODS_SELECT`` or ``USERPODS_NAME_PREFIX`` makes no sense.
+    Raises SettingError where ``USERPODS_SELECT`` or ``USERPODS_NAME_PREFIX`` is invalid.
     """
     main = UserPod.objects.filter(slot="").exclude(owner=None).values("owner")
     without = [str(pk) for pk in users.exclude(pk__in=main).values_list("pk", flat=True)]
@@ -279,7 +279,7 @@ def _ask(result: OperationResult) -> None:
         try:
             asked = tasks.ask_for_pods(batch)
         except UserpodsError as error:
-            # Settings that make no sense, for everybody: what is recorded stays to be done.
+            # Invalid settings, for everybody: what is recorded stays to be done.
             result.later, result.reason = len(batch), str(error)
             break
         failures = _failures(asked)

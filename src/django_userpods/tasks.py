@@ -46,7 +46,7 @@ logger = logging.getLogger("django_userpods")
 
 #: Backends that run a task in the request that enqueues it: our own bounded way is better.
 _INLINE_BACKENDS = frozenset({"django.tasks.backends.immediate.ImmediateBackend"})
-#: So many users a task takes, and so many an inline try.
+#: Maximum number of users of a task, and of an inline try.
 _TASK_SIZE, _INLINE_SIZE = 500, 50
 #: Seconds for which inline tries pause after the cluster did not answer one.
 PAUSE = 30.0

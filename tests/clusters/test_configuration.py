@@ -53,7 +53,7 @@ NOTHING = Ref(SERVICE, "default", "nothing-of-that-name")
         {"compress": "yes"},
     ],
 )
-def test_an_option_that_makes_no_sense_is_named(options: dict[str, Any]) -> None:
+def test_an_invalid_option_is_named(options: dict[str, Any]) -> None:
     with pytest.raises(ClusterConfigurationError, match=next(iter(options))):
         KubernetesCluster(**options)
 
@@ -133,7 +133,7 @@ def test_a_pod_without_a_token(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -
         ("\x00\x01", "is not YAML"),
     ],
 )
-def test_a_kubeconfig_that_makes_no_sense(nowhere: Path, text: str, says: str) -> None:
+def test_an_invalid_kubeconfig_is_refused(nowhere: Path, text: str, says: str) -> None:
     path = nowhere / "config"
     path.write_text(text)
 

@@ -40,9 +40,7 @@ def acting(source: Path, target: Path, **user: Any) -> Path:
         {"as": "alice", "as-user-extra": {"scope": "x"}},
     ],
 )
-def test_an_impersonation_that_makes_no_sense_is_refused(
-    nowhere: Path, user: dict[str, Any]
-) -> None:
+def test_an_invalid_impersonation_is_refused(nowhere: Path, user: dict[str, Any]) -> None:
     path = write(nowhere / "config", {"token": "x", **user})
     with pytest.raises(ClusterConfigurationError, match="'as' has to be"):
         KubernetesCluster(kubeconfig=path).get(NOTHING)

@@ -225,7 +225,7 @@ class TestBadConfiguration:
             ({"state_dir": "x", "ports": (9, 5)}, "two ports"),
         ],
     )
-    def test_options_that_make_no_sense(self, options: dict[str, Any], words: str) -> None:
+    def test_invalid_options_are_refused(self, options: dict[str, Any], words: str) -> None:
         with pytest.raises(ClusterConfigurationError, match=words):
             LocalCluster(**options)
 

@@ -148,6 +148,6 @@ def test_what_is_no_quantity_is_invalid(memory: MemoryCluster, quantity: str) ->
 
 
 @pytest.mark.parametrize("options", [{"name": ""}, {"name": 1}, {"concurrency": 0}])
-def test_options_that_make_no_sense(options: dict[str, object]) -> None:
+def test_invalid_options_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ClusterConfigurationError):
         MemoryCluster(**options)  # type: ignore[arg-type] # that is the point

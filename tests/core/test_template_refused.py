@@ -1,4 +1,4 @@
-"""Pod templates that make no sense: what is refused, where, and what to do."""
+"""Invalid pod templates: what is refused, where, and what to do."""
 
 from __future__ import annotations
 

@@ -319,7 +319,7 @@ def test_a_cache_that_is_down_is_as_good_as_none(
     assert ask(signed_in).status_code == 403
 
 
-def test_what_makes_no_sense_in_the_cache_is_not_believed(
+def test_an_invalid_entry_of_the_cache_is_not_believed(
     signed_in: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask(signed_in)

@@ -1,4 +1,4 @@
-"""Settings that make no sense: an id, the place, the remedy, and never a traceback."""
+"""Invalid settings: an id, the place, the remedy, and never a traceback."""
 
 from __future__ import annotations
 
@@ -114,7 +114,9 @@ def test_every_setting_has_an_id_and_no_id_has_two() -> None:
         ("CACHE", ["default"], "E019"),
     ],
 )
-def test_a_setting_that_makes_no_sense(settings: Any, name: str, value: Any, id_: str) -> None:
+def test_an_invalid_setting_is_an_error_with_its_id(
+    settings: Any, name: str, value: Any, id_: str
+) -> None:
     setattr(settings, f"USERPODS_{name}", value)
     messages = found()
     assert {message.id for message in messages} == {f"userpods.{id_}"}
@@ -129,7 +131,7 @@ def test_a_setting_that_makes_no_sense(settings: Any, name: str, value: Any, id_
 @pytest.mark.parametrize(
     "backend", ["clusters.kubernetes.KubernetesCluster", "testing.MemoryCluster"]
 )
-def test_options_that_make_no_sense(settings: Any, backend: str, options: dict[str, Any]) -> None:
+def test_invalid_options_are_refused(settings: Any, backend: str, options: dict[str, Any]) -> None:
     settings.USERPODS_CLUSTER = {
         "BACKEND": f"django_userpods.{backend}",
         "OPTIONS": options,
@@ -182,7 +184,9 @@ def test_options_that_make_no_sense(settings: Any, backend: str, options: dict[s
         ),
     ],
 )
-def test_a_template_that_makes_no_sense(settings: Any, template: Any, words: str) -> None:
+def test_an_invalid_template_is_an_error_with_its_place(
+    settings: Any, template: Any, words: str
+) -> None:
     settings.USERPODS_TEMPLATE = template
     (message,) = found()
     assert message.id == "userpods.E020"

@@ -337,7 +337,7 @@ def test_a_cluster_that_is_down_while_users_go(
         ("USERPODS_INLINE_TIMEOUT", "soon"),
     ],
 )
-def test_settings_that_make_no_sense(
+def test_invalid_settings_fail_no_save(
     setting: str, value: object, settings: Any, memory: MemoryCluster, commit: Any
 ) -> None:
     setattr(settings, setting, value)

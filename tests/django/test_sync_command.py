@@ -182,7 +182,7 @@ def test_a_database_that_cannot_be_read(
     assert not memory.calls
 
 
-def test_settings_that_make_no_sense(memory: MemoryCluster, settings: Any) -> None:
+def test_invalid_settings_fail_no_save(memory: MemoryCluster, settings: Any) -> None:
     settings.USERPODS_IMAGE = None
     status, _, err = sync()
     assert status == 1

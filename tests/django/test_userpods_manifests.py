@@ -321,7 +321,7 @@ def test_a_folder_that_cannot_be_written_is_named(project: Settings, tmp_path: P
         run("--output", str(tmp_path / "file"), "--only", "rbac")
 
 
-# --- what makes no sense
+# --- what is invalid
 
 
 @pytest.mark.parametrize(

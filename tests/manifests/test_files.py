@@ -121,7 +121,7 @@ def test_the_router_starts_with_its_files_with_a_projects_values(
     finally:
         router.terminate()
         router.wait(10)
-    # The Lua has read its settings: one that makes no sense is refused.
+    # The Lua has read its settings: an invalid one is refused.
     lua = tmp_path / "settings" / "settings.lua"
     lua.write_text(lua.read_text().replace('"u-"', '"U-"'))
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-#: So many cookies of one name are looked at. More are somebody's try, and cost no query.
+#: Maximum number of cookies of one name that are looked at. More are an attack, and cost no query.
 _MOST = 8
 
 

@@ -59,7 +59,7 @@ def purge(user_pk: str) -> None:
 
 
 def wait_idle(seconds: float | None = None) -> bool:
-    """Wait until everything asked for has been tried, for so many seconds at most (else for ever).
+    """Wait until everything asked for has been tried, for at most ``seconds`` (None: for ever).
 
     Returns whether all was tried.
     """

@@ -36,7 +36,7 @@ else:
 
 #: The field that says where to go back to.
 BACK = "userpods_back"
-#: Up to so many objects each have an entry in their own history.
+#: Up to this number, objects each have an entry in their own history.
 _LOGGED = 500
 
 

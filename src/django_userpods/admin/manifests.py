@@ -21,7 +21,7 @@ MASK = "********"
 def rendered(pod: UserPod) -> str:
     """Return a row's manifests as one YAML text; empty where the user is to have none.
 
-    Raises SettingError or TemplateError where the settings make no sense.
+    Raises SettingError or TemplateError where the settings are invalid.
     """
     if pod.name is None or pod.wanted == UserPod.Wanted.ABSENT:
         return ""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
     from django.utils.safestring import SafeString
 
-#: So many characters of a message in the list, and so many namespaces to choose from.
+#: Maximum number of characters of a message in the list, and of namespaces to choose from.
 _MESSAGE, _NAMESPACES = 120, 50
 
 

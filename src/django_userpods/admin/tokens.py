@@ -36,7 +36,7 @@ else:
     _ModelAdmin, _ModelForm = admin.ModelAdmin, forms.ModelForm
 
 _TIMES = ("created_at", "expires_at", "revoked_at", "last_used_at")
-#: So many keys in one statement.
+#: Maximum number of keys in one statement.
 _BATCH = 500
 _COPY = forms.Script("userpods/copy.js", defer=True)
 _STATUS = {"valid": _("valid"), "expired": _("expired"), "revoked": _("revoked")}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from django.utils.functional import _StrOrPromise
 
-#: So many are named, the rest counted; and so many characters of what went wrong with each.
+#: Maximum number of pods that are named, and of characters of what went wrong with each.
 NAMED, LENGTH = 5, 200
 
 #: In the list of pods, and in the list of users.

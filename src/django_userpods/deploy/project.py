@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Warn = Callable[[str], None]
 
-#: So many users are looked at to learn which kinds a template that depends on the user makes.
+#: Maximum number of users looked at to learn the kinds of a template that depends on the user.
 _SAMPLE = 20
 
 
@@ -48,7 +48,7 @@ def values(
     ``ALLOWED_HOSTS``), the image of Django and the paths that are its own (None: as shipped and
     as ``LOGIN_URL`` and ``STATIC_URL`` need), kinds that no look at the template finds.
 
-    Raises SettingError, TemplateError or ClusterError where the settings make no sense.
+    Raises SettingError, TemplateError or ClusterError where the settings are invalid.
     """
     namespace = conf.namespace
     text = {

@@ -224,7 +224,7 @@ def _with_kinds_of_each(
     cluster: Cluster,
     listed: set[Kind],
 ) -> list[Candidate]:
-    """Add the objects of further kinds that users' own templates make; leave whose make no sense.
+    """Add the objects of further kinds that users' own templates make; leave invalid ones.
 
     Where a function gives the template, nobody knows the kinds before it is asked for each user.
     """

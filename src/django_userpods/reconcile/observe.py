@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_userpods")
 
-#: Up to so many users their pods are asked for one by one, beyond in one LIST.
+#: Maximum number of pods that are asked for one by one; beyond it is one LIST.
 _FEW = 5
 
 

@@ -54,7 +54,7 @@ def reconcile(
     is reported, not lost. With ``dry_run`` nothing is written anywhere.
 
     What fails for one user is in the report and on the row. Raises SettingError or TemplateError
-    where the settings make no sense, ClusterError where the cluster cannot be observed (the rows
+    where the settings are invalid, ClusterError where the cluster cannot be observed (the rows
     then say so), and database errors as they are.
     """
     run = Run.of(

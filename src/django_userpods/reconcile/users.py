@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from django.db.models import Field, QuerySet
 
-#: So many rows a statement names.
+#: Maximum number of rows that a statement names.
 BATCH = 500
 #: The longest primary key, as text.
 _LONGEST_KEY = 255

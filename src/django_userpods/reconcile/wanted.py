@@ -32,7 +32,7 @@ _ANYBODY = Installation("anybody", "anybody")
 class TemplateSource:
     """The pod template of one run: read once, the same for all its users.
 
-    Raises SettingError or TemplateError at construction where the settings make no sense.
+    Raises SettingError or TemplateError at construction where the settings are invalid.
     """
 
     def __init__(self, installation: Installation) -> None:

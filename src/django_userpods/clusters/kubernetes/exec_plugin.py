@@ -50,7 +50,7 @@ class Credential:
 
 
 def run(context: Context, *, seconds: float) -> Credential:
-    """Run the plugin of a context's user, for at most so many seconds; then it is killed.
+    """Run the plugin of a context's user, for at most ``seconds``; then it is killed.
 
     Raises ClusterConfigurationError, with what the plugin said on its error output.
     """

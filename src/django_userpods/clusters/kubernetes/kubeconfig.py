@@ -26,7 +26,7 @@ _PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFil
 _PROXY_SCHEMES = frozenset({"http", "https", "socks5", "socks5h"})
 #: RFC 9110, 5.6.2: what a header's name may hold, without the "%" of the escapes.
 _HEADER_NAME = "!#$&'*+-.^_`|~"
-#: So many contexts are listed in an error's text.
+#: Maximum number of contexts listed in an error's text.
 _LISTED = 20
 
 

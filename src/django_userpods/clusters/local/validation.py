@@ -20,7 +20,7 @@ _SUBDOMAIN = re.compile(
 
 
 def validate(manifest: Manifest, *, before: Manifest | None = None) -> Manifest:
-    """Return a copy of the manifest that may be stored; Invalid where it makes no sense.
+    """Return a copy of the manifest that may be stored; Invalid where it is not valid.
 
     ``before`` is what was declared until now: a Deployment's selector cannot change.
     """
