@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from django_userpods.models import AccessToken, PodSession
 from django_userpods.signals import tokens_revoked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from django.contrib.auth.models import AbstractBaseUser
     from django.db.models import Model
@@ -72,7 +74,7 @@ def user_saved(
         return
     if update_fields is not None and set(update_fields) <= {"last_login"}:
         return
-    _after_commit(str(instance.pk), partial(tasks.ask_for, instance, created=created), using=using)
+    _after_commit(_Change(str(instance.pk), instance, created=created), using=using)
 
 
 def user_deleted(
@@ -83,8 +85,7 @@ def user_deleted(
     **_: Any,  # noqa: ANN401
 ) -> None:
     """Ask for the end of the user's pod. The key is noted now: the instance loses it."""
-    user_pk = str(instance.pk)
-    _after_commit(user_pk, partial(tasks.ask, [user_pk]), using=using)
+    _after_commit(_Change(str(instance.pk)), using=using)
 
 
 def token_changed(
@@ -160,20 +161,65 @@ def logged_out(
         when_flushed(session, at_flush)
 
 
-def _forget(user_pk: str) -> None:
+def _forget(*user_pks: str) -> None:
     # First here: a router that has forgotten asks again at once.
-    cache.forget([user_pk])
-    routers.purge(user_pk)
+    cache.forget(user_pks)
+    for user_pk in user_pks:
+        routers.purge(user_pk)
 
 
-def _after_commit(user_pk: str, ask: Callable[[], object], *, using: str | None) -> None:
-    transaction.on_commit(partial(_wake, user_pk, ask), using=using, robust=True)
+class _Change:
+    """What happened to one user in a transaction; called after the commit.
+
+    The transaction holds it, and lets go of it where it is rolled back.
+    """
+
+    _numbers = itertools.count()
+
+    def __init__(
+        self, user_pk: str, saved: AbstractBaseUser | None = None, *, created: bool = False
+    ) -> None:
+        self.user_pk = user_pk
+        #: None where the user was deleted.
+        self.saved = saved
+        self.created = created
+        self.number = next(self._numbers)
+        self.of_connection: weakref.WeakSet[_Change] = weakref.WeakSet()
+        self.is_done = False
+
+    def __call__(self) -> None:
+        """Look after all users whom the transaction changed: the first to be called does it."""
+        if self.is_done:
+            return
+        later = (item for item in self.of_connection if item.number >= self.number)
+        changes = sorted((item for item in later if not item.is_done), key=lambda c: c.number)
+        for change in changes:
+            change.is_done = True
+        _wake(changes)
 
 
-def _wake(user_pk: str, ask: Callable[[], object]) -> None:
+#: The changes that wait for their commit, by connection.
+_waiting: weakref.WeakKeyDictionary[Any, weakref.WeakSet[_Change]] = weakref.WeakKeyDictionary()
+
+
+def _after_commit(change: _Change, *, using: str | None) -> None:
+    connection = transaction.get_connection(using)
+    change.of_connection = _waiting.setdefault(connection, change.of_connection)
+    change.of_connection.add(change)
+    transaction.on_commit(change, using=using, robust=True)
+
+
+def _wake(changes: Sequence[_Change]) -> None:
+    """Ask once for all that one transaction brings: one bounded try, or one task."""
+    last = {change.user_pk: change for change in changes}
     try:
-        _forget(user_pk)
-        ask()
+        _forget(*last)
+        (change, *others) = last.values()
+        if others or change.saved is None:
+            tasks.ask(list(last))
+        else:
+            tasks.ask_for(change.saved, created=any(change.created for change in changes))
     except Exception:
-        # The user is saved; whatever this was, the next sync finds the difference.
-        logger.exception("user %s: could not be looked after now; the next sync does it", user_pk)
+        # The users are saved; whatever this was, the next sync finds the difference.
+        names = ", ".join(last)
+        logger.exception("user %s: could not be looked after now; the next sync does it", names)

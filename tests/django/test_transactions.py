@@ -1,0 +1,94 @@
+"""What one transaction does to users is looked after once, after its commit."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from django_userpods import tasks
+from django_userpods.models import UserPod
+from django_userpods.reconcile import reconcile
+from django_userpods.testing import MemoryCluster
+from tests.django.support import pairs
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def commit(django_capture_on_commit_callbacks: Any) -> Any:
+    """Run what was to happen after the commit."""
+    return lambda: django_capture_on_commit_callbacks(execute=True)
+
+
+def test_what_one_transaction_saves_gets_one_try(
+    memory: MemoryCluster, commit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[list[str]] = []
+    original = tasks._inline
+
+    def inline(keys: Any, *args: Any) -> None:
+        tries.append(list(keys))
+        original(keys, *args)
+
+    monkeypatch.setattr(tasks, "_inline", inline)
+    with commit():
+        made = [UserFactory(username=f"many{number:02}") for number in range(60)]
+        made[0].delete()
+    assert [len(keys) for keys in tries] == [60]
+    assert len(pairs(memory)) == 49
+    assert len([call for call in memory.calls if call.verb == "list"]) <= 4
+    assert reconcile().ok
+    assert len(pairs(memory)) == 59
+
+
+def test_six_saves_of_a_user_in_one_transaction_are_one_task(
+    memory: MemoryCluster, commit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueued: list[Any] = []
+    monkeypatch.setattr(tasks, "has_task_backend", lambda: True)
+    monkeypatch.setattr(tasks, "_enqueue", lambda keys, *_, **__: enqueued.append(list(keys)))
+    with commit():
+        user = UserFactory(username="alice")
+        for _ in range(5):
+            user.save()
+    assert enqueued == [[str(user.pk)]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_rolled_back_is_not_asked_for_with_what_is_not(
+    memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(tasks, "_inline", lambda keys, *_: asked.append(list(keys)))
+    with transaction.atomic():
+        kept = UserFactory(username="kept")
+        with contextlib.suppress(ValueError), transaction.atomic():
+            UserFactory(username="undone")
+            raise ValueError
+        last = UserFactory(username="last")
+    assert asked == [[str(kept.pk), str(last.pk)]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_saves_on_a_slow_cluster_hold_a_request_no_longer_than_one(
+    memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.USERPODS_INLINE_TIMEOUT = 0.5
+    original: Any = MemoryCluster._called
+
+    def slow(self: MemoryCluster, call: Any) -> Any:
+        time.sleep(0.05)
+        return original(self, call)
+
+    monkeypatch.setattr(MemoryCluster, "_called", slow)
+    started = time.monotonic()
+    with transaction.atomic():
+        for number in range(60):
+            UserFactory(username=f"many{number:02}")
+    assert time.monotonic() - started < 2.5
+    assert UserPod.objects.count() == 60
