@@ -99,3 +99,11 @@ def test_kinds_and_references_as_text() -> None:
     assert Kind.parse(str(DEPLOYMENT)) == DEPLOYMENT
     assert Kind.parse(str(SERVICE)) == SERVICE
     assert str(PVC) == "PersistentVolumeClaim ns/user-a-data"
+
+
+def test_an_object_that_is_wanted_is_not_deleted_under_another_version_of_its_api() -> None:
+    old = Ref(Kind("autoscaling/v1", "HorizontalPodAutoscaler"), "default", "user-alice--scale")
+    new = Ref(Kind("autoscaling/v2", "HorizontalPodAutoscaler"), "default", "user-alice--scale")
+    gone = Ref(Kind("autoscaling/v1", "HorizontalPodAutoscaler"), "default", "user-alice--old")
+    observed = [Observed(old, "1"), Observed(new, "1"), Observed(gone, "2")]
+    assert plan([new], observed, retain=()) == [Action(Verb.DELETE, gone, "2")]

@@ -16,7 +16,9 @@ from django.views.decorators.csrf import csrf_exempt
 
 from django_userpods.access.cache import CachedAnswer, WhoamiAnswer
 from django_userpods.conf import conf, get_cluster
+from django_userpods.exceptions import PodNotAllowed
 from django_userpods.pages.asking import as_json, for_visitor, or_unavailable
+from django_userpods.reconcile.users import username_of
 
 if TYPE_CHECKING:
     from django_userpods.access.authenticators import Visitor
@@ -49,9 +51,13 @@ def _whoami(request: HttpRequest) -> HttpResponse:
     def answer(visitor: Visitor, pod: UserPod) -> HttpResponse:
         if not pod.name:
             return as_json({"error": "not ready", "message": pod.message}, status=503)
+        try:
+            username = username_of(visitor.user)
+        except PodNotAllowed as error:
+            return as_json({"error": "not ready", "message": str(error)}, status=503)
         found = WhoamiAnswer(
             user_pk=str(visitor.user.pk),
-            username=visitor.user.get_username(),
+            username=username,
             name=pod.name,
             namespace=pod.namespace,
             address=pod.address,
