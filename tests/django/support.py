@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from django_userpods.core import naming
@@ -99,6 +101,20 @@ def delete_by_sql(user: Any) -> None:
             f"DELETE FROM {table} WHERE {key.column} = %s",  # noqa: S608 - names of tables, from the models
             [key.get_db_prep_value(user.pk, connection)],
         )
+
+
+def sync(*args: str, stderr: StringIO | None = None) -> tuple[int, str, str]:
+    """Run the command; return exit status, stdout and stderr as a shell would see them."""
+    out, err = StringIO(), stderr or StringIO()
+    status = 0
+    try:
+        call_command("sync_userpods", *args, stdout=out, stderr=err)
+    except SystemExit as error:
+        status = int(str(error.code))
+    except CommandError as error:
+        status = error.returncode
+        err.write(f"CommandError: {error}\n")
+    return status, out.getvalue(), err.getvalue()
 
 
 def template_with(*extra: Manifest) -> list[Manifest]:

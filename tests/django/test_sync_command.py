@@ -13,7 +13,7 @@ from django.db import OperationalError
 from django_userpods.exceptions import ClusterUnavailable, QuotaExceeded
 from django_userpods.models import UserPod
 from tests.clusters.kubeconfigs import several
-from tests.django.support import bulk, deployment, names, pairs, users, writes
+from tests.django.support import bulk, deployment, names, pairs, sync, users, writes
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -30,20 +30,6 @@ pytestmark = pytest.mark.django_db
 class Terminal(StringIO):
     def isatty(self) -> bool:
         return True
-
-
-def sync(*args: str, stderr: StringIO | None = None) -> tuple[int, str, str]:
-    """Run the command; return exit status, stdout and stderr as a shell would see them."""
-    out, err = StringIO(), stderr or StringIO()
-    status = 0
-    try:
-        call_command("sync_userpods", *args, stdout=out, stderr=err)
-    except SystemExit as error:
-        status = int(str(error.code))
-    except CommandError as error:
-        status = error.returncode
-        err.write(f"CommandError: {error}\n")
-    return status, out.getvalue(), err.getvalue()
 
 
 def test_created_then_nothing_to_do(memory: MemoryCluster) -> None:
@@ -268,31 +254,6 @@ def test_json_when_all_is_lost(memory: MemoryCluster, fault: str) -> None:
     else:
         assert status == 3
         assert "11 of 11" in report["refused"]
-
-
-def test_waiting_until_all_is_up(memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    UserFactory(username="alice")
-    sync()
-    live = deployment(memory, "user-alice")
-    live["status"]["readyReplicas"] = 0
-
-    def sleep(_: float) -> None:
-        live["status"]["readyReplicas"] = 1
-
-    monkeypatch.setattr("time.sleep", sleep)
-    assert sync("--wait", "60")[0] == 0
-    assert UserPod.objects.get().state == UserPod.State.RUNNING
-
-
-def test_waiting_in_vain(memory: MemoryCluster) -> None:
-    UserFactory(username="alice")
-    sync()
-    deployment(memory, "user-alice")["status"]["readyReplicas"] = 0
-    assert sync()[0] == 0
-    status, _, err = sync("--wait", "0.05")
-    assert status == 1
-    assert "user-alice" in err
-    assert "not up within the time to wait" in err
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "inf", "nan"])

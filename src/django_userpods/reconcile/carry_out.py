@@ -27,7 +27,7 @@ logger = logging.getLogger("django_userpods")
 
 # After so many pods in a row that the cluster failed it is asked whether it is up at all, and
 # after so many in a row the rest is left for later in any case.
-_ASK_AFTER, _GIVE_UP_AFTER = 8, 64
+_ASK_AFTER, _GIVE_UP_AFTER = 8, 24
 # Rows are written together: at most this number, or those of this number of seconds.
 _FLUSH_COUNT, _FLUSH_SECONDS = 100, 0.5
 
@@ -159,7 +159,9 @@ def _write(run: Run, items: list[tuple[Subject, apply.Outcome]]) -> None:
             run.report.unavailable = True
         if written.message:
             entry = written.subject.entry
-            run.report.failed.append(Failure(entry.user_pk, str(entry), written.message))
+            error = written.outcome.error
+            transient = error is not None and error.transient
+            run.report.failed.append(Failure(entry.user_pk, str(entry), written.message, transient))
         if written.orphan is not None:
             run.orphans.append(written.orphan)
         run.again |= written.again

@@ -20,6 +20,8 @@ class Failure:
     user_pk: str
     name: str
     message: str
+    #: Whether the same may well succeed later without anyone doing anything.
+    transient: bool = False
 
 
 @dataclass(slots=True)

@@ -6,22 +6,28 @@ import argparse
 import json
 import sys
 import time
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, router
 from django.db.models import Q
 
 from django_userpods.access import routers, tickets
 from django_userpods.conf import conf, get_cluster
 from django_userpods.core import naming
 from django_userpods.core.plan import Verb
-from django_userpods.core.states import UNSETTLED
+from django_userpods.core.states import UNSETTLED, State
 from django_userpods.exceptions import ClusterError, UserpodsError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import adopt, reconcile
 from django_userpods.reconcile.report import Failure, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from django.db.models import QuerySet
 
 EXIT_FAILED, EXIT_REFUSED = 1, 3
 
@@ -107,15 +113,19 @@ class Command(BaseCommand):
                 self.stdout.flush()
             if options["adopt_from"] is not None:
                 not_adopted = self._adopt(options, user_pks, as_json=as_json)
-            report = reconcile(
-                user_pks,
+            run = partial(
+                reconcile,
                 prune=not options["no_prune"],
                 allow_mass_delete=options["allow_mass_delete"],
                 dry_run=options["dry_run"],
                 progress=bar,
             )
+            report = self._until_answered(partial(run, user_pks), deadline)
             if options["wait"] and not options["dry_run"] and not report.refused:
-                self._wait(report, user_pks, deadline, bar)
+                self._wait(report, run, user_pks, deadline, bar)
+            unwell = [] if options["dry_run"] else _unwell(report, user_pks)
+            if options["wait"]:
+                report.failed += unwell
             report.failed[:0] = not_adopted
             if not options["dry_run"]:
                 tickets.clean_up()
@@ -133,10 +143,11 @@ class Command(BaseCommand):
             )
         bar.clear()
         if as_json:
-            said = {**where, **report.as_json(), **_urls(user_pks)}
+            pods = [{"name": pod.name, "message": pod.message} for pod in unwell]
+            said = {**where, **report.as_json(), "unwell": pods, **_urls(user_pks)}
             self.stdout.write(json.dumps(said, indent=2))
         else:
-            self._tell(report, verbosity=options["verbosity"])
+            self._tell(report, unwell, verbosity=options["verbosity"])
         if report.refused:
             sys.exit(EXIT_REFUSED)
         if report.failed or (report.not_done and not report.dry_run):
@@ -179,35 +190,52 @@ class Command(BaseCommand):
             message = "nothing was taken over"
             raise CommandError(message, returncode=EXIT_FAILED)
 
+    def _until_answered(self, run: Callable[[], Report], deadline: float) -> Report:
+        """Run, and again as long as there is time where the cluster did not answer for a moment."""
+        while True:
+            try:
+                return run()
+            except ClusterError as error:
+                left = deadline - time.monotonic()
+                if not error.transient or left <= 0:
+                    raise
+                time.sleep(min(_LOOK_EVERY, left))
+
     def _wait(
-        self, report: Report, user_pks: list[str] | None, deadline: float, bar: _Progress
+        self,
+        report: Report,
+        run: Callable[[Collection[str] | None], Report],
+        user_pks: list[str] | None,
+        deadline: float,
+        bar: _Progress,
     ) -> None:
         """Look again until everything has arrived, failed for good, or time is up."""
-        while True:
-            rows = UserPod.objects.filter(state__in=UNSETTLED)
-            if user_pks is not None:
-                rows = rows.filter(owner_pk__in=user_pks)
-            waiting = list(rows.values_list("owner_pk", "name", "message"))
+        while not report.refused:
+            found = _rows(user_pks).filter(state__in=UNSETTLED)
+            waiting = {pk: (name, text) for pk, name, text in found.values_list(*_SHOWN)}
+            pks = {f.user_pk for f in report.failed if f.transient} | waiting.keys()
             left = deadline - time.monotonic()
-            if not waiting:
+            if not pks and not report.not_done:
                 return
             if left <= 0:
                 failed = {failure.user_pk for failure in report.failed}
                 report.failed.extend(
                     Failure(pk, name or pk, message or "not up within the time to wait")
-                    for pk, name, message in waiting
+                    for pk, (name, message) in waiting.items()
                     if pk not in failed
                 )
                 return
-            bar("wait", 0, len(waiting))
+            bar("wait", 0, len(pks))
             time.sleep(min(_LOOK_EVERY, left))
-            again = reconcile({pk for pk, _, _ in waiting})
+            # What was left undone may be anybody's.
+            scope = user_pks if report.not_done else sorted(pks)
+            again = self._until_answered(partial(run, scope), deadline)
             report.done.extend(again.done)
-            known = {failure.user_pk for failure in again.failed}
+            known = {failure.user_pk for failure in again.failed} | pks
             report.failed = [f for f in report.failed if f.user_pk not in known] + again.failed
-            report.not_done = again.not_done
+            report.not_done, report.refused = again.not_done, again.refused
 
-    def _tell(self, report: Report, *, verbosity: int) -> None:
+    def _tell(self, report: Report, unwell: list[Failure], *, verbosity: int) -> None:
         words = _WOULD if report.dry_run else _DONE
         if verbosity > 0:
             for action in report.done:
@@ -215,6 +243,9 @@ class Command(BaseCommand):
                 self.stdout.write(f"{words[action.verb]} {action.ref}{reason}")
         for failure in report.failed:
             self.stderr.write(self.style.ERROR(f"Failed {failure.name}: {failure.message}"))
+        for pod in unwell:
+            if pod not in report.failed:
+                self.stderr.write(self.style.WARNING(f"Does not run {pod.name}: {pod.message}"))
         for name in report.not_done:
             self.stderr.write(self.style.WARNING(f"Left for the next sync: {name}"))
         if report.refused:
@@ -222,7 +253,10 @@ class Command(BaseCommand):
             self.stderr.write(self.style.ERROR(text[0].upper() + text[1:]))
         counts = report.counts()
         if report.ok and not report.done:
-            text = f"Nothing to do: {report.users} users, all as they should be."
+            how = (
+                f"but {len(unwell)} of their pods do not run" if unwell else "all as they should be"
+            )
+            text = f"Nothing to do: {report.users} users, {how}."
         else:
             verb = "would be " if report.dry_run else ""
             text = (
@@ -237,6 +271,22 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({**where, "ok": False, "error": message}, indent=2))
             sys.exit(EXIT_FAILED)
         raise CommandError(message, returncode=EXIT_FAILED)
+
+
+#: What is said of a row.
+_SHOWN = ("owner_pk", "name", "message")
+
+
+def _rows(user_pks: list[str] | None) -> QuerySet[UserPod]:
+    found = UserPod.objects.using(router.db_for_write(UserPod))
+    return found if user_pks is None else found.filter(owner_pk__in=user_pks)
+
+
+def _unwell(report: Report, user_pks: list[str] | None) -> list[Failure]:
+    """Return whose objects are as they should be, but whose pods do not run."""
+    known = {failure.user_pk for failure in report.failed}
+    failed = _rows(user_pks).filter(state=State.FAILED).values_list(*_SHOWN)
+    return [Failure(pk, name or pk, text) for pk, name, text in failed if pk not in known]
 
 
 class _Progress:
@@ -308,10 +358,11 @@ def _user_pks(names: list[str] | None) -> list[str] | None:
     model: Any = get_user_model()
     pks = []
     for name in names:
-        user = model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()  # noqa: SLF001
+        users = model._default_manager.using(router.db_for_write(model))  # noqa: SLF001 - Django's documented name
+        user = users.filter(**{model.USERNAME_FIELD: name}).first()
         # Of a user who is gone the row is there, by the name of the pod or of the user.
         gone = Q(name=name) | Q(name=naming.name_for(name, prefix=conf.name_prefix))
-        row = None if user else UserPod.objects.filter(gone).first()
+        row = None if user else _rows(None).filter(gone).first()
         if user is None and row is None:
             message = f"There is no user {name!r}."
             raise CommandError(message, returncode=EXIT_FAILED)
