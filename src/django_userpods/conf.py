@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     _Customize = Callable[[list[Manifest], AbstractBaseUser], list[Manifest]]
 
 DEFAULT_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
+DEFAULT_INSTANCE = "default"
 DEFAULT_AUTHENTICATORS = (
     "django_userpods.access.PodSessionAuthenticator",
     "django_userpods.access.SessionAuthenticator",
@@ -143,7 +144,7 @@ class Conf:
     @property
     def instance(self) -> str:
         """What tells this project's objects from another's in the same cluster."""
-        value = _get("INSTANCE", "default")
+        value = _get("INSTANCE", DEFAULT_INSTANCE)
         if not isinstance(value, str) or not value or not naming.is_valid_label_value(value):
             hint = "It becomes a label's value: up to 63 of A-Z, a-z, 0-9, '-', '_' and '.'."
             raise _error("INSTANCE", f"is {value!r}", hint)

@@ -213,6 +213,17 @@ def test_a_list_has_what_carries_all_labels(cluster_: Cluster, namespace_: str) 
     assert listed("kube-public", run=run) == []
 
 
+def test_a_list_leaves_out_what_carries_another_label(cluster_: Cluster, namespace_: str) -> None:
+    for name, labels in (("a", {"half": "0"}), ("b", {"half": "1"}), ("c", {})):
+        manifest = configmap(namespace_, name)
+        manifest["metadata"]["labels"] |= labels
+        cluster_.create(manifest)
+    found = cluster_.list(
+        CONFIGMAP, namespace=namespace_, labels=LABELS, without={"half": "1", "no": "such"}
+    )
+    assert sorted(item["metadata"]["name"] for item in found) == ["a", "c"]
+
+
 def test_a_list_is_lazy_and_may_be_left(cluster_: Cluster, namespace_: str) -> None:
     for index in range(7):
         cluster_.create(configmap(namespace_, f"item-{index}"))

@@ -17,6 +17,7 @@ from tests.clusters.test_contract import (  # noqa: F401 - collected here, with 
     test_a_deployment_becomes_ready,
     test_a_list_has_what_carries_all_labels,
     test_a_list_is_lazy_and_may_be_left,
+    test_a_list_leaves_out_what_carries_another_label,
     test_a_name_that_is_taken_is_already_exists,
     test_create_answers_the_object_as_stored,
     test_delete_needs_the_uid_of_the_object,

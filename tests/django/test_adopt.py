@@ -117,3 +117,20 @@ def test_our_own_objects_are_not_taken_over(memory: MemoryCluster) -> None:
     reconcile()
     with pytest.raises(CommandError, match="is this installation"):
         sync("--adopt-from", Installation.objects.get().identifier, "--no-input")
+
+
+def test_another_installation_of_the_same_name_is_warned_of(
+    lost: str, memory: MemoryCluster, settings: Any
+) -> None:
+    assert f"under the instance name 'default', too (installation {lost})" in sync()
+    settings.USERPODS_INSTANCE = "staging"
+    assert "instance name" not in sync()
+
+
+def test_an_installation_alone_is_warned_of_nothing(memory: MemoryCluster) -> None:
+    UserFactory(username="alice")
+    reconcile()
+    assert "instance name" not in sync()
+    memory.fail_with(ClusterUnavailable("down"), verb="list")
+    with pytest.raises(CommandError, match="down"):
+        sync()

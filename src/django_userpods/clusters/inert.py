@@ -33,6 +33,7 @@ class InertCluster(Cluster):
         *,
         namespace: str | None,
         labels: Mapping[str, str],
+        without: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> NoReturn:
         """Raise NotInTests, as all that would be sent."""

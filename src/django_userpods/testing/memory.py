@@ -186,6 +186,7 @@ class MemoryCluster(Cluster):
         *,
         namespace: str | None,
         labels: Mapping[str, str],
+        without: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Iterator[Manifest]:
         """Yield the matching objects as they were at the first step."""
@@ -197,6 +198,8 @@ class MemoryCluster(Cluster):
                 if ref.kind == kind
                 and namespace in (None, ref.namespace)
                 and labels.items() <= (store.objects[ref]["metadata"].get("labels") or {}).items()
+                and not (without or {}).items()
+                & (store.objects[ref]["metadata"].get("labels") or {}).items()
             ]
         yield from found
 

@@ -133,13 +133,14 @@ class KubernetesCluster(Cluster):
         *,
         namespace: str | None,
         labels: Mapping[str, str],
+        without: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Iterator[Manifest]:
         """Yield the matching objects, page by page; the next page comes while you work on one."""
         where = f"in namespace {namespace}" if namespace is not None else "in all namespaces"
         what = f"list {kind.kind}s {where}"
         resource = self._resource(kind, self._deadline(timeout))
-        query = f"?limit={self._page_size}&labelSelector={quote(label_selector(labels))}"
+        query = f"?limit={self._page_size}&labelSelector={quote(label_selector(labels, without))}"
         path = resource.collection(namespace) + query
 
         def fetch(token: str) -> bytes:

@@ -60,16 +60,18 @@ def _segment(text: str, what: str) -> str:
     return quote(text, safe="")
 
 
-def label_selector(labels: Mapping[str, str]) -> str:
-    """Return the selector for objects that carry all labels.
+def label_selector(labels: Mapping[str, str], without: Mapping[str, str] | None = None) -> str:
+    """Return the selector for objects that carry all labels, and none of ``without``.
 
     Raises Invalid for a value that is no label value: with a comma in it the selector would mean
     something else, and such lists decide what is deleted.
     """
-    for key, value in labels.items():
+    without = without or {}
+    for key, value in (*labels.items(), *without.items()):
         if not _LABEL_VALUE.fullmatch(value):
             raise Invalid(f"{value!r} cannot be the value of the label {key}")
-    return ",".join(f"{key}={value}" for key, value in labels.items())
+    wanted = [f"{key}={value}" for key, value in labels.items()]
+    return ",".join(wanted + [f"{key}!={value}" for key, value in without.items()])
 
 
 #: Kinds that every API server has, so that nobody has to ask for them.

@@ -70,13 +70,16 @@ class LocalCluster(Cluster):
         *,
         namespace: str | None,
         labels: Mapping[str, str],
+        without: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Iterator[Manifest]:
         """Yield the objects of one moment; a kind that nobody stored is simply empty."""
         store, seconds = self._use(timeout)
         self._keep_running(kind, timeout=seconds)
         for stored in store.list(kind, namespace=namespace, labels=labels, timeout=seconds):
-            yield stored.manifest()
+            manifest = stored.manifest()
+            if not (without or {}).items() & (manifest["metadata"].get("labels") or {}).items():
+                yield manifest
 
     def get(self, ref: Ref, *, timeout: float | None = None) -> Manifest | None:
         """Return the object, or None where there is none."""

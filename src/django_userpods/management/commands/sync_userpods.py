@@ -22,6 +22,7 @@ from django_userpods.core.states import UNSETTLED, State
 from django_userpods.exceptions import ClusterError, UserpodsError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import adopt, reconcile
+from django_userpods.reconcile.namesakes import namesakes
 from django_userpods.reconcile.report import Failure, Report
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 EXIT_FAILED, EXIT_REFUSED = 1, 3
+_NAMESAKES = (
+    "Others have objects here under the instance name 'default', too (installation {}). Nothing of "
+    "theirs is touched; set USERPODS_INSTANCE so that people can tell them from yours."
+)
 
 _DONE = {Verb.CREATE: "Created", Verb.UPDATE: "Updated", Verb.DELETE: "Deleted"}
 _WOULD = {Verb.CREATE: "Would create", Verb.UPDATE: "Would update", Verb.DELETE: "Would delete"}
@@ -105,6 +110,7 @@ class Command(BaseCommand):
         deadline = time.monotonic() + options["wait"]
         where: dict[str, str] = {}
         not_adopted: list[Failure] = []
+        others: list[str] = []
         try:
             user_pks = _user_pks(options["user"])
             where = _whereabouts()
@@ -126,6 +132,7 @@ class Command(BaseCommand):
             unwell = [] if options["dry_run"] else _unwell(report, user_pks)
             if options["wait"]:
                 report.failed += unwell
+            others = namesakes() if user_pks is None else []
             report.failed[:0] = not_adopted
             if not options["dry_run"]:
                 tickets.clean_up()
@@ -144,9 +151,11 @@ class Command(BaseCommand):
         bar.clear()
         if as_json:
             pods = [{"name": pod.name, "message": pod.message} for pod in unwell]
-            said = {**where, **report.as_json(), "unwell": pods, **_urls(user_pks)}
+            said = {**where, "namesakes": others, **report.as_json(), "unwell": pods, **_urls(user_pks)}
             self.stdout.write(json.dumps(said, indent=2))
         else:
+            if others:
+                self.stderr.write(self.style.WARNING(_NAMESAKES.format(", ".join(others))))
             self._tell(report, unwell, verbosity=options["verbosity"])
         if report.refused:
             sys.exit(EXIT_REFUSED)
