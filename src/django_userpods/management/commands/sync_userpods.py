@@ -151,7 +151,8 @@ class Command(BaseCommand):
         bar.clear()
         if as_json:
             pods = [{"name": pod.name, "message": pod.message} for pod in unwell]
-            said = {**where, "namesakes": others, **report.as_json(), "unwell": pods, **_urls(user_pks)}
+            said = {**where, "namesakes": others, **report.as_json(), "unwell": pods}
+            said |= _urls(user_pks)
             self.stdout.write(json.dumps(said, indent=2))
         else:
             if others:
