@@ -107,6 +107,44 @@ def test_a_purge_cuts_at_once(router: Router, django: FakeDjango) -> None:
         assert seconds_until_cut(second, PURGED + 2) < 1
 
 
+@pytest.fixture
+def patient(tmp_path: Path, django: FakeDjango) -> Iterator[Router]:
+    """A router that asks about running requests only when it is told to."""
+    options: dict[str, object] = {"recheck_seconds": 30}
+    with Router(tmp_path / "nginx", django.port, options=options, workers=1) as router:
+        yield router
+
+
+def test_a_purge_cuts_what_began_while_it_came(patient: Router, django: FakeDjango) -> None:
+    """Django said yes, then the user logged out and was purged, then the yes arrived."""
+
+    def say_late(handler: Handler) -> None:
+        django.odd = None
+        headers = handler.target("alice")
+        log_out(django)
+        patient.purge("id-alice")
+        # So that the timer has seen the purge before there is anything to watch.
+        time.sleep(1.5)
+        handler.say(200, b"{}", *headers)
+
+    django.odd = say_late
+    with websocket(patient, ALICE) as alice:
+        assert seconds_until_cut(alice, PURGED + 2) < PURGED
+
+
+def test_a_purge_is_not_forgotten_while_django_is_unwell(
+    patient: Router, django: FakeDjango
+) -> None:
+    with websocket(patient, ALICE) as alice:
+        log_out(django)
+        django.odd = lambda handler: handler.say(500, b"")
+        patient.purge("id-alice")
+        eventually(lambda: django.count["/whoami"] >= 3, 5)
+        assert is_alive(alice)
+        django.odd = None
+        assert seconds_until_cut(alice, PURGED + 2) < PURGED
+
+
 def test_a_pod_whose_address_is_gone_is_cut(router: Router, django: FakeDjango) -> None:
     """Without an address in the row: what was hers may be another user's in a moment."""
     with websocket(router, ALICE) as alice, websocket(router, BOB) as bob:

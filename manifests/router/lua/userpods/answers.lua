@@ -105,7 +105,7 @@ end
 --- Remembers an entry. One without a place to go is not: it changes any moment now.
 function _M.keep(entry)
     local left = seconds - (now() - entry.asked)
-    if left <= 0 or not entry.ip or entry.generation == -1 then
+    if left <= 0 or not entry.ip or entry.generation == purges.OVERTAKEN then
         return
     end
     local key = entry.sent.key

@@ -5,6 +5,10 @@ local ffi = require "ffi"
 
 local _M = {}
 
+--- In the place of the number of an answer that was under way when somebody was forgotten: one that
+-- is never given out.
+_M.OVERTAKEN = -1
+
 ffi.cdef [[
 void *mmap(void *address, size_t length, int protection, int flags, int file, long offset);
 ]]

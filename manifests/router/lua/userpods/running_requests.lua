@@ -43,7 +43,8 @@ local _M = {}
 -- Request address -> its entry, its connection's address, and whether it is a WebSocket.
 local entries, connections, websockets = {}, {}, {}
 -- Entry -> what is known of it since requests of it run: `checked`, when whoami was asked last,
--- `okay`, when it last said that they may, and `generation`, of then (see purges.lua).
+-- `okay`, when it last said that they may, and `generation`, of then (see purges.lua);
+-- `is_doubtful` while the user was forgotten since, `is_asked` while a question is under way.
 local watches = setmetatable({}, { __mode = "k" })
 local settings
 -- Whether requests can be noted and cut in this worker: nil before its first one was looked at.
@@ -149,10 +150,12 @@ end
 
 local function check(entry)
     local word, new = whoami.ask_again(entry, settings)
+    local watch = watches[entry]
+    watch.is_asked = false
     if word == "yes" then
         if is_same(entry, new) then
-            local watch = watches[entry]
             watch.okay, watch.generation = new.asked, new.generation
+            watch.is_doubtful = new.generation == purges.OVERTAKEN
         else
             cut_and_drop(entry, "whoami names another target")
         end
@@ -183,15 +186,20 @@ local function look()
             if not watch then
                 watch = {
                     checked = entry.asked, okay = entry.asked, generation = entry.generation,
+                    -- Somebody was forgotten while Django was asked, and no purge tells of it again.
+                    is_doubtful = entry.generation == purges.OVERTAKEN,
                 }
                 watches[entry] = watch
             end
+            if forgotten and purges.get(entry.generation_key) ~= watch.generation then
+                watch.is_doubtful = true
+            end
             if time - watch.okay > settings.recheck_seconds + settings.grace_seconds then
                 cut_all(entry, "no answer of whoami for too long")
-            elseif time - watch.checked >= settings.recheck_seconds
-                or (forgotten and purges.get(entry.generation_key) ~= watch.generation)
+            elseif not watch.is_asked
+                and (watch.is_doubtful or time - watch.checked >= settings.recheck_seconds)
             then
-                watch.checked = time
+                watch.checked, watch.is_asked = time, true
                 due[#due + 1] = entry
             end
         end

@@ -40,7 +40,7 @@ function _M.read(status, header, asked, generations_before, sent)
     -- this one: the answer serves this request (it was true when it was given), but a number
     -- that was never given out keeps every later one from finding it.
     if purges.count() ~= generations_before then
-        entry.generation = -1
+        entry.generation = purges.OVERTAKEN
     else
         entry.generation = purges.get(entry.generation_key)
     end
