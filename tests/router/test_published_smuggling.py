@@ -7,6 +7,7 @@ connections to the router, an answer too many is the next user's answer.
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -54,8 +55,7 @@ def said(port: int, data: bytes, seconds: float = 10) -> bytes:
 
 def statuses(answer: bytes) -> list[int]:
     """The statuses of the answers in what a connection said."""
-    lines = answer.split(b"\r\n")
-    return [int(line.split()[1]) for line in lines if line.startswith(b"HTTP/1.1 ")]
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
 
 
 def assert_nothing_came_out(router: Router, django: FakeDjango, request: bytes) -> int:
@@ -104,6 +104,36 @@ def test_no_request_comes_out_of_a_body_that_an_error_page_answers(
     assert len(statuses(answer)) in {1, 2}, answer
     assert statuses(answer)[0] in {502, 503}
     assert not [seen for seen in django.seen if "smuggled" in str(seen["path"])]
+
+
+@pytest.mark.parametrize("end", [b"0\r\n\r\n", b"0\n\n", b"0\n\r\n"])
+@pytest.mark.parametrize("path", [b"/", b"/api/x"])
+@pytest.mark.parametrize("who", WHO)
+def test_nothing_follows_a_body_in_chunks(
+    router: Router, django: FakeDjango, who: str, path: bytes, end: bytes
+) -> None:
+    """nginx takes a bare LF there, after which a gateway may be in the middle of a chunk's line."""
+    head = b"POST %s HTTP/1.1\r\nHost: site.test\r\n" % path + WHO[who]
+    # The second time the router knows whose it is.
+    for _ in range(2):
+        answer = said(router.port, head + b"Transfer-Encoding: Chunked\r\n\r\n" + end + HIDDEN)
+        assert len(statuses(answer)) == 1, answer
+        assert b"Connection: close\r\n" in answer
+    # A body with a length has one end, and the connection goes on.
+    answer = said(router.port, head + b"Content-Length: 2\r\n\r\nhi" + LAST)
+    assert len(statuses(answer)) == 2
+
+
+def test_nothing_follows_a_body_in_chunks_that_is_refused(
+    router: Router, django: FakeDjango
+) -> None:
+    """One login too many: answered before anybody looked at the body."""
+    head = b"POST /accounts/login/ HTTP/1.1\r\nHost: site.test\r\n"
+    request = head + b"Transfer-Encoding: chunked\r\n\r\n0\n\n"
+    answers = [said(router.port, request + HIDDEN) for _ in range(30)]
+    assert all(len(statuses(answer)) == 1 for answer in answers), answers
+    assert statuses(answers[-1]) == [429]
+    eventually(lambda: statuses(said(router.port, request)) != [429], 15)
 
 
 @pytest.mark.parametrize("path", [b"/healthz", b"/readyz", b"/purge", b"/nothing"])

@@ -54,13 +54,14 @@ end
 -- For all others: the first and third bytes and the length. (Without the third, four headers that
 -- browsers send with every request, "sec-fetch-site" and such, would look like "service-worker".)
 local BYTE_X, BYTE_DASH, SHORTEST = ("x"):byte(), ("-"):byte(), 5
-local OTHER, COOKIE, AUTHORIZATION, UPGRADE, WORKER = 1, 2, 3, 4, 5
+local OTHER, COOKIE, AUTHORIZATION, UPGRADE, SPECIAL = 1, 2, 3, 4, 5
 local suspicious, interesting = {}, {}
 local function code(first, second, third)
     return first * 65536 + second * 256 + third
 end
 for name, kind in pairs {
-    cookie = COOKIE, authorization = AUTHORIZATION, upgrade = UPGRADE, ["service-worker"] = WORKER,
+    cookie = COOKIE, authorization = AUTHORIZATION, upgrade = UPGRADE,
+    ["service-worker"] = SPECIAL, ["transfer-encoding"] = SPECIAL,
 } do
     interesting[code(name:byte(1), name:byte(3), #name)] = kind
 end
@@ -138,7 +139,8 @@ local function read_publicly(continue)
     if type(authorization) == "table" then
         authorization = authorization[1]
     end
-    return continue(cookie, authorization, all["upgrade"] ~= nil, all["service-worker"] ~= nil)
+    return continue(cookie, authorization, all["upgrade"] ~= nil,
+        (all["service-worker"] or all["transfer-encoding"]) ~= nil)
 end
 jit.off(read_publicly)
 
@@ -155,7 +157,8 @@ jit.off(compare)
 
 --- Cleans the request and calls `continue` with its Cookie headers (joined as nginx joins them),
 -- its first Authorization header (nil where there is none), whether it has an Upgrade header, and
--- whether it has the one with which a browser asks for a service worker's script.
+-- whether it needs a closer look (`pod_access`): a browser asks for a service worker's script, or the
+-- body comes in chunks.
 -- Going on by a call, not by returning, lets LuaJIT compile the loop and all that follows as one
 -- piece: it cannot leave the function that a loop stands in.
 function _M.read(continue)
@@ -174,7 +177,7 @@ function _M.read(continue)
     C.ngx_http_lua_ffi_req_get_headers(r, elements, count, 0)
 
     local cookie, authorization
-    local upgrade, worker, forged = false, false, false
+    local upgrade, special, forged = false, false, false
     for i = 0, count - 1 do
         local key = elements[i].key
         local name, length = key.data, tonumber(key.len)
@@ -189,8 +192,10 @@ function _M.read(continue)
                 authorization = authorization or string_of(value.data, value.len)
             elseif kind == UPGRADE and text == "upgrade" then
                 upgrade = true
-            elseif kind == WORKER and text == "service-worker" then
-                worker = true
+            elseif kind == SPECIAL
+                and (text == "service-worker" or text == "transfer-encoding")
+            then
+                special = true
             else
                 forged = forged or _M.is_forbidden(text)
             end
@@ -202,7 +207,7 @@ function _M.read(continue)
     if forged then
         clean(elements, count)
     end
-    return continue(cookie, authorization, upgrade, worker)
+    return continue(cookie, authorization, upgrade, special)
 end
 
 return _M

@@ -7,7 +7,7 @@
 --                  pod_header_filter   look at what the pod answers
 --   @ask           pod_access          it was not known: ask Django (whoami_rewrite, a subrequest),
 --                                      then pod_balancer and pod_header_filter as above
---   @ask_last      the same while this router is draining
+--   @ask_last      the same where nothing may follow on the connection (`is_last`)
 --   @no_answer     no_answer_content   the pod gave no answer, or none that may pass
 --   @waiting       waiting_rewrite     Django's page for a pod that is not up, or, without Django,
 --                                      waiting_plain_content
@@ -56,9 +56,11 @@ local draining = false
 
 local function nothing() end
 
--- Once for each request while draining: to the location that closes the client's connection.
+-- Whether this request has to go on in the location that closes the client's connection: while
+-- draining, and where the body comes in chunks. Where one of these ends, nginx takes a bare LF for
+-- an answer that a gateway in front might read otherwise, and see one request where nginx sees two.
 local function is_last()
-    if draining and var.userpods_last == "" then
+    if var.userpods_last == "" and (draining or var.http_transfer_encoding) then
         var.userpods_last = "1"
         return true
     end
@@ -153,8 +155,8 @@ local function is_foreign()
 end
 jit.off(is_foreign)
 
-local function known(cookie, authorization, upgrade, worker)
-    if (cookie or authorization) and not draining and not worker
+local function known(cookie, authorization, upgrade, special)
+    if (cookie or authorization) and not draining and not special
         and not (upgrade and is_foreign())
     then
         local sent = credentials_of(cookie, authorization)
