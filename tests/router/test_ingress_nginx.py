@@ -281,6 +281,52 @@ def test_a_websocket_that_was_asked_for_passes(
             assert found.endswith(b"hello")
 
 
+def test_an_address_that_passes_to_another_user_rests_first(
+    ingress: Ingress, django: FakeDjango
+) -> None:
+    """nginx would take a connection to the former pod for the new one's."""
+    with RawPod() as pod:
+        pod.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+        django.user("alice", pod.peer)
+        assert ingress.get("/", ALICE).status == 200
+        assert ingress.get("/", ALICE).status == 200
+        django.user("alice", None)
+        django.user("bob", pod.peer)
+        answer = ingress.get("/", BOB)
+        assert (answer.status, answer.json()["message"]) == (503, "Django says wait")
+        assert len(pod.heads) == 2
+
+
+@pytest.mark.parametrize("name", [b"\xa0Content-Length", b"C,ontent-Length", b"(Location"])
+def test_an_answer_with_a_name_that_is_none_is_refused(
+    ingress: Ingress, django: FakeDjango, name: bytes
+) -> None:
+    with RawPod() as pod:
+        pod.answer = b"HTTP/1.1 200 OK\r\n%s: 1\r\nContent-Length: 2\r\n\r\nhi" % name
+        django.user("alice", pod.peer)
+        with socket.create_connection(("127.0.0.1", ingress.port), timeout=10) as gateway:
+            gateway.sendall(request("alice"))
+            found, _ = read_quiet(gateway)
+    assert split_answer(found)[0] == 502
+    assert name not in found
+
+
+@pytest.mark.parametrize("domain", ["Domain", "\x0bDomain", "DOMAIN ", "\xa0domain"])
+def test_no_cookie_of_a_pod_is_for_more_than_its_host(
+    ingress: Ingress, django: FakeDjango, domain: str
+) -> None:
+    query = urllib.parse.urlencode({"Set-Cookie": f"a=1; {domain}=example.org"}, encoding="latin-1")
+    assert ingress.get(f"/headers-back?{query}", ALICE).all("set-cookie") == []
+
+
+@pytest.mark.parametrize(
+    "name", ["X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Anything", "X-Original-Url"]
+)
+def test_what_the_controller_does_not_say_is_not_said(ingress: Ingress, name: str) -> None:
+    assert ingress.get("/", ALICE, (name, "forged")).sent(name.lower()) == []
+    assert ingress.get("/", (name, "forged"), host="other.example.org").sent(name.lower()) != []
+
+
 def request(name: str, more: str = "") -> bytes:
     lines = f"Host: userpods.example.org\r\nCookie: sessionid=s-{name}\r\n{more}"
     return f"GET / HTTP/1.1\r\n{lines}\r\n".encode()
