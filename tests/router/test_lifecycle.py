@@ -318,3 +318,26 @@ def test_ingress_nginx_bounds_the_site_as_the_router_does() -> None:
     for name in ("connect", "read", "send"):
         assert f"proxy_{name}_timeout {said[f'proxy-{name}-timeout']}s;" in limits
     assert said["proxy-request-buffering"] == said["proxy-buffering"] == "on"
+
+
+def test_a_purge_that_an_old_worker_finishes_reaches_the_new_ones(
+    tmp_path: Path, django: FakeDjango
+) -> None:
+    options: dict[str, object] = {"cache_seconds": 60}
+    alice = ("Cookie", "sessionid=s-alice")
+    body = b'{"user_id": "id-alice"}'
+    with (
+        Router(tmp_path / "nginx", django.port, options=options, workers=1) as router,
+        socket.create_connection(("127.0.0.1", router.internal), timeout=10) as connection,
+    ):
+        head = b"POST /purge HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body[:5])
+        time.sleep(0.3)
+        router.process.process.send_signal(signal.SIGHUP)
+        time.sleep(1.5)
+        # The new worker has compared its answer, and holds it for good.
+        assert [router.get("/", alice).status for _ in range(3)] == [200] * 3
+        del django.sessions["s-alice"]
+        connection.sendall(body[5:])
+        assert read_response(connection).status == 200
+        assert router.get("/", alice).status == 401

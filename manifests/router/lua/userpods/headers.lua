@@ -157,8 +157,8 @@ jit.off(compare)
 
 --- Cleans the request and calls `continue` with its Cookie headers (joined as nginx joins them),
 -- its first Authorization header (nil where there is none), whether it has an Upgrade header, and
--- whether it needs a closer look (`pod_access`): a browser asks for a service worker's script, or the
--- body comes in chunks.
+-- whether it needs a closer look (`pod_access`): a browser asks for a service worker's script, or
+-- the body comes in chunks.
 -- Going on by a call, not by returning, lets LuaJIT compile the loop and all that follows as one
 -- piece: it cannot leave the function that a loop stands in.
 function _M.read(continue)

@@ -14,15 +14,27 @@ void *mmap(void *address, size_t length, int protection, int flags, int file, lo
 ]]
 local READ_WRITE, SHARED_ANONYMOUS = 3, 0x21 -- Linux
 
--- How often anyone was forgotten, in memory that all workers share (this runs before they are
--- forked): reading it costs nothing, where asking the dictionary costs every request a lock.
-local memory = ffi.C.mmap(nil, 4096, READ_WRITE, SHARED_ANONYMOUS, -1, 0)
-if ffi.cast("intptr_t", memory) == -1 then
-    error("no shared memory")
-end
-local epoch = ffi.cast("volatile uint32_t *", memory)
-
 local numbers = ngx.shared.userpods_purges
+
+-- How often anyone was forgotten, in memory that all workers share: reading it costs nothing, where
+-- asking the dictionary costs every request a lock. This runs in the master, before workers are
+-- forked, and again when it reloads. What it mapped then stays mapped, and is taken again: a worker
+-- that is going away may yet forget somebody (a logout that took long), and new ones hear of it.
+local function shared_memory()
+    local kept = ngx.shared.userpods_memory:get "epoch"
+    if kept then
+        return ffi.cast("void *", kept)
+    end
+    local memory = ffi.C.mmap(nil, 4096, READ_WRITE, SHARED_ANONYMOUS, -1, 0)
+    local address = ffi.cast("intptr_t", memory)
+    if address == -1 then
+        error("no shared memory")
+    end
+    -- Less than 2^53, so a number holds it.
+    ngx.shared.userpods_memory:set("epoch", tonumber(address))
+    return memory
+end
+local epoch = ffi.cast("volatile uint32_t *", shared_memory())
 
 -- A new number outlives every answer that could be cached under an older one. It can then be
 -- forgotten, because numbers never repeat: none (nil) is only ever equal to none.

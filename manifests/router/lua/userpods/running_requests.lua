@@ -186,7 +186,7 @@ local function look()
             if not watch then
                 watch = {
                     checked = entry.asked, okay = entry.asked, generation = entry.generation,
-                    -- Somebody was forgotten while Django was asked, and no purge tells of it again.
+                    -- Somebody was forgotten while Django was asked; no purge tells of it again.
                     is_doubtful = entry.generation == purges.OVERTAKEN,
                 }
                 watches[entry] = watch
