@@ -70,6 +70,28 @@ def test_a_kubeconfig_with_several_contexts_does_not_say_which(nowhere: Path) ->
     assert KubernetesCluster(kubeconfig=path, context="dev").whereabouts().endswith("(context dev)")
 
 
+def test_a_name_that_a_kubeconfig_gives_twice_names_nothing(nowhere: Path) -> None:
+    path = nowhere / "config"
+    path.write_text(
+        """
+        contexts: [{name: prod, context: {cluster: c}}]
+        clusters:
+        - {name: c, cluster: {server: "http://127.0.0.1:9/one"}}
+        - {name: c, cluster: {server: "http://127.0.0.1:9/two"}}
+        """
+    )
+    with pytest.raises(ClusterConfigurationError, match="several clusters called 'c'"):
+        KubernetesCluster(kubeconfig=path, context="prod").whereabouts()
+
+
+def test_the_single_context_of_what_is_left_of_several_files_is_not_taken(nowhere: Path) -> None:
+    path = several(nowhere / "prod", "prod")
+    both = os.pathsep.join([str(nowhere / "dev"), str(path)])
+    with pytest.raises(ClusterConfigurationError, match="dev is not there"):
+        KubernetesCluster(kubeconfig=both).whereabouts()
+    assert KubernetesCluster(kubeconfig=both, context="prod").whereabouts()
+
+
 def test_a_long_list_of_contexts_is_cut(nowhere: Path) -> None:
     path = several(nowhere / "config", *(f"ctx-{number:03}" for number in range(50)))
     with pytest.raises(ClusterConfigurationError, match="ctx-019 and 30 more"):

@@ -103,7 +103,15 @@ def find(*, kubeconfig: str | None, context: str | None) -> Context:
     """
     text = kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT
     files = [Path(part).expanduser() for part in text.split(os.pathsep) if part]
-    files = [file for file in files if file.exists()]
+    missing = [file for file in files if not file.exists()]
+    files = [file for file in files if file not in missing]
+    if missing and files and kubeconfig is not None and context is None:
+        # The single context of those that are there need not be the one that is meant.
+        raise ClusterConfigurationError(
+            f"no cluster is named: of the kubeconfig {text} the file {missing[0]} is not there; "
+            'say which context is meant, as "context" beside "kubeconfig" in OPTIONS of '
+            "USERPODS_CLUSTER"
+        )
     if not files:
         named = "" if kubeconfig or context else "no cluster is named, and "
         raise ClusterConfigurationError(
@@ -178,7 +186,15 @@ def _read(files: list[Path]) -> dict[str, dict[str, tuple[Any, Path]]]:
                 f"the kubeconfig {file} cannot be read: {error.strerror or error}"
             ) from error
         for section, entries in found.items():
+            here: set[str] = set()
             for item in (content or {}).get(section) or []:
+                if item["name"] in here:
+                    # kubectl refuses it as well: nobody knows which of the two is meant.
+                    raise ClusterConfigurationError(
+                        f"the kubeconfig {file} cannot be used: it has several {section} called "
+                        f"{item['name']!r}; leave one, or rename them"
+                    )
+                here.add(item["name"])
                 entries.setdefault(item["name"], (item, file))
     return found
 
