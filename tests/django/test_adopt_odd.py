@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -206,3 +207,26 @@ def test_slots_are_taken_over(memory: MemoryCluster, settings: Any) -> None:
 def test_it_is_said_where_was_looked(memory: MemoryCluster) -> None:
     with pytest.raises(CommandError, match="in the namespace default"):
         sync("--adopt-from", "abc")
+
+
+def test_nobody_is_told_to_delete_what_is_another_installations(memory: MemoryCluster) -> None:
+    UserFactory(username="alice")
+    reconcile()
+    other = lose_database()
+    UserFactory(username="alice")
+    message = reconcile().failed[0].message
+    assert "Delete" not in message
+    assert "called default, as this one is" in message
+    assert f"--adopt-from {other}" in message
+
+
+def test_an_object_whose_pods_label_is_empty_is_a_persons_own_doing(memory: MemoryCluster) -> None:
+    UserFactory(username="alice")
+    UserFactory(username="bob")
+    reconcile()
+    mine = copy.deepcopy(deployment(memory, "user-alice"))
+    mine["metadata"] |= {"name": "mine", "uid": "mine"}
+    mine["metadata"]["labels"][naming.POD_LABEL] = ""
+    memory.objects[Ref(DEPLOYMENT, "default", "mine")] = mine
+    reconcile()
+    assert "mine" in names(memory)

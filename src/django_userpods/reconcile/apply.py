@@ -215,10 +215,7 @@ def _check_ours(existing: Manifest, subject: Subject, ref: Ref, installation: In
     if whose == Holder.OURS:
         return
     if whose == Holder.FOREIGN:
-        message = (
-            f"{ref} exists and is not ours (its label {naming.INSTALLATION_LABEL} is not "
-            f"{installation.id}): left alone. Delete or rename it, then sync"
-        )
+        message = f"{ref} exists and is not ours: left alone. {_what_to_do(existing, installation)}"
     else:
         labels = existing["metadata"]["labels"]
         user = labels.get(naming.USER_ID_LABEL)
@@ -228,6 +225,22 @@ def _check_ours(existing: Manifest, subject: Subject, ref: Ref, installation: In
             "delete it, then sync"
         )
     raise NotOurs(message)
+
+
+def _what_to_do(existing: Manifest, installation: Installation) -> str:
+    """Say what to do about a name that is taken. What may be a production is not to be deleted."""
+    labels = existing["metadata"].get("labels") or {}
+    other = labels.get(naming.INSTALLATION_LABEL)
+    if other in (None, "", installation.id):
+        return "Delete or rename it, then sync"
+    name = labels.get(naming.INSTANCE_LABEL)
+    alike = ", as this one is: give each a USERPODS_INSTANCE" if name == installation.name else ""
+    return (
+        f"It is another installation's ({naming.INSTALLATION_LABEL}={other}, called {name}"
+        f"{alike}), and its pod may be in use: take another USERPODS_NAMESPACE or "
+        "USERPODS_NAME_PREFIX here. "
+        f"Only if that database is lost for good: sync_userpods --adopt-from {other}"
+    )
 
 
 def _is_gone(

@@ -208,7 +208,7 @@ def _take(
 ) -> None:
     metadata = found["metadata"]
     label = metadata["labels"].get(naming.POD_LABEL)
-    if label is None:
+    if not label:
         # Ours by installation, nobody's by label: a person's own doing, so leave it alone.
         logger.warning("%s %s has no label of a pod: left alone", kind.kind, metadata["name"])
         return
