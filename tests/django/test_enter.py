@@ -390,6 +390,26 @@ def test_whoever_may_have_no_pod_gets_no_ticket(browser: Browser, settings: Any)
     assert not Ticket.objects.exists()
 
 
+class KnownWithoutSession:
+    """A middleware of a project's own that knows people without a session of the site."""
+
+    def __init__(self, get_response: Any) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        request.user = users().get()
+        return self._get_response(request)
+
+
+def test_whoever_is_known_without_a_session_of_the_site_gets_no_ticket(
+    alice: Any, settings: Any
+) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.KnownWithoutSession"]
+    browser = Browser()
+    assert browser.get(browser.ask(ALICES)).status_code == 403
+    assert not Ticket.objects.exists()
+
+
 def test_without_addresses_there_is_nothing_to_enter(browser: Browser, settings: Any) -> None:
     settings.USERPODS_URL = None
     assert browser.get(f"{SITE}/userpods/enter/?to=/&state={STATE}").status_code == 404

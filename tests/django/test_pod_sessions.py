@@ -191,6 +191,16 @@ def test_a_logout_ends_it_on_all_hosts(entered: Browser, bob: Any, settings: Any
     assert other.whoami(BOBS) == 200
 
 
+def test_a_site_session_that_was_made_anew_under_its_key_is_another(entered: Browser) -> None:
+    session = entered.at("www.example.org").session
+    kept = dict(session.items())
+    del kept["_userpods_name"]
+    session.clear()
+    session.update(kept)
+    session.save()
+    assert entered.whoami(ALICES) == 401
+
+
 def test_another_browsers_logout_ends_nothing(entered: Browser) -> None:
     other = Browser()
     other.sign_in(entered_user(entered))
