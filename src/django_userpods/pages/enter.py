@@ -171,7 +171,8 @@ def _take(request: HttpRequest) -> HttpResponse:
     last = cookie_values(request, cookie_name(OWNER_COOKIE))
     is_known = any(constant_time_compare(owner, value) for value in last)
     if not is_known and (last or here.where.way is Way.ONE_HOST):
-        # Not "cookies": that would take the site's own, wherever it has the same domain.
+        # Not "cookies": that takes those of this very answer, so that it never ends, and the site's
+        # own wherever it has the same registrable domain.
         response["Clear-Site-Data"] = '"cache", "storage"'
     _set_cookie(response, here, OWNER_COOKIE, owner, max_age=_OWNER_AGE)
     return response
