@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
+from django.db import DatabaseError, router
 from django.http.request import validate_host
 from django.utils.http import is_same_domain
 
@@ -14,6 +15,7 @@ from django_userpods.conf import conf, get_cluster
 from django_userpods.core import naming, template
 from django_userpods.core.addresses import Way
 from django_userpods.exceptions import ClusterError, SettingError, TemplateError
+from django_userpods.models import UserPod
 from django_userpods.reconcile.wanted import base_manifests
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ COOKIE_DOMAIN_ID = "userpods.W011"
 ALLOWED_HOSTS_ID = "userpods.W012"
 TRUSTED_ORIGINS_ID = "userpods.W013"
 SAMESITE_ID = "userpods.W014"
+#: There are pods whose names begin otherwise than the router admits.
+PREFIX_ID = "userpods.W003"
 #: The settings name no cluster that can be spoken to from here.
 UNREACHABLE_ID = "userpods.W002"
 
@@ -67,6 +71,7 @@ def register() -> None:
     checks.register(check_unknown, "userpods")
     checks.register(check_cluster_is_named, "userpods")
     checks.register(check_site_and_pods_are_apart, "userpods")
+    checks.register(check_names_of_pods, "userpods", checks.Tags.database)
 
 
 def check_settings(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
@@ -226,6 +231,40 @@ def _site_apart(where: Addresses, site: str | None) -> list[checks.CheckMessage]
                 )
             )
     return found
+
+
+def check_names_of_pods(
+    app_configs: Sequence[Any] | None = None,  # noqa: ARG001
+    databases: Sequence[str] | None = None,
+    **_: Any,  # noqa: ANN401
+) -> list[checks.CheckMessage]:
+    """Find pods that were named before ``USERPODS_NAME_PREFIX`` was changed.
+
+    They keep their names, and a router that is told of the new prefix alone lets nobody through to
+    them. Only where the database may be asked: at ``migrate`` and ``check --database``.
+    """
+    alias = router.db_for_write(UserPod)
+    if alias not in (databases or ()):
+        return []
+    try:
+        prefix = conf.name_prefix
+        named = UserPod.objects.using(alias).exclude(name=None)
+        others = named.exclude(name__startswith=prefix).order_by("name")
+        count, first = others.count(), others.values_list("name", flat=True).first()
+    except (SettingError, DatabaseError):
+        return []  # the one is said by check_settings, and before the first migration there is none
+    if not count:
+        return []
+    return [
+        checks.Warning(
+            f"{count} pods have names that do not begin with USERPODS_NAME_PREFIX ({prefix!r}), as "
+            f"{first}.",
+            hint="They keep the names that they were given, and the router's name_prefix has to "
+            "admit them. Set the prefix back, or delete these users' pods and let them be made "
+            "anew.",
+            id=PREFIX_ID,
+        )
+    ]
 
 
 def conf_uses_builtin_template() -> bool:
