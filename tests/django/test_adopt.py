@@ -115,7 +115,7 @@ def test_what_is_no_installation_is_said_so(
 def test_our_own_objects_are_not_taken_over(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     reconcile()
-    with pytest.raises(CommandError, match="is this installation"):
+    with pytest.raises(CommandError, match="is this installation, and all its pods have"):
         sync("--adopt-from", Installation.objects.get().identifier, "--no-input")
 
 
@@ -134,3 +134,19 @@ def test_an_installation_alone_is_warned_of_nothing(memory: MemoryCluster) -> No
     memory.fail_with(ClusterUnavailable("down"), verb="list")
     with pytest.raises(CommandError, match="down"):
         sync()
+
+
+def test_pods_whose_rows_alone_were_lost_are_taken_back(
+    memory: MemoryCluster, settings: Any
+) -> None:
+    settings.USERPODS_TEMPLATE = template_with(VOLUME)
+    alice, bob = UserFactory(username="alice"), UserFactory(username="bob")
+    reconcile()
+    kept, lost = row(bob).pk, row(alice).pk
+    before = {ref: item["metadata"]["uid"] for ref, item in memory.objects.items()}
+    UserPod.objects.filter(pk=lost).delete()
+    out = sync("--adopt-from", Installation.objects.get().identifier, "--no-input")
+    assert "Took over 1 pods." in out
+    assert {ref: item["metadata"]["uid"] for ref, item in memory.objects.items()} == before
+    assert (row(alice).pk, row(bob).pk) == (lost, kept)
+    assert reconcile().done == []

@@ -113,5 +113,7 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('owner', 'slot'), name='userpods_slot_unique')],
             },
         ),
-        migrations.RunPython(name_installation, migrations.RunPython.noop),
+        migrations.RunPython(
+            name_installation, migrations.RunPython.noop, hints={"model_name": "installation"}
+        ),
     ]

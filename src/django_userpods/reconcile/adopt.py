@@ -26,7 +26,7 @@ from django_userpods.models import UserPod
 from django_userpods.reconcile import apply
 from django_userpods.reconcile.entries import Entry, Scope
 from django_userpods.reconcile.observe import Subject, subject_of, whole_list
-from django_userpods.reconcile.pods import look
+from django_userpods.reconcile.pods import look, pods_in_use
 from django_userpods.reconcile.report import Failure
 from django_userpods.reconcile.rows import alias, make, rows
 from django_userpods.reconcile.users import key_of
@@ -74,15 +74,12 @@ def find(identifier: str, user_pks: Collection[str] | None = None) -> Adoption:
     """Look for what can be taken over from the installation of this id. Writes nothing.
 
     ``user_pks`` are primary keys as text where it is about some users alone. Raises AdoptionError
-    where that is ourselves or has nothing in the cluster, SettingError or TemplateError where the
-    settings cannot be used, and ClusterError.
+    where it has nothing in the cluster that could be taken over, SettingError or TemplateError
+    where the settings cannot be used, and ClusterError.
     """
     ours = this_installation(write=False)
     if not identifier or not naming.is_valid_label_value(identifier):
         message = f"{identifier!r} is not the id of an installation"
-        raise AdoptionError(message)
-    if identifier == ours.id:
-        message = f"{identifier} is this installation: its objects are ours already"
         raise AdoptionError(message)
     desired, cluster = TemplateSource(ours), get_cluster()
     objects: dict[str, list[Manifest]] = defaultdict(list)
@@ -94,6 +91,13 @@ def find(identifier: str, user_pks: Collection[str] | None = None) -> Adoption:
         where = "any namespace" if namespace is None else f"the namespace {namespace}"
         message = f"no object carries the label {naming.INSTALLATION_LABEL}={identifier} in {where}"
         raise AdoptionError(message)
+    if identifier == ours.id:
+        # Rows that were lost alone; what has a row is ours already.
+        known = pods_in_use()
+        objects = {pod: found for pod, found in objects.items() if pod not in known}
+        if not objects:
+            message = f"{identifier} is this installation, and all its pods have their rows"
+            raise AdoptionError(message)
     adoption = Adoption(identifier, names=_instances(objects))
     here = _pods_here(cluster, ours.id)
     possible = []
