@@ -92,6 +92,9 @@ function _M.glance(name, length)
 end
 local glance = _M.glance
 
+-- The forbidden names of the request at hand. (Nothing waits between filling and reading it.)
+local forged = {}
+
 -- Whether headers are read in place in this worker: nil before its first request was compared.
 local in_place
 
@@ -109,20 +112,23 @@ if not is_known then
     in_place = false
 end
 
--- Removes every forbidden header, however many headers there are.
-local function clean(elements, count)
-    local names = {}
-    for i = 0, count - 1 do
-        local key = elements[i].key
-        local name = string_of(key.data, key.len):lower()
-        if _M.is_forbidden(name) then
-            names[#names + 1] = name
+-- Names that were looked at closely, and whether they are forbidden: proxies in front send the same
+-- ones with every request. Begun anew when full, so that nobody's inventions fill it for ever.
+local verdicts, verdict_count = {}, 0
+local VERDICTS, LONGEST = 200, 64
+
+local function judge(name)
+    local is_forbidden = _M.is_forbidden(name)
+    if #name <= LONGEST then
+        if verdict_count == VERDICTS then
+            verdicts, verdict_count = {}, 0
         end
+        verdicts[name] = is_forbidden
+        verdict_count = verdict_count + 1
     end
-    for _, name in ipairs(names) do
-        clear_header(name)
-    end
+    return is_forbidden
 end
+jit.off(judge)
 
 -- The same as `_M.read` below with what the Lua module promises.
 local function read_publicly(continue)
@@ -177,7 +183,7 @@ function _M.read(continue)
     C.ngx_http_lua_ffi_req_get_headers(r, elements, count, 0)
 
     local cookie, authorization
-    local upgrade, special, forged = false, false, false
+    local upgrade, special, forged_count = false, false, 0
     for i = 0, count - 1 do
         local key = elements[i].key
         local name, length = key.data, tonumber(key.len)
@@ -197,15 +203,23 @@ function _M.read(continue)
             then
                 special = true
             else
-                forged = forged or _M.is_forbidden(text)
+                local is_forbidden = verdicts[text]
+                if is_forbidden == nil then
+                    is_forbidden = judge(text)
+                end
+                if is_forbidden then
+                    forged_count = forged_count + 1
+                    forged[forged_count] = text
+                end
             end
         end
     end
     if not in_place and not compare(count, cookie, authorization) then
         return read_publicly(continue)
     end
-    if forged then
-        clean(elements, count)
+    -- After the loop: it reads what this changes.
+    for i = 1, forged_count do
+        clear_header(forged[i])
     end
     return continue(cookie, authorization, upgrade, special)
 end
