@@ -78,6 +78,20 @@ def test_each_forged_header_alone_is_removed(router: Router, name: str) -> None:
     assert router.get("/api/x", ALICE, (name, "bob")).sent(name) == expected
 
 
+def test_inventing_many_names_lets_none_through(router: Router) -> None:
+    """More than the router remembers at a time, and names longer than it remembers."""
+    invented = [(f"X-Auth-{number}", "bob") for number in range(450)]
+    invented += [("X-Auth-" + "a" * 100, "bob"), ("X-Forwarded-" + "a" * 100, "bob")]
+    kept = ("X-Remote-Addr", "198.51.100.1")
+    for _ in range(2):
+        answer = router.get("/", ALICE, *invented, *FORGED.items(), kept)
+        assert answer.sent("x-remote-addr") == ["198.51.100.1"]
+        assert answer.sent("x-userpods-user") == ["alice"]
+        names = {name.lower() for name, _ in answer.json()["headers"]}
+        forged = {name.lower() for name, _ in [*invented, *FORGED.items()]} - {"x-userpods-user"}
+        assert names & forged == set()
+
+
 def test_underscores_are_no_way_around(router: Router) -> None:
     forged = [(name.replace("-", "_"), value) for name, value in FORGED.items() if "-" in name]
     answer = router.get("/", *forged, ALICE)
