@@ -60,7 +60,7 @@ _FIELDS = st.sampled_from(
     ]
 )
 _SET_NAMES = st.sampled_from(
-    [*[b"sessionid"] * 4, *b"csrftoken messages session theme SessionID $s".split(), b""]
+    [*[b"sessionid"] * 4, *b"csrftoken messages userpods_token theme SessionID $s".split(), b""]
 )
 _SET_ENDS = mostly(
     *(b"", b"; Path=/", b"; Domain=site.test", b";domain", b"; \x0bDomain=x", b"; Secure"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.router.wire import Answer
 
 #: The cookies that are the site's own, in the test site.
-SITE_COOKIES = {"sessionid", "csrftoken", "messages", "session"}
+SITE_COOKIES = {"sessionid", "csrftoken", "messages", "userpods_token"}
 #: The paths that are the site's own.
 SITE_PATHS = ("/accounts/", "/admin/", "/api/", "/static/", "/userpods/")
 _FORGED = (

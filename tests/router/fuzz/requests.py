@@ -14,12 +14,12 @@ from tests.router.fuzz.spelling import BLANKS, head, mostly, mutated, one_of_man
 _BLANKS = mostly(b"", *BLANKS)
 _COOKIE_NAMES = st.sampled_from(
     [b"sessionid"] * 6
-    + [b"session"] * 3
+    + [b"userpods_token"] * 3
     + [b"csrftoken", b"theme", b"SessionID", b"__Host-sessionid", b"$sessionid", b"", b"messages"]
 )
 _COOKIE_VALUES = {
     b"sessionid": [b"@SA@", b"@SB@", b'"@SA@"', b'"@SB@"', b"@SA@ ", b"@SB@,x", b"gone", b""],
-    b"session": [b"@TA@", b"@TB@", b'"@TB@"', b"upt_gone", b""],
+    b"userpods_token": [b"@TA@", b"@TB@", b'"@TB@"', b"upt_gone", b""],
     b"csrftoken": [b"@CS@"],
 }
 _SCHEMES = mostly(b"Bearer", *b"bearer BEARER Token Basic Bearer,".split(), b"", b"Bearer Bearer")

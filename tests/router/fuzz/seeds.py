@@ -60,8 +60,8 @@ REQUESTS: list[bytes] = [
     _request(_ALICE, first=b"GET /admin/ HTTP/1.1"),
     # A stale session beside another user's token, in every order.
     _request(b"Cookie: sessionid=gone", b"Authorization: Bearer @TB@"),
-    _request(b"Cookie: session=@TB@; sessionid=gone"),
-    _request(b"Cookie: sessionid=@SA@; session=@TB@"),
+    _request(b"Cookie: userpods_token=@TB@; sessionid=gone"),
+    _request(b"Cookie: sessionid=@SA@; userpods_token=@TB@"),
     _request(_ALICE, b"Authorization: Bearer @TB@"),
     # Two of each.
     _request(b"Cookie: sessionid=@SA@; sessionid=@SB@"),
