@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import socket
 import urllib.parse
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.router.harness import workload
+from tests.router.harness import ROUTER, workload
 from tests.router.ingress_nginx import VARIANT, Ingress, ingress_nginx
 from tests.router.raw_pod import MARK, RawPod, read_quiet, split_answer
 from tests.router.test_hostile_pods import OF_THE_HOST
@@ -357,3 +358,15 @@ def test_the_ingress_fits_the_lua() -> None:
     snippet = (VARIANT / "server-snippet.conf").read_text()
     assert 'NAMESPACE .. "-userpods-pods-8000"' in snippet
     assert 'local NAMESPACE = "userpods" --' in snippet
+
+
+def test_the_sites_cookies_are_those_that_the_router_knows() -> None:
+    """A name that is missing is one that a pod may set, and sign its visitor in as somebody."""
+    words = (ROUTER / "settings" / "settings.lua").read_text()
+    cookies = re.search(r"\n\s*cookies = \{([^}]*)\}", words)
+    snippet = re.search(
+        r"local COOKIES = \{([^}]*)\}", (VARIANT / "server-snippet.conf").read_text()
+    )
+    assert cookies
+    assert snippet
+    assert set(re.findall(r'"(\w+)"', cookies[1])) == set(re.findall(r"(\w+) = true", snippet[1]))
