@@ -106,6 +106,12 @@ def test_no_request_comes_out_of_a_body_that_an_error_page_answers(
     assert not [seen for seen in django.seen if "smuggled" in str(seen["path"])]
 
 
+@pytest.mark.parametrize("path", [b"/_userpods/whoami", b"/_userpods/variables"])
+def test_nothing_follows_a_body_in_chunks_that_is_for_nobody(router: Router, path: bytes) -> None:
+    head = b"POST %s HTTP/1.1\r\nHost: site.test\r\nTransfer-Encoding: chunked\r\n\r\n" % path
+    assert statuses(said(router.port, head + b"0\n\n" + HIDDEN)) == [404]
+
+
 @pytest.mark.parametrize("end", [b"0\r\n\r\n", b"0\n\n", b"0\n\r\n"])
 @pytest.mark.parametrize("path", [b"/", b"/api/x"])
 @pytest.mark.parametrize("who", WHO)

@@ -337,6 +337,11 @@ function _M.site_down_content()
     return pages.say(503, "Unavailable", "Please try again in a moment.", settings.retry_after)
 end
 
+--- A path that only this nginx itself asks for.
+function _M.nowhere_content()
+    return pages.say(404, "Not found", "There is nothing here.")
+end
+
 --- nginx refused a request to the site: too large, or too many of one address.
 function _M.site_refuses_content()
     if ngx.status == 413 then
