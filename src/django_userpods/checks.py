@@ -77,13 +77,13 @@ def register() -> None:
 def check_settings(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
     """Read each setting, and say what is wrong with it."""
     readers: dict[str, Callable[[], object]] = {
-        name: lambda name=name: getattr(conf, name.removeprefix("USERPODS_").lower())  # type: ignore[misc]
+        name: lambda name=name: getattr(conf, name)  # type: ignore[misc]
         for name in SETTING_IDS
         if name not in ("USERPODS_IMAGE", "USERPODS_CLUSTER")
     }
     readers["USERPODS_CLUSTER"] = get_cluster
     if conf_uses_builtin_template():
-        readers["USERPODS_IMAGE"] = lambda: conf.image
+        readers["USERPODS_IMAGE"] = lambda: conf.USERPODS_IMAGE
     found: list[checks.CheckMessage] = []
     for name, read in sorted(readers.items(), key=lambda item: SETTING_IDS[item[0]]):
         try:
@@ -98,9 +98,10 @@ def check_settings(app_configs: Sequence[Any] | None = None, **_: Any) -> list[c
 def check_template(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
     """Compile the pod template, and say where it is invalid."""
     try:
-        if not callable(conf.template):
+        if not callable(conf.USERPODS_TEMPLATE):
             template.compile_template(
-                base_manifests(), installation=naming.Installation("anybody", conf.instance)
+                base_manifests(),
+                installation=naming.Installation("anybody", conf.USERPODS_INSTANCE),
             )
     except TemplateError as error:
         return [
@@ -159,7 +160,7 @@ def check_site_and_pods_are_apart(
 ) -> list[checks.CheckMessage]:
     """Find out where a pod could speak for the site, or plant its cookies."""
     try:
-        where, site = conf.url, conf.site_url
+        where, site = conf.USERPODS_URL, conf.USERPODS_SITE_URL
     except SettingError:
         return []  # said by check_settings
     if where is None:
@@ -247,7 +248,7 @@ def check_names_of_pods(
     if alias not in (databases or ()):
         return []
     try:
-        prefix = conf.name_prefix
+        prefix = conf.USERPODS_NAME_PREFIX
         named = UserPod.objects.using(alias).exclude(name=None)
         others = named.exclude(name__startswith=prefix).order_by("name")
         count, first = others.count(), others.values_list("name", flat=True).first()
@@ -270,7 +271,7 @@ def check_names_of_pods(
 def conf_uses_builtin_template() -> bool:
     """Tell whether the built-in template is in use: only that needs an image."""
     try:
-        return conf.template is None
+        return conf.USERPODS_TEMPLATE is None
     except SettingError:
         return False
 

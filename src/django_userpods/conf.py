@@ -1,6 +1,6 @@
 """The settings, read anew at each use so that ``override_settings`` just works.
 
-Each property returns a value that makes sense or raises SettingError, which says what to do;
+Each property returns a valid value or raises SettingError, which says what to do;
 ``checks`` turns the same errors into system checks.
 """
 
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from django.core.signals import setting_changed
-from django.utils.module_loading import import_string
 
+from django_userpods import setting
 from django_userpods.clusters.inert import InertCluster
 from django_userpods.core import addresses, builtin, naming
 from django_userpods.exceptions import ClusterError, SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from django.contrib.auth.models import AbstractBaseUser
 
@@ -45,48 +45,52 @@ def is_active(user: AbstractBaseUser) -> bool:
 
 
 class Conf:
-    """The settings of django-userpods by their names in lower case, without the prefix."""
+    """The settings of django-userpods by their names."""
 
     @property
-    def image(self) -> str:
+    def USERPODS_IMAGE(self) -> str:
         """The image of the built-in template."""
-        value = _get("IMAGE", None)
+        value = setting.get("USERPODS_IMAGE", None)
         if value is None:
-            raise _error("IMAGE", "is not set", "Name the image that each user's pod runs.")
+            raise setting.invalid(
+                "USERPODS_IMAGE", "is not set", "Name the image that each user's pod runs."
+            )
         if not isinstance(value, str) or not value.strip() or value != value.strip():
-            raise _error("IMAGE", f"is {value!r}", "Name an image, as in 'example.org/app:1'.")
+            raise setting.invalid(
+                "USERPODS_IMAGE", f"is {value!r}", "Name an image, as in 'example.org/app:1'."
+            )
         return value
 
     @property
-    def port(self) -> int:
+    def USERPODS_PORT(self) -> int:
         """The port that the app in the pod listens on, and its Service."""
-        return _integer("PORT", 8000, least=1, most=65535)
+        return setting.integer("USERPODS_PORT", 8000, least=1, most=65535)
 
     @property
-    def env(self) -> dict[str, str]:
+    def USERPODS_ENV(self) -> dict[str, str]:
         """Environment variables of the built-in template's container."""
-        value = _mapping("ENV", {})
+        value = setting.mapping("USERPODS_ENV", {})
         for name, text in value.items():
             if not isinstance(name, str) or not isinstance(text, str):
                 hint = f"Write USERPODS_ENV = {{{str(name)!r}: {str(text)!r}}}."
-                raise _error("ENV", f"{name!r}: {text!r} is not text", hint)
+                raise setting.invalid("USERPODS_ENV", f"{name!r}: {text!r} is not text", hint)
         return value
 
     @property
-    def resources(self) -> dict[str, Any]:
+    def USERPODS_RESOURCES(self) -> dict[str, Any]:
         """Requests and limits of the built-in template's container."""
-        value = _mapping("RESOURCES", builtin.RESOURCES)
+        value = setting.mapping("USERPODS_RESOURCES", builtin.RESOURCES)
         if unknown := sorted(set(value) - {"requests", "limits", "claims"}):
             hint = "It has 'requests' and 'limits', as a container's resources have."
-            raise _error("RESOURCES", f"has unknown keys {', '.join(unknown)}", hint)
+            raise setting.invalid(
+                "USERPODS_RESOURCES", f"has unknown keys {', '.join(unknown)}", hint
+            )
         return value
 
     @property
-    def template(
-        self,
-    ) -> list[Manifest] | Path | _Template | None:
+    def USERPODS_TEMPLATE(self) -> list[Manifest] | Path | _Template | None:
         """The pod template: manifests, a YAML file, a callable, or None for the built-in one."""
-        value = _get("TEMPLATE", None)
+        value = setting.get("USERPODS_TEMPLATE", None)
         if value is None or callable(value) or isinstance(value, Path):
             return cast("Path | _Template", value)
         if isinstance(value, list | tuple):
@@ -94,94 +98,103 @@ class Conf:
         if isinstance(value, str):
             if value.endswith((".yaml", ".yml")) or "/" in value:
                 return Path(value)
-            return cast("_Template", _imported("TEMPLATE", value))
+            return cast("_Template", setting.imported("USERPODS_TEMPLATE", value))
         hint = "Give a list of manifests, the path of a YAML file, or a dotted path to a callable."
-        raise _error("TEMPLATE", f"is a {type(value).__name__}", hint)
+        raise setting.invalid("USERPODS_TEMPLATE", f"is a {type(value).__name__}", hint)
 
     @property
-    def customize(self) -> _Customize | None:
+    def USERPODS_CUSTOMIZE(self) -> _Customize | None:
         """What changes a user's manifests before they are used."""
-        return cast("_Customize | None", _callable("CUSTOMIZE", None))
+        return cast("_Customize | None", setting.function("USERPODS_CUSTOMIZE", None))
 
     @property
-    def select(self) -> Callable[[AbstractBaseUser], bool]:
+    def USERPODS_SELECT(self) -> Callable[[AbstractBaseUser], bool]:
         """What tells whether a user gets a pod."""
-        return _callable("SELECT", is_active) or is_active
+        return setting.function("USERPODS_SELECT", is_active) or is_active
 
     @property
-    def namespace(self) -> str | Callable[[AbstractBaseUser], str]:
+    def USERPODS_NAMESPACE(self) -> str | Callable[[AbstractBaseUser], str]:
         """The namespace of users' objects, or what tells it for one user."""
-        value = _get("NAMESPACE", "default")
+        value = setting.get("USERPODS_NAMESPACE", "default")
         if callable(value):
             return cast("Callable[[AbstractBaseUser], str]", value)
         if isinstance(value, str) and naming.is_valid_label(value):
             return value
         if isinstance(value, str) and "." in value:
-            return cast("Callable[[AbstractBaseUser], str]", _imported("NAMESPACE", value))
+            return cast(
+                "Callable[[AbstractBaseUser], str]", setting.imported("USERPODS_NAMESPACE", value)
+            )
         hint = "Give a namespace's name (a-z, 0-9 and '-'), or a dotted path to (user) -> str."
-        raise _error("NAMESPACE", f"is {value!r}", hint)
+        raise setting.invalid("USERPODS_NAMESPACE", f"is {value!r}", hint)
 
     def namespace_of(self, user: AbstractBaseUser) -> str:
         """Return the namespace for one user; SettingError where the callable gives none."""
-        namespace = self.namespace
+        namespace = self.USERPODS_NAMESPACE
         if isinstance(namespace, str):
             return namespace
         name = namespace(user)
         if not isinstance(name, str) or not naming.is_valid_label(name):
             hint = "A namespace's name is at most 63 of a-z, 0-9 and '-'."
-            raise _error("NAMESPACE", f"gave {name!r} for user {user.pk}", hint)
+            raise setting.invalid("USERPODS_NAMESPACE", f"gave {name!r} for user {user.pk}", hint)
         return name
 
     @property
-    def name_prefix(self) -> str:
+    def USERPODS_NAME_PREFIX(self) -> str:
         """What the names of users' objects begin with."""
-        value = _get("NAME_PREFIX", "user-")
+        value = setting.get("USERPODS_NAME_PREFIX", "user-")
         if not isinstance(value, str) or not naming.is_valid_prefix(value):
             hint = f"Up to {naming.MAX_PREFIX} of a-z, 0-9 and '-', a letter first, no '--'."
-            raise _error("NAME_PREFIX", f"is {value!r}", hint)
+            raise setting.invalid("USERPODS_NAME_PREFIX", f"is {value!r}", hint)
         return value
 
     @property
-    def instance(self) -> str:
+    def USERPODS_INSTANCE(self) -> str:
         """What tells this project's objects from another's in the same cluster."""
-        value = _get("INSTANCE", DEFAULT_INSTANCE)
+        value = setting.get("USERPODS_INSTANCE", DEFAULT_INSTANCE)
         if not isinstance(value, str) or not value or not naming.is_valid_label_value(value):
             hint = "It becomes a label's value: up to 63 of A-Z, a-z, 0-9, '-', '_' and '.'."
-            raise _error("INSTANCE", f"is {value!r}", hint)
+            raise setting.invalid("USERPODS_INSTANCE", f"is {value!r}", hint)
         return value
 
     @property
-    def cluster_setting(self) -> tuple[str, dict[str, Any], bool | None]:
+    def USERPODS_CLUSTER(self) -> tuple[str, dict[str, Any], bool | None]:
         """``USERPODS_CLUSTER`` as (dotted path, options, whether tests may use it if it says)."""
-        value = _get("CLUSTER", DEFAULT_CLUSTER)
+        value = setting.get("USERPODS_CLUSTER", DEFAULT_CLUSTER)
         hint = "Write {'BACKEND': 'dotted.path', 'OPTIONS': {...}}."
         if not isinstance(value, dict) or not isinstance(value.get("BACKEND"), str):
-            raise _error("CLUSTER", f"is {value!r}", hint)
+            raise setting.invalid("USERPODS_CLUSTER", f"is {value!r}", hint)
         options = value.get("OPTIONS", {})
         if unknown := sorted(set(value) - {"BACKEND", "OPTIONS", "IN_TESTS"}):
-            raise _error("CLUSTER", f"has unknown keys {', '.join(unknown)}", hint)
+            raise setting.invalid(
+                "USERPODS_CLUSTER", f"has unknown keys {', '.join(unknown)}", hint
+            )
         if not isinstance(options, dict):
-            raise _error("CLUSTER", f"OPTIONS is {options!r}", hint)
+            raise setting.invalid("USERPODS_CLUSTER", f"OPTIONS is {options!r}", hint)
         in_tests = value.get("IN_TESTS")
         if in_tests not in (True, False, None):
-            raise _error("CLUSTER", f"IN_TESTS is {in_tests!r}", "Give True or False.")
+            raise setting.invalid(
+                "USERPODS_CLUSTER", f"IN_TESTS is {in_tests!r}", "Give True or False."
+            )
         return value["BACKEND"], options, in_tests
 
     @property
-    def authenticators(self) -> list[Any]:
+    def USERPODS_AUTHENTICATORS(self) -> list[Any]:
         """The authenticator objects, in order."""
-        made = [path() for path in _imported_all("AUTHENTICATORS", DEFAULT_AUTHENTICATORS)]
+        made = [
+            path()
+            for path in setting.imported_all("USERPODS_AUTHENTICATORS", DEFAULT_AUTHENTICATORS)
+        ]
         for authenticator in made:
             if not callable(getattr(authenticator, "authenticate", None)):
                 hint = "Name subclasses of django_userpods.access.Authenticator."
                 message = f"has {authenticator!r}, which has no authenticate(request)"
-                raise _error("AUTHENTICATORS", message, hint)
+                raise setting.invalid("USERPODS_AUTHENTICATORS", message, hint)
         return made
 
     @property
-    def url(self) -> addresses.Addresses | None:
+    def USERPODS_URL(self) -> addresses.Addresses | None:
         """Where pods are found; None where they have no address of their own."""
-        value = _get("URL", None)
+        value = setting.get("USERPODS_URL", None)
         if value is None:
             return None
         hint = (
@@ -189,115 +202,125 @@ class Conf:
             " (one for all) or '/pods/{pod}/' (a path below the site)."
         )
         if not isinstance(value, str):
-            raise _error("URL", f"is {value!r}", hint)
-        site = self.site_url
+            raise setting.invalid("USERPODS_URL", f"is {value!r}", hint)
+        site = self.USERPODS_SITE_URL
         try:
             return addresses.parse(value, site)
         except ValueError as error:
-            raise _error("URL", f"is {value!r}: it {error}", hint) from error
+            raise setting.invalid("USERPODS_URL", f"is {value!r}: it {error}", hint) from error
 
     @property
-    def site_url(self) -> str | None:
+    def USERPODS_SITE_URL(self) -> str | None:
         """The origin of the Django site itself, with a slash; None where nobody said."""
-        value = _get("SITE_URL", None)
+        value = setting.get("USERPODS_SITE_URL", None)
         if value is None:
             return None
         hint = "Write the site's own address without a path, as in 'https://www.example.org/'."
         if not isinstance(value, str):
-            raise _error("SITE_URL", f"is {value!r}", hint)
+            raise setting.invalid("USERPODS_SITE_URL", f"is {value!r}", hint)
         try:
             return addresses.parse_site(value).url("")
         except ValueError as error:
-            raise _error("SITE_URL", f"is {value!r}: it {error}", hint) from error
+            raise setting.invalid("USERPODS_SITE_URL", f"is {value!r}: it {error}", hint) from error
 
     def url_of(self, name: str, *, slot: str = "") -> str:
         """Return the URL of the pod of this name, "" where it has none.
 
         On one host for all that is the main pod's alone: a further one cannot be told there.
         """
-        where = self.url
-        label = addresses.label_of(name, prefix=self.name_prefix)
+        where = self.USERPODS_URL
+        label = addresses.label_of(name, prefix=self.USERPODS_NAME_PREFIX)
         if where is None or label is None or (slot and where.way is addresses.Way.ONE_HOST):
             return ""
         return where.url(label)
 
     def path_of(self, name: str) -> str:
         """Return the path at which the pod of this name is found: ``/``, or ``/pods/alice/``."""
-        where = self.url
-        label = addresses.label_of(name, prefix=self.name_prefix)
+        where = self.USERPODS_URL
+        label = addresses.label_of(name, prefix=self.USERPODS_NAME_PREFIX)
         return "/" if where is None or label is None else where.path(label)
 
     @property
-    def token_cookie(self) -> str:
+    def USERPODS_TOKEN_COOKIE(self) -> str:
         """The name of the cookie that may hold a token."""
-        value = _get("TOKEN_COOKIE", "userpods_token")
+        value = setting.get("USERPODS_TOKEN_COOKIE", "userpods_token")
         if not isinstance(value, str) or not value:
-            raise _error("TOKEN_COOKIE", f"is {value!r}", "Give the name of a cookie.")
+            raise setting.invalid(
+                "USERPODS_TOKEN_COOKIE", f"is {value!r}", "Give the name of a cookie."
+            )
         return value
 
     @property
-    def login_url(self) -> str:
+    def USERPODS_LOGIN_URL(self) -> str:
         """Where a browser without credentials is sent, as a URL or the name of one."""
-        return str(_get("LOGIN_URL", settings.LOGIN_URL))
+        return str(setting.get("USERPODS_LOGIN_URL", settings.LOGIN_URL))
 
     @property
-    def inline_timeout(self) -> float:
+    def USERPODS_INLINE_TIMEOUT(self) -> float:
         """Seconds that work without a task backend may take in a request; 0 for never."""
-        return _number("INLINE_TIMEOUT", 2.0)
+        return setting.number("USERPODS_INLINE_TIMEOUT", 2.0)
 
     @property
-    def idle_timeout(self) -> float | None:
+    def USERPODS_IDLE_TIMEOUT(self) -> float | None:
         """Seconds without a request after which a pod is stopped; None for never."""
-        return None if _get("IDLE_TIMEOUT", None) is None else _number("IDLE_TIMEOUT", 0)
+        return (
+            None
+            if setting.get("USERPODS_IDLE_TIMEOUT", None) is None
+            else setting.number("USERPODS_IDLE_TIMEOUT", 0)
+        )
 
     @property
-    def max_pods(self) -> int | Callable[[AbstractBaseUser], int]:
+    def USERPODS_MAX_PODS(self) -> int | Callable[[AbstractBaseUser], int]:
         """The maximum number of pods of one user, or what tells it for a user."""
-        value = _get("MAX_PODS", 1)
+        value = setting.get("USERPODS_MAX_PODS", 1)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
             return value
         if callable(value):
             return cast("Callable[[AbstractBaseUser], int]", value)
         if isinstance(value, str):
-            return cast("Callable[[AbstractBaseUser], int]", _imported("MAX_PODS", value))
+            return cast(
+                "Callable[[AbstractBaseUser], int]", setting.imported("USERPODS_MAX_PODS", value)
+            )
         hint = "Give a whole number from 1, or a dotted path to (user) -> int."
-        raise _error("MAX_PODS", f"is {value!r}", hint)
+        raise setting.invalid("USERPODS_MAX_PODS", f"is {value!r}", hint)
 
     def max_pods_of(self, user: AbstractBaseUser) -> int:
         """Return the maximum for one user; SettingError where the callable gives none."""
-        limit = self.max_pods
+        limit = self.USERPODS_MAX_PODS
         if not callable(limit):
             return limit
         number = limit(user)
         if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             hint = "It has to return a whole number from 1."
-            raise _error("MAX_PODS", f"gave {number!r} for user {user.pk}", hint)
+            raise setting.invalid("USERPODS_MAX_PODS", f"gave {number!r} for user {user.pk}", hint)
         return number
 
     @property
-    def retain(self) -> frozenset[str]:
+    def USERPODS_RETAIN(self) -> frozenset[str]:
         """The kinds that are kept when a user is deleted."""
-        value = _get("RETAIN", ["PersistentVolumeClaim"])
-        if not _is_list_of_text(value):
-            raise _error("RETAIN", f"is {value!r}", "Give a list of kinds.")
+        value = setting.get("USERPODS_RETAIN", ["PersistentVolumeClaim"])
+        if not setting.is_list_of_text(value):
+            raise setting.invalid("USERPODS_RETAIN", f"is {value!r}", "Give a list of kinds.")
         return frozenset(value)
 
     @property
-    def routers(self) -> list[str]:
+    def USERPODS_ROUTERS(self) -> list[str]:
         """Base URLs of the routers' internal port, told when cached answers are void."""
-        value = _get("ROUTERS", [])
-        if not _is_list_of_text(value) or not all(url.startswith("http://") for url in value):
+        value = setting.get("USERPODS_ROUTERS", [])
+        if not setting.is_list_of_text(value) or not all(
+            url.startswith("http://") for url in value
+        ):
             hint = "Give a list of URLs, as in ['http://userpods-router-internal:8081']."
-            raise _error("ROUTERS", f"is {value!r}", hint)
+            raise setting.invalid("USERPODS_ROUTERS", f"is {value!r}", hint)
         return list(value)
 
     @property
-    def cache(self) -> str | None:
+    def USERPODS_CACHE(self) -> str | None:
         """The alias in ``CACHES`` that whoami may use, or None. It must be shared by all."""
-        value = _get("CACHE", None)
+        value = setting.get("USERPODS_CACHE", None)
         if value is not None and (not isinstance(value, str) or value not in settings.CACHES):
             hint = f"CACHES has {', '.join(sorted(settings.CACHES))}."
-            raise _error("CACHE", f"is {value!r}, which is not in CACHES", hint)
+            raise setting.invalid("USERPODS_CACHE", f"is {value!r}, which is not in CACHES", hint)
         return value
 
 
@@ -342,25 +365,27 @@ def in_test_run() -> bool:
 
 
 def _is_inert(cluster: Cluster) -> bool:
-    *_, said = conf.cluster_setting
+    *_, said = conf.USERPODS_CLUSTER
     return in_test_run() and not (cluster.in_tests if said is None else said)
 
 
 def _cluster_of_settings() -> Cluster:
-    backend, options, _ = conf.cluster_setting
+    backend, options, _ = conf.USERPODS_CLUSTER
     key = repr((backend, options))
     with _clusters_lock:
         if key not in _clusters:
-            factory = _imported("CLUSTER", backend)
+            factory = setting.imported("USERPODS_CLUSTER", backend)
             try:
                 _clusters[key] = factory(**options)
             except TypeError as error:
-                raise _error("CLUSTER", f"OPTIONS: {error}", f"See {backend}.") from error
+                raise setting.invalid(
+                    "USERPODS_CLUSTER", f"OPTIONS: {error}", f"See {backend}."
+                ) from error
         return _clusters[key]
 
 
-def _forget_clusters(*, setting: str, **_: object) -> None:
-    if setting == "USERPODS_CLUSTER":
+def _forget_clusters(**changed: object) -> None:
+    if changed["setting"] == "USERPODS_CLUSTER":
         with _clusters_lock:
             for cluster in _clusters.values():
                 cluster.close()
@@ -368,64 +393,3 @@ def _forget_clusters(*, setting: str, **_: object) -> None:
 
 
 setting_changed.connect(_forget_clusters, dispatch_uid="django_userpods.conf")
-
-
-def _get(name: str, default: object) -> Any:  # noqa: ANN401 - a setting may hold anything
-    return getattr(settings, f"USERPODS_{name}", default)
-
-
-def _error(name: str, message: str, hint: str) -> SettingError:
-    return SettingError(message, setting=f"USERPODS_{name}", hint=hint)
-
-
-def _integer(name: str, default: int, *, least: int, most: int) -> int:
-    value = _get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise _error(name, f"is {value!r}", f"Give a whole number from {least} to {most}.")
-    return value
-
-
-def _number(name: str, default: float) -> float:
-    value = _get(name, default)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
-        raise _error(name, f"is {value!r}", "Give a number of seconds, 0 or more.")
-    return float(value)
-
-
-def _is_list_of_text(value: object) -> bool:
-    return isinstance(value, list | tuple | set | frozenset) and all(
-        isinstance(item, str) for item in value
-    )
-
-
-def _mapping(name: str, default: dict[str, Any]) -> dict[str, Any]:
-    value = _get(name, default)
-    if not isinstance(value, dict):
-        raise _error(name, f"is {value!r}", "Give a dict.")
-    return value
-
-
-def _callable(name: str, default: object) -> Any:  # noqa: ANN401
-    value = _get(name, default)
-    if value is None or callable(value):
-        return value
-    if isinstance(value, str):
-        return _imported(name, value)
-    raise _error(name, f"is {value!r}", "Give a callable or the dotted path to one.")
-
-
-def _imported(name: str, path: str) -> Any:  # noqa: ANN401
-    try:
-        value = import_string(path)
-    except ImportError as error:
-        raise _error(name, f"{path!r} cannot be imported: {error}", "Correct the path.") from error
-    if not callable(value):
-        raise _error(name, f"{path!r} is a {type(value).__name__}", "Name something callable.")
-    return value
-
-
-def _imported_all(name: str, default: Sequence[str]) -> list[Any]:
-    value = _get(name, default)
-    if not isinstance(value, list | tuple) or not value:
-        raise _error(name, f"is {value!r}", "Give a list of dotted paths to classes.")
-    return [_imported(name, item) if isinstance(item, str) else item for item in value]

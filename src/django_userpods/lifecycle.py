@@ -168,7 +168,7 @@ def add_pod(user: Any, slot: str) -> UserPod:  # noqa: ANN401 - the project's ow
             "dashes between them"
         )
         raise PodNotAllowed(message)
-    if not conf.select(user):
+    if not conf.USERPODS_SELECT(user):
         message = f"user {user.pk} is to have no pod (inactive or not selected)"
         raise PodNotAllowed(message)
     limit = conf.max_pods_of(user)

@@ -183,7 +183,7 @@ def _is_paused() -> bool:
 
 
 def _inline(pks: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:
-    timeout = conf.inline_timeout
+    timeout = conf.USERPODS_INLINE_TIMEOUT
     now, later = list(pks[:_INLINE_SIZE]), len(pks) - len(pks[:_INLINE_SIZE])
     if timeout == 0:
         asked.later, asked.reason = len(pks), "Nothing is done inside requests."

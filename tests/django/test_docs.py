@@ -29,7 +29,7 @@ def test_a_default_is_as_described(name: str, settings: object) -> None:
         described = eval(ROWS[name].strip("`"))  # noqa: S307 - our own documentation
     if hasattr(settings, name):
         delattr(settings, name)
-    value = getattr(conf, name.removeprefix("USERPODS_").lower())
+    value = getattr(conf, name)
     assert (sorted(value) if isinstance(value, frozenset) else value) == described
 
 

@@ -24,7 +24,7 @@ def asked_pod(request: HttpRequest) -> str | None:
     None where what was asked for is the address of no pod. Nothing has to trust the headers: what
     a user may reach does not depend on them.
     """
-    where = conf.url
+    where = conf.USERPODS_URL
     if where is None:
         return ""
     is_path = where.way is Way.PATHS
@@ -34,7 +34,7 @@ def asked_pod(request: HttpRequest) -> str | None:
     label = where.at("", given) if is_path else where.at(given)
     if label is MAIN:
         return ""
-    return None if label is None else conf.name_prefix + str(label)
+    return None if label is None else conf.USERPODS_NAME_PREFIX + str(label)
 
 
 def cookie_name(name: str) -> str:
@@ -42,5 +42,5 @@ def cookie_name(name: str) -> str:
 
     With TLS it has the prefix that keeps other hosts from setting it (RFC 6265bis, section 4.1.3).
     """
-    where = conf.url
+    where = conf.USERPODS_URL
     return f"__Host-{name}" if where is not None and where.is_secure else name

@@ -111,7 +111,7 @@ class PodSessionAuthenticator(Authenticator):
         return "\0".join(map(AccessToken.digest_of, self._secrets(request)))
 
     def _secrets(self, request: HttpRequest) -> list[str]:
-        where = conf.url
+        where = conf.USERPODS_URL
         if where is None or where.way is Way.PATHS:
             return []
         return cookie_values(request, cookie_name(SESSION_COOKIE))
@@ -142,7 +142,7 @@ class TokenAuthenticator(Authenticator):
         return "\0".join(map(AccessToken.digest_of, self._texts(request)))
 
     def _texts(self, request: HttpRequest) -> list[str]:
-        texts = [bearer(request), *cookie_values(request, conf.token_cookie)]
+        texts = [bearer(request), *cookie_values(request, conf.USERPODS_TOKEN_COOKIE)]
         return [text for text in texts if text.startswith(AccessToken.PREFIX)]
 
 
@@ -162,7 +162,7 @@ def authenticate(request: HttpRequest) -> Visitor | None:
     Undecided.
     """
     refused: InvalidCredentials | None = None
-    for index, authenticator in enumerate(conf.authenticators):
+    for index, authenticator in enumerate(conf.USERPODS_AUTHENTICATORS):
         try:
             user: AbstractBaseUser | None = authenticator.authenticate(request)
             if user is not None:
@@ -182,7 +182,7 @@ def is_let_in(user: AbstractBaseUser) -> bool:
     if not user.is_active:
         return False
     try:
-        return bool(conf.select(user))
+        return bool(conf.USERPODS_SELECT(user))
     except Exception as error:
         logger.exception("user %s: USERPODS_SELECT could not be used", user.pk)
         message = "USERPODS_SELECT could not be used"

@@ -121,7 +121,7 @@ def forget(user_pks: Iterable[str]) -> None:
 
 def _cache() -> BaseCache | None:
     try:
-        alias = conf.cache
+        alias = conf.USERPODS_CACHE
     except SettingError:
         # The system check says so; a request is not the place.
         return None
@@ -160,7 +160,7 @@ def _keys_of(request: HttpRequest) -> list[str]:
     keys: list[str] = []
     seen: list[tuple[str, str]] = []
     asked = asked_pod(request)
-    for authenticator in conf.authenticators:
+    for authenticator in conf.USERPODS_AUTHENTICATORS:
         fingerprint: Any = getattr(authenticator, "fingerprint", lambda _request: None)(request)
         if fingerprint is None:
             break
@@ -179,5 +179,5 @@ def _everybody() -> str:
 
 
 def _key(what: str, text: str) -> str:
-    digest = hashlib.sha256(f"{conf.instance}\0{text}".encode("utf-8", "surrogatepass"))
+    digest = hashlib.sha256(f"{conf.USERPODS_INSTANCE}\0{text}".encode("utf-8", "surrogatepass"))
     return f"userpods:{what}:{digest.hexdigest()}"

@@ -54,7 +54,7 @@ _changed = threading.Condition()
 def purge(user_pk: str) -> None:
     """Ask every router of ``USERPODS_ROUTERS`` to forget the user; returns at once."""
     # The routers of the settings are the cluster's, and a test's user is none of theirs.
-    for url in [] if is_inert() else conf.routers:
+    for url in [] if is_inert() else conf.USERPODS_ROUTERS:
         _put(url, [user_pk], partial(_look_up, url))
 
 

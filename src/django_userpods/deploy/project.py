@@ -50,22 +50,22 @@ def values(
 
     Raises SettingError, TemplateError or ClusterError where the settings are invalid.
     """
-    namespace = conf.namespace
+    namespace = conf.USERPODS_NAMESPACE
     text = {
         "django-namespace": django_namespace,
         "host": host or _host(warn),
-        "instance": conf.instance,
-        "user-port": str(conf.port),
+        "instance": conf.USERPODS_INSTANCE,
+        "user-port": str(conf.USERPODS_PORT),
         "cluster-domain": get_cluster().cluster_domain,
-        "name-prefix": conf.name_prefix,
+        "name-prefix": conf.USERPODS_NAME_PREFIX,
         "gateway-class": gateway_class,
     }
     shared = False
     if isinstance(namespace, str):
         text["users-namespace"] = namespace
         shared = namespace in ("default", django_namespace) or namespace.startswith("kube-")
-    if conf.template is None:
-        text["user-image"] = conf.image
+    if conf.USERPODS_TEMPLATE is None:
+        text["user-image"] = conf.USERPODS_IMAGE
     if site_image:
         text["site-image"] = site_image
     login_url = _login_url()
@@ -106,9 +106,9 @@ def _is_public_name(name: object) -> bool:
 
 def _login_url() -> str:
     try:
-        return str(resolve_url(conf.login_url))
+        return str(resolve_url(conf.USERPODS_LOGIN_URL))
     except NoReverseMatch as error:
-        message = f"is {conf.login_url!r}, which is no name of a URL"
+        message = f"is {conf.USERPODS_LOGIN_URL!r}, which is no name of a URL"
         hint = "Give a URL, or the name of one in ROOT_URLCONF."
         raise SettingError(message, setting="USERPODS_LOGIN_URL", hint=hint) from error
 
@@ -119,14 +119,14 @@ def _lua(login_url: str, warn: Warn) -> dict[str, str | list[str]]:
         settings.SESSION_COOKIE_NAME,
         settings.CSRF_COOKIE_NAME,
         "messages",
-        conf.token_cookie,
+        conf.USERPODS_TOKEN_COOKIE,
     ]
     if "django.middleware.locale.LocaleMiddleware" in settings.MIDDLEWARE:
         cookies.append(settings.LANGUAGE_COOKIE_NAME)
     lua: dict[str, str | list[str]] = {
         "login_url": login_url,
         "cookies": list(dict.fromkeys(cookies)),
-        "credential_cookies": [settings.SESSION_COOKIE_NAME, conf.token_cookie],
+        "credential_cookies": [settings.SESSION_COOKIE_NAME, conf.USERPODS_TOKEN_COOKIE],
         "session_cookie": settings.SESSION_COOKIE_NAME,
     }
     try:
@@ -168,7 +168,7 @@ def _rules(extra: Collection[Kind], warn: Warn) -> dict[Kind, frozenset[str]]:
             f"left out: {str(error).strip()}"
         )
     former = {Kind.parse(text) for joined in texts for text in joined.split(",") if text}
-    rules = shipped.rules_for(kinds, former=former - kinds, retain=conf.retain)
+    rules = shipped.rules_for(kinds, former=former - kinds, retain=conf.USERPODS_RETAIN)
     names = {kind.kind for kind in rules}
     if "Secret" in names:
         warn(
@@ -185,9 +185,9 @@ def _rules(extra: Collection[Kind], warn: Warn) -> dict[Kind, frozenset[str]]:
 
 def _template_kinds(warn: Warn) -> set[Kind]:
     # Kinds do not depend on who we are, and the database may not be there yet.
-    anybody = naming.Installation("anybody", conf.instance)
+    anybody = naming.Installation("anybody", conf.USERPODS_INSTANCE)
     desired = TemplateSource(anybody)
-    if not callable(conf.template):
+    if not callable(conf.USERPODS_TEMPLATE):
         kinds = set(template.compile_template(base_manifests(), installation=anybody).kinds)
     else:
         kinds = {DEPLOYMENT, SERVICE}
@@ -200,7 +200,7 @@ def _template_kinds(warn: Warn) -> set[Kind]:
             username = user.get_username()
             filling = row_values(
                 naming.PodIdentity("anybody", str(user.pk)),
-                name=naming.name_for(username, prefix=conf.name_prefix),
+                name=naming.name_for(username, prefix=conf.USERPODS_NAME_PREFIX),
                 namespace=conf.namespace_of(user),
                 username=username,
                 slot="",

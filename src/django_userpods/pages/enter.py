@@ -80,7 +80,7 @@ def enter(request: HttpRequest) -> HttpResponse:
 
 
 def _enter(request: HttpRequest) -> HttpResponse:
-    where = conf.url
+    where = conf.USERPODS_URL
     if where is None:
         raise Http404
     found = where.split(request.GET.get("to", ""))
@@ -93,7 +93,7 @@ def _enter(request: HttpRequest) -> HttpResponse:
     label, path = found
     pod: UserPod | None = None
     if is_let_in(user):
-        name = "" if label is MAIN else f"{conf.name_prefix}{label}"
+        name = "" if label is MAIN else f"{conf.USERPODS_NAME_PREFIX}{label}"
         pod = reachable(user, name) if name else main_pod(user)
     if pod is None:
         return _refused(request, _("This is not your workspace."), status=403)
@@ -110,10 +110,10 @@ def _enter(request: HttpRequest) -> HttpResponse:
 
 
 def _to_login(request: HttpRequest) -> HttpResponse:
-    login = resolve_url(conf.login_url)
+    login = resolve_url(conf.USERPODS_LOGIN_URL)
     back = request.get_full_path()
-    if urlsplit(login).netloc and conf.site_url:
-        back = conf.site_url.removesuffix("/") + back
+    if urlsplit(login).netloc and conf.USERPODS_SITE_URL:
+        back = conf.USERPODS_SITE_URL.removesuffix("/") + back
     return redirect_to_login(back, login)
 
 
@@ -134,7 +134,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     query = urlencode(
         {"to": here.url(request.GET.get("next", "/")), "state": tickets.state_of(nonce)}
     )
-    site = (conf.site_url or "").removesuffix("/")
+    site = (conf.USERPODS_SITE_URL or "").removesuffix("/")
     response = HttpResponseRedirect(f"{site}{reverse('userpods:enter')}?{query}")
     _set_cookie(response, here, NONCE_COOKIE, nonce, max_age=_NONCE_AGE)
     return _private(response)
@@ -200,7 +200,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
     def answer() -> HttpResponse:
         tickets.end(secrets_=cookie_values(request, cookie_name(SESSION_COOKIE)))
-        response = HttpResponseRedirect(conf.site_url or "/")
+        response = HttpResponseRedirect(conf.USERPODS_SITE_URL or "/")
         response.status_code = 303
         _set_cookie(response, here, SESSION_COOKIE, "", max_age=0)
         return _private(response)
@@ -209,14 +209,14 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 
 def _here(request: HttpRequest) -> _Here:
-    where = conf.url
+    where = conf.USERPODS_URL
     host = request.headers.get(HOST_HEADER, "")
     label = where.at(host) if where is not None and where.way is not Way.PATHS else None
-    if where is None or label is None or conf.site_url is None:
+    if where is None or label is None or conf.USERPODS_SITE_URL is None:
         raise Http404
     if label is MAIN:
         return _Here(where, "", where.origin(""))
-    return _Here(where, f"{conf.name_prefix}{label}", where.origin(str(label)))
+    return _Here(where, f"{conf.USERPODS_NAME_PREFIX}{label}", where.origin(str(label)))
 
 
 # --- both
@@ -237,7 +237,7 @@ def _set_cookie(
 
 
 def _refused(request: HttpRequest, text: str, *, status: int, again: str = "") -> HttpResponse:
-    context = {"text": text, "again": again or conf.site_url or "/"}
+    context = {"text": text, "again": again or conf.USERPODS_SITE_URL or "/"}
     return render(request, "userpods/refused.html", context, status=status)
 
 

@@ -126,7 +126,7 @@ def _status_of(pod: UserPod) -> dict[str, str | None]:
 
 def _status_url(request: HttpRequest) -> str:
     """Return where the page asks how its pod is doing: on a pod's own host that is there."""
-    where = conf.url
+    where = conf.USERPODS_URL
     if where is None or where.way is Way.PATHS or HOST_HEADER not in request.headers:
         return reverse("userpods:status")
     return f"{RESERVED_PREFIX}status/"

@@ -70,7 +70,7 @@ def _whoami(request: HttpRequest) -> HttpResponse:
 
 def _response(found: WhoamiAnswer) -> HttpResponse:
     peer = found.address
-    port = int(peer.rpartition(":")[2]) if peer else conf.port
+    port = int(peer.rpartition(":")[2]) if peer else conf.USERPODS_PORT
     response = JsonResponse({"user": found.username, "service": found.name})
     response["X-Target-Service"] = found.name
     response["X-Target-Address"] = get_cluster().address(

@@ -305,7 +305,7 @@ def _obstacle(candidate: Candidate, here: set[str | None]) -> str:
     candidate.user = users.filter(**{model.USERNAME_FIELD: candidate.username}).first()
     if candidate.user is None:
         return f"there is no user {candidate.username!r}"
-    if not conf.select(candidate.user):
+    if not conf.USERPODS_SELECT(candidate.user):
         return f"user {candidate.username!r} is to have no pod"
     held = (
         rows().filter(owner=candidate.user, slot=candidate.slot).exclude(pk=candidate.pod).first()
@@ -340,7 +340,7 @@ def _relabel(
     cluster: Cluster, subject: Subject, candidate: Candidate, installation: naming.Installation
 ) -> apply.Outcome:
     subject.observed = candidate.objects
-    actions = plan(subject.wanted(), subject.observed, retain=conf.retain)
+    actions = plan(subject.wanted(), subject.observed, retain=conf.USERPODS_RETAIN)
     return apply.perform(
         cluster, subject, actions, installation=installation, remaining=lambda: None
     )
@@ -348,7 +348,7 @@ def _relabel(
 
 def _namespace() -> str | None:
     """Return the namespace to look in, None for all."""
-    return None if callable(conf.namespace) else conf.namespace
+    return None if callable(conf.USERPODS_NAMESPACE) else conf.USERPODS_NAMESPACE
 
 
 def _listed(

@@ -20,16 +20,16 @@ def namesakes() -> list[str]:
     One list that is empty in most clusters. Nothing where the cluster cannot be asked: the run
     itself says so.
     """
-    if conf.instance != DEFAULT_INSTANCE:
+    if conf.USERPODS_INSTANCE != DEFAULT_INSTANCE:
         return []
     ours = this_installation(write=False).id
     try:
         found = get_cluster().list(
             DEPLOYMENT,
-            namespace=None if callable(conf.namespace) else conf.namespace,
+            namespace=None if callable(conf.USERPODS_NAMESPACE) else conf.USERPODS_NAMESPACE,
             labels={
                 naming.MANAGED_BY_LABEL: naming.MANAGED_BY,
-                naming.INSTANCE_LABEL: conf.instance,
+                naming.INSTANCE_LABEL: conf.USERPODS_INSTANCE,
             },
             without={naming.INSTALLATION_LABEL: ours},
         )

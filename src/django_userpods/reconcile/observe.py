@@ -186,7 +186,7 @@ def _kinds(subjects: Iterable[Subject]) -> set[Kind]:
         if subject.template is not None:
             own |= subject.template.kinds
     made = {Kind.parse(text) for kinds in texts for text in kinds.split(",") if text}
-    return own | {kind for kind in made if kind.kind not in conf.retain}
+    return own | {kind for kind in made if kind.kind not in conf.USERPODS_RETAIN}
 
 
 def _blame(error: UserpodsError, kind: Kind, subjects: Iterable[Subject]) -> None:
@@ -245,10 +245,12 @@ def _objects(reader: Reader, kind: Kind, subjects: dict[str, Subject]) -> Iterat
             )
         return
     namespaces: Collection[str | None]
-    if callable(conf.namespace):
+    if callable(conf.USERPODS_NAMESPACE):
         namespaces = [None]
     else:
-        namespaces = sorted({conf.namespace} | {s.entry.namespace for s in subjects.values()})
+        namespaces = sorted(
+            {conf.USERPODS_NAMESPACE} | {s.entry.namespace for s in subjects.values()}
+        )
     for namespace in namespaces:
         for found in whole_list(
             reader.cluster, kind, namespace=namespace, labels=labels, remaining=reader.remaining

@@ -237,7 +237,7 @@ def _health(subject: Subject, outcome: Outcome) -> Health:
         entry.absent
         and not (outcome.gone or outcome.error)
         and entry.state == State.STOPPED
-        and all(item.ref.kind.kind in conf.retain for item in subject.observed)
+        and all(item.ref.kind.kind in conf.USERPODS_RETAIN for item in subject.observed)
     ):
         return Health(State.STOPPED)
     return health_after(subject, outcome)

@@ -53,7 +53,7 @@ def look(scope: Scope, *, keep_users: bool) -> Settled:
         if entry.user_id is not None:
             owned[entry.user_pk].append(entry)
     settled = Settled()
-    select, room_of = conf.select, room_of_users()
+    select, room_of = conf.USERPODS_SELECT, room_of_users()
     who = None if scope.user_pks is None else scope.user_pks | owned.keys()
     for user in users(who, whole=keep_users):
         user_pk, username = str(user.pk), ""
@@ -114,13 +114,15 @@ def note(user: AbstractBaseUser, *, created: bool) -> None:
     if not created:
         owned = rows().filter(owner_pk=user_pk).exclude(owner=None)
         if wanted := set(owned.values_list("wanted", flat=True)):
-            if wanted & ({Wanted.ABSENT} if conf.select(user) else {*Wanted} - {Wanted.ABSENT}):
+            if wanted & (
+                {Wanted.ABSENT} if conf.USERPODS_SELECT(user) else {*Wanted} - {Wanted.ABSENT}
+            ):
                 settle(Scope.of([user_pk]))
             return
-    if conf.select(user):
+    if conf.USERPODS_SELECT(user):
         entry = _new(user)
         # A template that is up to the project's code is that code's time: not within a save.
-        if not callable(conf.template):
+        if not callable(conf.USERPODS_TEMPLATE):
             entry.room = room_of_users()(user)
             entry.name = name_for(entry)
         insert([entry])
@@ -174,7 +176,7 @@ def _new(user: AbstractBaseUser, slot: str = "") -> Entry:
 def name_for(entry: Entry) -> str:
     """Return the name that a pod gets if it is free; TemplateError where there can be none."""
     return naming.name_for(
-        entry.username, prefix=conf.name_prefix, slot=entry.slot, room=entry.room
+        entry.username, prefix=conf.USERPODS_NAME_PREFIX, slot=entry.slot, room=entry.room
     )
 
 
@@ -211,7 +213,7 @@ def _name_apart(entry: Entry) -> str:
     return naming.name_apart(
         entry.username,
         pod=entry.pk,
-        prefix=conf.name_prefix,
+        prefix=conf.USERPODS_NAME_PREFIX,
         slot=entry.slot,
         room=entry.room,
     )

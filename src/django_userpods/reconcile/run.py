@@ -201,7 +201,7 @@ def _note_unobserved(scope: Scope, message: str) -> None:
 def _add_strangers(subjects: dict[str, Subject], strangers: dict[str, list[Observed]]) -> None:
     """Take objects of nobody known into the run, unless a row of that id came meanwhile."""
     known = pods_in_use() if strangers else set()
-    retain = conf.retain
+    retain = conf.USERPODS_RETAIN
     for pod, observed in strangers.items():
         # What was kept when its user went is nobody's business any more.
         leftovers = [item for item in observed if item.ref.kind.kind not in retain]
@@ -229,7 +229,7 @@ def _plans(
     """Return what to do for each user who needs something, deletions first."""
     report = run.report
     plans: dict[str, list[Action]] = {}
-    retain = conf.retain
+    retain = conf.USERPODS_RETAIN
     deletions = pods = 0
     for pod, subject in subjects.items():
         entry = subject.entry

@@ -95,9 +95,9 @@ def _asks_more_of_users(model: Any) -> bool:  # noqa: ANN401 - any user model
     """Tell whether the project's own code is to see the users, or their model is special."""
     plain = {field.name for field in _fields_of(model) if not field.is_relation}
     return (
-        conf.select is not is_active
-        or callable(conf.namespace)
-        or callable(conf.template)
+        conf.USERPODS_SELECT is not is_active
+        or callable(conf.USERPODS_NAMESPACE)
+        or callable(conf.USERPODS_TEMPLATE)
         or model.get_username is not AbstractBaseUser.get_username
         or not {"is_active", model.USERNAME_FIELD} <= plain
     )

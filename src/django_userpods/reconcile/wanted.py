@@ -37,8 +37,8 @@ class TemplateSource:
 
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
-        self._customize = conf.customize
-        source = conf.template
+        self._customize = conf.USERPODS_CUSTOMIZE
+        source = conf.USERPODS_TEMPLATE
         self._source = source if callable(source) else None
         self._manifests = [] if callable(source) else base_manifests()
         #: Whether each user may have another template: it then takes the user to know it.
@@ -94,7 +94,7 @@ def this_installation(*, write: bool = True) -> Installation:
     is the id of nobody.
     """
     found = InstallationRow.objects.current(write=write)
-    return Installation(found.identifier, conf.instance)
+    return Installation(found.identifier, conf.USERPODS_INSTANCE)
 
 
 def room_of_users() -> Callable[[AbstractBaseUser], int]:
@@ -103,7 +103,7 @@ def room_of_users() -> Callable[[AbstractBaseUser], int]:
     0 where the template cannot be used: what is wrong with it is said when it is.
     """
     try:
-        source = conf.template
+        source = conf.USERPODS_TEMPLATE
         if not callable(source):
             shared = _compiled(base_manifests(), _ANYBODY).room
             return lambda _user: shared
@@ -124,14 +124,14 @@ def base_manifests() -> list[Manifest]:
 
     Raises SettingError or TemplateError. Not for a ``USERPODS_TEMPLATE`` that is a callable.
     """
-    source = conf.template
+    source = conf.USERPODS_TEMPLATE
     if source is None:
         return builtin.manifests(
-            image=conf.image,
-            port=conf.port,
-            env=conf.env,
-            resources=conf.resources,
-            has_address=conf.url is not None,
+            image=conf.USERPODS_IMAGE,
+            port=conf.USERPODS_PORT,
+            env=conf.USERPODS_ENV,
+            resources=conf.USERPODS_RESOURCES,
+            has_address=conf.USERPODS_URL is not None,
         )
     if isinstance(source, Path):
         try:

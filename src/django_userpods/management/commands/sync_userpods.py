@@ -337,7 +337,7 @@ class _Progress:
 
 def _urls(user_pks: list[str] | None) -> dict[str, dict[str, str]]:
     """Return where pods are found, by their names; nothing where they have no address."""
-    if conf.url is None:
+    if conf.USERPODS_URL is None:
         return {}
     rows = UserPod.objects.exclude(name=None).exclude(wanted=UserPod.Wanted.ABSENT)
     if user_pks is not None:
@@ -349,7 +349,7 @@ def _urls(user_pks: list[str] | None) -> dict[str, dict[str, str]]:
 
 def _whereabouts() -> dict[str, str]:
     """Return for people which cluster and namespace this is about."""
-    namespace = conf.namespace
+    namespace = conf.USERPODS_NAMESPACE
     of_each = "of each user (USERPODS_NAMESPACE is a function)"
     try:
         cluster = get_cluster().whereabouts()
@@ -371,7 +371,7 @@ def _user_pks(names: list[str] | None) -> list[str] | None:
         users = model._default_manager.using(router.db_for_write(model))  # noqa: SLF001 - Django's documented name
         user = users.filter(**{model.USERNAME_FIELD: name}).first()
         # Of a user who is gone the row is there, by the name of the pod or of the user.
-        gone = Q(name=name) | Q(name=naming.name_for(name, prefix=conf.name_prefix))
+        gone = Q(name=name) | Q(name=naming.name_for(name, prefix=conf.USERPODS_NAME_PREFIX))
         row = None if user else _rows(None).filter(gone).first()
         if user is None and row is None:
             message = f"There is no user {name!r}."

@@ -1,0 +1,86 @@
+"""Reading one setting by its name: its type, and what is said of a value that is not of it.
+
+Each function raises SettingError, whose hint says what to write instead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from django_userpods.exceptions import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def get(name: str, default: object) -> Any:  # noqa: ANN401 - a setting may hold anything
+    """Return a setting's value, whatever it is."""
+    return getattr(settings, name, default)
+
+
+def invalid(name: str, message: str, hint: str) -> SettingError:
+    """Return the error that says what is wrong with a setting, and what to do."""
+    return SettingError(message, setting=name, hint=hint)
+
+
+def integer(name: str, default: int, *, least: int, most: int) -> int:
+    """Return a whole number from ``least`` to ``most``."""
+    value = get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise invalid(name, f"is {value!r}", f"Give a whole number from {least} to {most}.")
+    return value
+
+
+def number(name: str, default: float) -> float:
+    """Return a number of seconds, 0 or more."""
+    value = get(name, default)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+        raise invalid(name, f"is {value!r}", "Give a number of seconds, 0 or more.")
+    return float(value)
+
+
+def is_list_of_text(value: object) -> bool:
+    """Tell whether this is a list (or set) of texts."""
+    return isinstance(value, list | tuple | set | frozenset) and all(
+        isinstance(item, str) for item in value
+    )
+
+
+def mapping(name: str, default: dict[str, Any]) -> dict[str, Any]:
+    """Return a dict."""
+    value = get(name, default)
+    if not isinstance(value, dict):
+        raise invalid(name, f"is {value!r}", "Give a dict.")
+    return value
+
+
+def function(name: str, default: object) -> Any:  # noqa: ANN401
+    """Return a callable, given itself or by its dotted path; None where that is the value."""
+    value = get(name, default)
+    if value is None or callable(value):
+        return value
+    if isinstance(value, str):
+        return imported(name, value)
+    raise invalid(name, f"is {value!r}", "Give a callable or the dotted path to one.")
+
+
+def imported(name: str, path: str) -> Any:  # noqa: ANN401
+    """Return the callable of a dotted path."""
+    try:
+        value = import_string(path)
+    except ImportError as error:
+        raise invalid(name, f"{path!r} cannot be imported: {error}", "Correct the path.") from error
+    if not callable(value):
+        raise invalid(name, f"{path!r} is a {type(value).__name__}", "Name something callable.")
+    return value
+
+
+def imported_all(name: str, default: Sequence[str]) -> list[Any]:
+    """Return what a list of dotted paths names."""
+    value = get(name, default)
+    if not isinstance(value, list | tuple) or not value:
+        raise invalid(name, f"is {value!r}", "Give a list of dotted paths to classes.")
+    return [imported(name, item) if isinstance(item, str) else item for item in value]
