@@ -11,6 +11,7 @@ from django.db import models, router
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from django_userpods import joins
 from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.core.states import State as _State
@@ -190,57 +191,22 @@ class UserPod(models.Model):
         return conf.path_of(self.name) if self.name else "/"
 
 
-#: Where ``with_main_pod`` puts a user's main pod, the name asked for, and the pod of that name.
-_MAIN_POD, _ASKED, _NAMED_POD = "userpods_main", "userpods_asked", "userpods_named"
-
-
-def with_main_pod(users: models.QuerySet[Any], name: str = "") -> models.QuerySet[Any]:
-    """Return the users with their main pods, in the same query; see ``main_pod_of``.
-
-    With a ``name`` also with their pods of that name, see ``pod_named``.
-    """
-    return _with_pods(users, "userpods", name)
-
-
 def main_pod_of(user: Any) -> UserPod | None:  # noqa: ANN401 - the project's own user model
     """Return the user's main pod; without a query where the user came ``with_main_pod``."""
-    if _MAIN_POD in vars(user):
-        found: UserPod | None = getattr(user, _MAIN_POD)
+    if joins.MAIN_POD in vars(user):
+        found: UserPod | None = getattr(user, joins.MAIN_POD)
         return found
     return UserPod.objects.filter(owner=user, slot="").first()
 
 
 def pod_named(user: Any, name: str) -> UserPod | None:  # noqa: ANN401 - the project's own user model
     """Return the user's pod of this name; without a query where the user came with it."""
-    for pod in (vars(user).get(_NAMED_POD), vars(user).get(_MAIN_POD)):
+    for pod in (vars(user).get(joins.NAMED_POD), vars(user).get(joins.MAIN_POD)):
         if pod is not None and pod.name == name:
             return pod  # type: ignore[no-any-return]
-    if vars(user).get(_ASKED) == name:
+    if vars(user).get(joins.ASKED) == name:
         return None
     return UserPod.objects.filter(owner=user, name=name).first()
-
-
-def _with_pods(rows: models.QuerySet[Any], path: str, name: str) -> models.QuerySet[Any]:
-    """Return the rows with what is at ``path``: the main pods, and those of this name."""
-    wanted = {_MAIN_POD: {f"{path}__slot": ""}, _NAMED_POD: {f"{path}__name": name}}
-    joined = {
-        key: models.FilteredRelation(path, condition=models.Q(**condition))
-        for key, condition in wanted.items()
-        if key == _MAIN_POD or name
-    }
-    if name:
-        # Django leaves out what is not there, so that it was looked for has to be said.
-        rows = rows.annotate(**{_ASKED: models.Value(name)})
-    found: models.QuerySet[Any] = rows.annotate(**joined).select_related(*joined)
-    return found
-
-
-def _user_of(row: Any) -> Any:  # noqa: ANN401 - a row that has a user
-    """Return the row's user with the pods that the row came with."""
-    for key in (_MAIN_POD, _ASKED, _NAMED_POD):
-        if key in vars(row):
-            setattr(row.user, key, getattr(row, key))
-    return row.user
 
 
 class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
@@ -270,10 +236,10 @@ class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
         Each comes with its user ``with_main_pod``, and with a ``pod`` with that of this name.
         """
         digests = list(map(AccessToken.digest_of, texts))
-        rows = _with_pods(self.select_related("user"), "user__userpods", pod)
+        rows = joins.with_pods(self.select_related("user"), "user__userpods", pod)
         found = {token.digest: token for token in rows.filter(digest__in=digests)}
         for token in found.values():
-            token.user = _user_of(token)
+            token.user = joins.user_of(token)
         return [found[digest] for digest in digests if digest in found]
 
     def revoke(self) -> int:
@@ -344,10 +310,10 @@ class PodSessionQuerySet(models.QuerySet["PodSession"]):
         Each comes with its user ``with_main_pod``, and with a ``pod`` with that of this name.
         """
         digests = list(map(AccessToken.digest_of, secrets_))
-        rows = _with_pods(self.select_related("user"), "user__userpods", pod)
+        rows = joins.with_pods(self.select_related("user"), "user__userpods", pod)
         found = {session.digest: session for session in rows.filter(digest__in=digests)}
         for session in found.values():
-            session.user = _user_of(session)
+            session.user = joins.user_of(session)
         return [found[digest] for digest in digests if digest in found]
 
 

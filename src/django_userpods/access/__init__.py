@@ -9,6 +9,7 @@ from django_userpods.access.authenticators import (
     TokenAuthenticator,
 )
 from django_userpods.exceptions import InvalidCredentials
+from django_userpods.joins import with_main_pod
 
 __all__ = [
     "Authenticator",
@@ -16,4 +17,5 @@ __all__ = [
     "PodSessionAuthenticator",
     "SessionAuthenticator",
     "TokenAuthenticator",
+    "with_main_pod",
 ]

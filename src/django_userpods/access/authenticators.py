@@ -24,7 +24,8 @@ from django_userpods.access.credentials import bearer, cookie_values
 from django_userpods.conf import conf
 from django_userpods.core.addresses import Way
 from django_userpods.exceptions import InvalidCredentials, Undecided
-from django_userpods.models import AccessToken, PodSession, main_pod_of, pod_named, with_main_pod
+from django_userpods.joins import with_main_pod
+from django_userpods.models import AccessToken, PodSession, main_pod_of, pod_named
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -43,7 +44,7 @@ class Authenticator(ABC):
     def authenticate(self, request: HttpRequest) -> AbstractBaseUser | None:
         """Return the user, or None where the request holds no credentials of this kind.
 
-        ``models.with_main_pod`` saves a query. Raises InvalidCredentials where the request holds
+        ``joins.with_main_pod`` saves a query. Raises InvalidCredentials where the request holds
         credentials of this kind that are not valid: it is refused, unless a later authenticator
         knows who is asking.
         """

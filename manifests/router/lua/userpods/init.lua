@@ -28,6 +28,7 @@ local clock = require "userpods.clock"
 local cookies = require "userpods.cookies"
 local credentials = require "userpods.credentials"
 local flights = require "userpods.flights"
+local origins = require "userpods.origins"
 local purges = require "userpods.purges"
 local headers = require "userpods.headers"
 local running_requests = require "userpods.running_requests"
@@ -38,6 +39,7 @@ local target = require "userpods.target"
 cookies.configure(settings.cookies, settings.credential_cookies)
 credentials.configure(settings)
 target.configure(settings)
+origins.configure(settings)
 purges.configure(settings)
 answers.configure(settings)
 flights.configure(settings)
@@ -69,37 +71,16 @@ end
 
 local _M = {}
 
-local function refuse_anonymous()
-    if pages.is_navigation() then
-        header["Cache-Control"] = "no-store"
-        return ngx.redirect(pages.login_address(settings, var.request_uri), 302)
-    end
-    header["WWW-Authenticate"] = "Bearer"
-    return pages.say(401, "No token", "Sign in first.")
-end
-
-local function refuse_foreign()
-    return pages.say(403, "Another origin",
-        "A page of another origin may not open this WebSocket with your session.")
-end
-
---- Where there are so many of the site's cookies that no server takes them, the browser could not
--- even sign in any more: it throws its cookies away. (Browsers do so over TLS and on localhost.)
-function _M.too_many_cookies_content()
-    header["Clear-Site-Data"] = '"cookies"'
-    return pages.say(431, "Too many cookies",
-        "Your browser sent more cookies than can be read here. They are deleted now: reload this "
-        .. "page and sign in again, or delete this site's cookies yourself.")
-end
+_M.too_many_cookies_content = pages.too_many_cookies
 
 -- Asks whoami. Returns an entry, or ends the request.
 local function ask_django(sent)
     -- Without credentials there is nothing to ask.
     if not sent.key then
-        return refuse_anonymous()
+        return pages.ask_to_sign_in(settings)
     end
     if sent.is_too_large then
-        return _M.too_many_cookies_content()
+        return pages.too_many_cookies()
     end
     if sent.is_unreadable then
         return pages.say(400, "Bad request", "A cookie or token holds control characters.")
@@ -109,7 +90,7 @@ local function ask_django(sent)
         answers.keep(detail)
         return detail
     elseif word == "anonymous" then
-        return refuse_anonymous()
+        return pages.ask_to_sign_in(settings)
     elseif word == "forbidden" then
         return pages.say(403, "Invalid token", "This account or token has no access here.")
     elseif word == "later" then
@@ -135,25 +116,9 @@ local function admit(entry, sent, upgrade)
     return true
 end
 
--- Whether a page of another origin opens this WebSocket: browsers let any page do so, with the
--- cookies of the host that it goes to.
 local function is_foreign()
-    local origin = var.http_origin
-    if not origin then
-        return false
-    end
-    origin = origin:lower()
-    for _, admitted in ipairs(settings.origins) do
-        if origin == admitted:lower() then
-            return false
-        end
-    end
-    local scheme, host = origin:match "^(https?)://([^/]+)$"
-    local own = (var.http_host or ""):lower():gsub(scheme == "https" and ":443$" or ":80$", "")
-    -- TLS may end in front of a gateway that does not say so.
-    return host ~= own or (scheme == "http" and var.userpods_proto == "https")
+    return origins.is_foreign(var.http_origin, var.http_host, var.userpods_proto)
 end
-jit.off(is_foreign)
 
 local function known(cookie, authorization, upgrade, special)
     if (cookie or authorization) and not draining and not special
@@ -184,7 +149,7 @@ function _M.pod_access()
         return pages.say(403, "No service workers", "This host is not the application's alone.")
     end
     if var.http_upgrade and is_foreign() then
-        return refuse_foreign()
+        return pages.refuse_foreign()
     end
     local sent = credentials_of(var.http_cookie, var.http_authorization)
     local entry = sent.key and find_answer(sent) or ask_django(sent)
@@ -278,7 +243,7 @@ function _M.site_access()
     read_headers(nothing)
     var.userpods_cookie = cookies.for_site(var.http_cookie)
     if #var.userpods_cookie > credentials.MOST then
-        return _M.too_many_cookies_content()
+        return pages.too_many_cookies()
     end
     if var.http_content_length or var.http_transfer_encoding then
         read_body()

@@ -71,4 +71,29 @@ function _M.login_address(settings, request_uri)
         .. ngx.escape_uri(settings.origin .. path)
 end
 
+--- Answers a request without credentials: the login page for a browser, 401 for everyone else.
+function _M.ask_to_sign_in(settings)
+    if _M.is_navigation() then
+        ngx.header["Cache-Control"] = "no-store"
+        return ngx.redirect(_M.login_address(settings, ngx.var.request_uri), 302)
+    end
+    ngx.header["WWW-Authenticate"] = "Bearer"
+    return _M.say(401, "No token", "Sign in first.")
+end
+
+--- Answers a WebSocket that a page of another origin opens.
+function _M.refuse_foreign()
+    return _M.say(403, "Another origin",
+        "A page of another origin may not open this WebSocket with your session.")
+end
+
+--- Where there are so many of the site's cookies that no server takes them, the browser could not
+-- even sign in any more: it throws its cookies away. (Browsers do so over TLS and on localhost.)
+function _M.too_many_cookies()
+    ngx.header["Clear-Site-Data"] = '"cookies"'
+    return _M.say(431, "Too many cookies",
+        "Your browser sent more cookies than can be read here. They are deleted now: reload this "
+        .. "page and sign in again, or delete this site's cookies yourself.")
+end
+
 return _M
