@@ -71,7 +71,7 @@ def test_the_three_ways_are_told_apart() -> None:
         ("/p%6fds/{pod}/", "last part"),
     ],
 )
-def test_a_url_that_makes_no_sense_is_refused_in_words(url: str, what: str) -> None:
+def test_an_invalid_url_is_refused_in_words(url: str, what: str) -> None:
     with pytest.raises(ValueError, match=what):
         parse(url)
 

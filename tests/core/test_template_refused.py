@@ -119,7 +119,7 @@ from tests.core.templates import changed, compiled, extra, pair
         ),
     ],
 )
-def test_what_makes_no_sense_is_refused(manifests: Any, where: str, words: str) -> None:
+def test_invalid_manifests_are_refused(manifests: Any, where: str, words: str) -> None:
     with pytest.raises(TemplateError) as caught:
         compiled(manifests)
     assert caught.value.where == where

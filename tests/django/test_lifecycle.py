@@ -140,7 +140,7 @@ def test_a_rolled_back_request_asks_for_nothing(memory: MemoryCluster) -> None:
     assert deployment_of(memory, "alice")["spec"]["replicas"] == 1
 
 
-def test_settings_that_make_no_sense_leave_it_recorded(settings: Any) -> None:
+def test_invalid_settings_leave_it_recorded(settings: Any) -> None:
     UserFactory(username="alice")
     settings.USERPODS_SELECT = "no.such.module"
     result = lifecycle.stop(UserPod.objects.all())

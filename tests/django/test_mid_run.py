@@ -151,7 +151,7 @@ def test_no_time_at_all(memory: MemoryCluster) -> None:
     assert "no time left" in row(user).message
 
 
-def test_a_user_whose_customised_manifests_make_no_sense_fails_alone(
+def test_a_user_whose_customised_manifests_are_invalid_fails_alone(
     memory: MemoryCluster, settings: Any
 ) -> None:
     def customize(manifests: Any, user: Any) -> Any:

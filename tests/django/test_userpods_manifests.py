@@ -378,7 +378,7 @@ def test_a_broken_template_is_named(project: Settings) -> None:
         ("--kind", "ConfigMap"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(option: str, value: str) -> None:
+def test_invalid_options_are_refused(option: str, value: str) -> None:
     with pytest.raises(CommandError, match=option):
         run(f"{option}={value}")
 

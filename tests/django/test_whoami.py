@@ -148,7 +148,7 @@ def test_a_session_that_was_deleted(signed_in: Client) -> None:
         {"_auth_user_id": None},
     ],
 )
-def test_a_session_that_makes_no_sense(signed_in: Client, change: dict[str, Any]) -> None:
+def test_an_invalid_session_counts_as_none(signed_in: Client, change: dict[str, Any]) -> None:
     session = signed_in.session
     session.update(change)
     session.save()

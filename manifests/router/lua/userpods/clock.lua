@@ -17,4 +17,10 @@ function _M.now()
     return tonumber(C.ngx_current_msec) / 1000
 end
 
+if not pcall(_M.now) then
+    ngx.log(ngx.WARN, "this nginx has no clock that only goes forward: the machine's is used, and ",
+        "answers are believed for longer if it is set back")
+    _M.now = ngx.now
+end
+
 return _M
