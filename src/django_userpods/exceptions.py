@@ -74,7 +74,7 @@ class UserpodsError(Exception):
 
 
 class TemplateError(UserpodsError):
-    """The pod template (or ``USERPODS_CUSTOMIZE``) does not make sense.
+    """The pod template (or what ``USERPODS_CUSTOMIZE`` made of it) is invalid.
 
     ``where`` is the place in the template, as in ``Deployment.spec.selector``.
     """

@@ -23,7 +23,7 @@ ALICE = ("Cookie", "sessionid=s-alice")
 
 
 def cookies_of(kib: int) -> list[str]:
-    """So many KiB of cookies, each of 3,900 bytes."""
+    """Return this number of KiB of cookies, each of 3,900 bytes."""
     return [f"app{number}={'x' * 3900}" for number in range(kib * 1024 // 3900)]
 
 

@@ -76,7 +76,7 @@ class Wire:
         return Answer(status, tuple(headers), body, cut, keeps and not ended)
 
     def rest(self, seconds: float) -> bytes:
-        """Whatever else comes within so many seconds, or before the end."""
+        """Return whatever else comes within this number of seconds, or before the end."""
         self.connection.settimeout(seconds)
         try:
             while self._more():
@@ -166,7 +166,7 @@ class Wire:
         return bytes(body), False, False
 
     def _take(self, count: int) -> bytes:
-        """Take so many bytes, or what there is before the end."""
+        """Take this number of bytes, or what there is before the end."""
         while len(self.seen) - self._at < count and self._more():
             pass
         taken = bytes(self.seen[self._at : self._at + count])

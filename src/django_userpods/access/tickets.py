@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: How long a ticket is good.
 LIFETIME = datetime.timedelta(seconds=60)
-#: So many rows are cleaned up at once, and so often in one go.
+#: Rows that are cleaned up in one query, and the maximum number of queries in one go.
 _BATCH, _BATCHES = 500, 20
 
 

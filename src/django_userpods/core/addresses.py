@@ -52,7 +52,7 @@ MAIN = _Main.MAIN
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """A ``USERPODS_URL`` that makes sense; see ``parse``."""
+    """A valid ``USERPODS_URL``; see ``parse``."""
 
     way: Way
     #: "http" or "https"; that of the site, if known, where pods are paths.

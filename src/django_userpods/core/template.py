@@ -132,7 +132,7 @@ def compile_template(
 
     Adds what we promise on every object: namespace, labels, annotations. With another ``name``
     the manifests are one user's own, of that name, and nothing in them is a placeholder. Raises
-    TemplateError with the place and the remedy for anything that does not make sense.
+    TemplateError with the place and the remedy for anything invalid.
     """
     documents = read(manifests, name)
     for document in documents:

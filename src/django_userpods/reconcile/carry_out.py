@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_userpods")
 
-# After so many pods in a row that the cluster failed it is asked whether it is up at all, and
-# after so many in a row the rest is left for later in any case.
+# Pods in a row that the cluster failed, after which it is asked whether it is up at all, and after
+# which the rest is left for later in any case.
 _ASK_AFTER, _GIVE_UP_AFTER = 8, 24
 # Rows are written together: at most this number, or those of this number of seconds.
 _FLUSH_COUNT, _FLUSH_SECONDS = 100, 0.5

@@ -85,7 +85,7 @@ function _M.may_set(set_cookie)
     return true
 end
 
--- ngx.header gives at most so many values of one name. There may be more that it did not show.
+-- The maximum number of values of one name that ngx.header gives. There may be more.
 local MOST = 100
 
 --- The Set-Cookie headers (nil, a string or a list) that a pod may send, and whether they have to

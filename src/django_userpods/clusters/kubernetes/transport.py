@@ -138,7 +138,7 @@ class Transport:
             connection.pools.clear()
 
     def call(self, request: Request, deadline: Deadline) -> bytes:
-        """Send a request, again where that makes sense, and return the body of its success."""
+        """Send a request, again where that may help, and return the body of its success."""
         attempt = 0
         renewed = False
         connection = self._connected(None, deadline, request.what)
