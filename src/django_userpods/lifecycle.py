@@ -98,11 +98,6 @@ class OperationResult:
     #: "name: what went wrong" of each that was tried and failed.
     failures: list[str] = field(default_factory=list)
 
-    @property
-    def skipped(self) -> int:
-        """How many of the rows given nothing was asked of."""
-        return self.already + self.stopped + self.absent
-
 
 def sync(rows: QuerySet[UserPod]) -> OperationResult:
     """Make the cluster agree with the database for some rows. Writes nothing on them first."""

@@ -162,11 +162,6 @@ def name_apart(username: str, *, pod: str, prefix: str, slot: str = "", room: in
     return _hashed(username, prefix=prefix, end=_end(slot), room=room, identity=identity)
 
 
-def longest_least(prefix: str) -> int:
-    """Return how long a name has to be able to be: for a hash, the longest slot and one letter."""
-    return len(prefix) + 1 + len(SUFFIX_SEPARATOR) + HASH_LENGTH + len(_end("x" * MAX_SLOT))
-
-
 def suffix_of(name: str, *, pod: str) -> str | None:
     """Return the suffix of one of a pod's objects, "" for a main one; None where it is no name."""
     if name == pod:
