@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import demo
 import pytest
 
 if TYPE_CHECKING:
@@ -354,116 +352,3 @@ class TestPages:
 
     def test_health(self, site: Site) -> None:
         assert site.ask("GET", "/healthz")[::2] == (200, "ok\n")
-
-
-class TestPackagesForTheDemo:
-    @pytest.fixture
-    def calls(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
-        """A machine with apt-get and without nginx; what is called is noted, nothing is run."""
-        calls: list[list[str]] = []
-
-        def run(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-            calls.append(words)
-            return subprocess.CompletedProcess(words, 0)
-
-        monkeypatch.setattr(demo, "found", lambda _: "")
-        monkeypatch.setattr(demo, "SYSTEMD", tmp_path / "none")
-        monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}")
-        monkeypatch.setattr(subprocess, "run", run)
-        return calls
-
-    def test_root_installs_it(
-        self, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
-    ) -> None:
-        monkeypatch.setattr(os, "geteuid", lambda: 0)
-        demo.install_packages()
-        assert len(calls) == 1
-        assert calls[0][0] == "apt-get"
-        assert calls[0][-3:] == ["nginx-light", "libnginx-mod-http-lua", "lua-cjson"]
-
-    def test_only_what_is_missing_is_installed(
-        self, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
-    ) -> None:
-        monkeypatch.setattr(os, "geteuid", lambda: 0)
-        monkeypatch.setattr(demo, "found", lambda shows: "" if "cjson" in shows else shows)
-        demo.install_packages()
-        assert [words[-1] for words in calls] == ["lua-cjson"]
-        assert "nginx-light" not in calls[0]
-
-    def test_the_server_that_the_package_starts_is_stopped(
-        self, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]], tmp_path: Path
-    ) -> None:
-        monkeypatch.setattr(os, "geteuid", lambda: 0)
-        monkeypatch.setattr(demo, "SYSTEMD", tmp_path)
-        demo.install_packages()
-        assert calls[-1] == ["systemctl", "disable", "--now", "nginx"]
-
-    def test_others_ask_sudo_at_a_terminal(
-        self, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
-    ) -> None:
-        monkeypatch.setattr(os, "geteuid", lambda: 1000)
-        monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-        demo.install_packages()
-        assert calls[0][:2] == ["sudo", "apt-get"]
-
-    def test_others_are_told_without_one(
-        self, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
-    ) -> None:
-        monkeypatch.setattr(os, "geteuid", lambda: 1000)
-        monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
-        with pytest.raises(demo.DemoError, match="As root: apt-get install"):
-            demo.install_packages()
-        assert calls == []
-
-    def test_a_machine_without_apt(
-        self, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
-    ) -> None:
-        monkeypatch.setattr(shutil, "which", lambda name, **_: None)
-        with pytest.raises(demo.DemoError, match="the router lacks nginx-light and"):
-            demo.install_packages()
-
-
-class TestWorkload:
-    @pytest.fixture
-    def port(self) -> Iterator[int]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        process = subprocess.Popen(
-            [sys.executable, str(PROJECT / "workload.py"), "--host", "127.0.0.1"],
-            env={"PORT": str(port), "USERPODS_USER": "älice <b>"},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        assert "serving" in process.stdout.readline()
-        yield port
-        process.terminate()
-        process.communicate(timeout=10)
-        assert process.returncode == 0
-
-    def test_tells_whose_it_is_and_refuses_others(self, port: int) -> None:
-        pod = Site(port, {})
-        name = "%C3%A4lice%20%3Cb%3E"
-        status, headers, text = pod.ask("GET", "/x?<script>", X_Userpods_User=name)
-        assert status == 200
-        assert "älice &lt;b&gt;" in text
-        assert "<script>" not in text
-        assert headers["cache-control"] == "no-store"
-        status, _, text = pod.ask("POST", "/headers", "some body", X_Userpods_User=name)
-        told = json.loads(text)
-        assert told["user"] == told["owner"] == "älice <b>"
-        assert ["X-Userpods-User", name] in told["headers"]
-        status, _, text = pod.ask("GET", "/headers", X_Userpods_User="bob")
-        assert status == 421
-        assert "another user" in text
-        assert pod.ask("GET", "/healthz")[0] == 200
-
-    def test_keeps_connections(self, port: int) -> None:
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as link:
-            for method, body in (("GET", None), ("POST", "x" * 100_000), ("HEAD", None)):
-                link.request(method, "/headers", body)
-                answer = link.getresponse()
-                answer.read()
-                assert answer.status == 200
-                assert not answer.will_close

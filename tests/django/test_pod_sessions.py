@@ -20,8 +20,8 @@ from django_userpods.access import site_sessions, tickets
 from django_userpods.lifecycle import add_pod
 from django_userpods.models import AccessToken, PodSession, Ticket
 from django_userpods.reconcile import reconcile
+from tests.django.pods_hosts import ALICES, BOBS, Browser, bob, browser, pods_hosts
 from tests.django.support import users
-from tests.django.test_enter import ALICES, BOBS, Browser, _hosts, bob, browser
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-__all__ = ["_hosts", "bob", "browser"]
+__all__ = ["bob", "browser", "pods_hosts"]
 
 GPU = "alice---gpu.pods.example.org"
 NAME = "__Host-userpods"

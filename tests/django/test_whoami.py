@@ -7,50 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings as django_settings
-from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
-from django.db import OperationalError, connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_userpods.models import AccessToken, UserPod
 from django_userpods.reconcile import reconcile
+from tests.django.asking_whoami import ALICE, INVALID, NO_TOKEN, answer, ask, token_for
 from tests.django.support import bulk, delete_by_sql, row, users
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from django.http import HttpResponse
-
     from django_userpods.testing import MemoryCluster
 
 pytestmark = pytest.mark.django_db
-
-
-def token_for(user: Any, **fields: Any) -> str:
-    return AccessToken.objects.issue(user, **fields)[1]
-
-
-def ask(client: Client, token: str = "", **extra: Any) -> HttpResponse:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return client.get("/whoami", headers=headers, **extra)  # type: ignore[return-value]
-
-
-def answer(response: Any) -> tuple[int, Any]:
-    assert response["Content-Type"] == "application/json"
-    assert "no-store" in response["Cache-Control"]
-    assert "private" in response["Cache-Control"]
-    identified = any(name.startswith(("X-Target", "X-Userpods")) for name in response.headers)
-    # An identity if and only if it is a 200: nginx lets nothing else pass.
-    assert identified is (response.status_code == 200)
-    return response.status_code, response.json()
-
-
-NO_TOKEN = (401, {"error": "no token"})
-INVALID = (403, {"error": "invalid token"})
-ALICE = (200, {"user": "alice", "service": "user-alice"})
 
 
 def test_a_session(signed_in: Client, alice: Any) -> None:
@@ -350,71 +320,3 @@ def test_a_new_user_of_a_former_users_key_is_not_led_to_the_old_pod(
     assert answer(ask(client)) == (200, {"user": "bob", "service": "user-bob"})
     reconcile()
     assert answer(ask(client)) == (200, {"user": "bob", "service": "user-bob"})
-
-
-# --- cost
-
-
-@pytest.mark.usefixtures("untouched_session")
-def test_one_query_with_sessions_that_need_none(alice: Any, client: Client, settings: Any) -> None:
-    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
-    client.force_login(alice)
-    with CaptureQueriesContext(connection) as queries:
-        assert answer(ask(client)) == ALICE
-    assert len(queries) == 1
-
-
-def test_one_query_for_a_token(alice: Any, client: Client) -> None:
-    token = token_for(alice)
-    ask(client, token)
-    with CaptureQueriesContext(connection) as queries:
-        assert answer(ask(client, token)) == ALICE
-    assert len(queries) == 1
-    with CaptureQueriesContext(connection) as queries:
-        ask(client, "upt_unknown")
-        ask(Client())
-    assert len(queries) == 1
-
-
-@pytest.mark.usefixtures("untouched_session")
-def test_sessions_in_the_database_cost_their_own_query(signed_in: Client) -> None:
-    assert SESSION_KEY in signed_in.session
-    with CaptureQueriesContext(connection) as queries:
-        ask(signed_in)
-    assert len(queries) == 2
-
-
-def test_the_cluster_is_never_asked(signed_in: Client, memory: MemoryCluster) -> None:
-    memory.calls.clear()
-    ask(signed_in)
-    assert not memory.calls
-
-
-# --- a database that cannot be written to
-
-
-@pytest.fixture
-def read_only(transactional_db: None) -> Iterator[Callable[[], None]]:
-    """What makes the database read-only, as during a failover."""
-    yield lambda: connection.cursor().execute("PRAGMA query_only = ON").close()
-    connection.cursor().execute("PRAGMA query_only = OFF").close()
-
-
-@pytest.mark.parametrize("is_atomic", [False, True])
-def test_a_token_lets_in_while_the_database_is_read_only(
-    read_only: Callable[[], None],
-    alice: Any,
-    client: Client,
-    is_atomic: bool,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", is_atomic)
-    token = token_for(alice)
-    read_only()
-    with pytest.raises(OperationalError, match="readonly"):
-        AccessToken.objects.update(label="x")
-    assert answer(ask(client, token)) == ALICE
-    assert "could not be noted" in caplog.text
-    assert token not in caplog.text
-    assert answer(ask(client, "upt_unknown")) == INVALID

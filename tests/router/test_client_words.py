@@ -136,3 +136,20 @@ def status_of(router: Router, head: str) -> int:
     with socket.create_connection(("127.0.0.1", router.port), timeout=10) as connection:
         connection.sendall(f"{head}\r\n".encode())
         return int(connection.recv(100).split()[1])
+
+
+def test_what_a_stranger_says_of_the_client_is_not_believed(router: Router) -> None:
+    answer = router.get(
+        "/",
+        ALICE,
+        ("X-Forwarded-For", "1.2.3.4"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "evil.example"),
+    )
+    assert answer.sent("x-forwarded-for") == ["127.0.0.1"]
+    assert answer.sent("x-forwarded-proto") == ["http"]
+    assert answer.sent("x-forwarded-host") == ["site.test"]
+    for said in ("https", "1https"):
+        for more in ([], [("X-Forwarded-For", "1.2.3.4")]):
+            spoofed = router.get("/", ALICE, ("X-Forwarded-Proto", said), *more)
+            assert spoofed.sent("x-forwarded-proto") == ["http"]
