@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-import demo
+import demo_machine
 import pytest
 
 from tests.e2e import dockerfile
@@ -29,8 +29,8 @@ def test_the_documentation_names_the_routers_packages() -> None:
 
 
 def test_the_demo_installs_the_routers_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "found", lambda _: "")
-    assert demo.missing_packages() == list(apt.packages("router"))
+    monkeypatch.setattr(demo_machine, "found", lambda _: "")
+    assert demo_machine.missing_packages() == list(apt.packages("router"))
 
 
 def test_a_package_is_missing_until_its_program_or_file_is_there(
