@@ -22,7 +22,7 @@ from django_userpods.core import naming
 from django_userpods.exceptions import PodNotAllowed, UserpodsError
 from django_userpods.models import UserPod
 from django_userpods.reconcile.entries import Scope
-from django_userpods.reconcile.pods import new_row, settle
+from django_userpods.reconcile.pods import new_row, update_rows
 from django_userpods.reconcile.rows import alias, lock, retried, rows
 from django_userpods.reconcile.users import BATCH
 
@@ -145,7 +145,7 @@ def rows_of(users: QuerySet[Any]) -> QuerySet[UserPod]:
     main = UserPod.objects.filter(slot="").exclude(owner=None).values("owner")
     without = [str(pk) for pk in users.exclude(pk__in=main).values_list("pk", flat=True)]
     for batch in _batches(without):
-        settle(Scope.of(batch))
+        update_rows(Scope.of(batch))
     # By key and not by a join: ``users`` may be ordered, distinct, or come from a search.
     return UserPod.objects.filter(owner__in=users.order_by().values("pk"))
 

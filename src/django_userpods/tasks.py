@@ -26,7 +26,7 @@ from django_userpods.exceptions import (
 from django_userpods.models import UserPod
 from django_userpods.reconcile import run
 from django_userpods.reconcile.entries import Scope
-from django_userpods.reconcile.pods import note, settle
+from django_userpods.reconcile.pods import record_save, update_rows
 from django_userpods.reconcile.rows import update
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def ask_for_pods(pods: Collection[str]) -> Asked:
 
 
 def _ask(keys: list[str], scope_of: ScopeOf) -> Asked:
-    settled = settle(scope_of(keys))
-    asked = Asked(failed=[f"{name}: {message}" for _, name, message in settled.failed])
+    changes = update_rows(scope_of(keys))
+    asked = Asked(failed=[f"{name}: {message}" for _, name, message in changes.failed])
     _hand_over(keys, scope_of, asked)
     return asked
 
@@ -120,7 +120,7 @@ def ask_for(user: AbstractBaseUser, *, created: bool) -> None:
     if user.pk is None:
         # Deleted again before the commit; whatever is left to do was asked for by that.
         return
-    note(user, created=created)
+    record_save(user, created=created)
     _hand_over([str(user.pk)], Scope.of, Asked())
 
 

@@ -143,8 +143,8 @@ def take_over(adoption: Adoption) -> list[Failure]:
         except IntegrityError:
             failures.append(_failure(candidate, "somebody else took the name or the slot"))
             continue
-        settled = look(Scope.of(pods=[candidate.pod]), keep_users=desired.per_user)
-        for entry in settled.entries:
+        changes = look(Scope.of(pods=[candidate.pod]), keep_users=desired.per_user)
+        for entry in changes.entries:
             subject = subject_of(entry, desired)
             if subject.error is not None:
                 failures.append(_failure(candidate, str(subject.error)))
@@ -152,7 +152,7 @@ def take_over(adoption: Adoption) -> list[Failure]:
             outcome = _relabel(cluster, subject, candidate, installation)
             if outcome.error is not None:
                 failures.append(_failure(candidate, str(outcome.error)))
-        failures += [Failure(*failed) for failed in settled.failed]
+        failures += [Failure(*failed) for failed in changes.failed]
     return failures
 
 

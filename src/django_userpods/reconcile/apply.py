@@ -106,7 +106,7 @@ def _act(
     if action.verb == Verb.UPDATE:
         return _update(cluster, subject, action, remaining)
     cluster.delete(action.ref, uid=action.uid, timeout=remaining())
-    subject.note_deleted(action.ref)
+    subject.observe_deletion(action.ref)
     return action
 
 
@@ -126,7 +126,7 @@ def _create(
         if existing is None or "deletionTimestamp" in existing["metadata"]:
             raise StillDeleting(ref) from None
         _check_ours(existing, subject, ref, installation)
-        subject.note(existing, ref, cluster)
+        subject.observe(existing, ref, cluster)
         item = (
             subject.template.find(ref.kind, ref.name, subject.values) if subject.template else None
         )
@@ -134,7 +134,7 @@ def _create(
             return None
         action = Action(Verb.UPDATE, ref, existing["metadata"]["uid"], "was there already")
         return _update(cluster, subject, action, remaining)
-    subject.note(stored, ref, cluster)
+    subject.observe(stored, ref, cluster)
     return Action(Verb.CREATE, ref, stored["metadata"]["uid"])
 
 
@@ -184,7 +184,7 @@ def _update(
             raise Invalid(message, status=error.status) from error
         stored = _replace(cluster, action, manifest, remaining)
         action = dataclasses.replace(action, reason=f"{action.reason}; replaced")
-    subject.note(stored, ref, cluster)
+    subject.observe(stored, ref, cluster)
     return action
 
 

@@ -125,7 +125,7 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Settled:
+class RowChanges:
     """Rows and users side by side: who takes part, who has to wait for a name, what went wrong."""
 
     entries: list[Entry] = field(default_factory=list)

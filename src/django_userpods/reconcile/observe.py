@@ -93,7 +93,7 @@ class Subject:
         manifest: Manifest = item.manifest.fill(self.values)
         return manifest
 
-    def note(self, found: Manifest, ref: Ref, cluster: Cluster) -> None:
+    def observe(self, found: Manifest, ref: Ref, cluster: Cluster) -> None:
         """Take in what one of the pod's objects says of itself."""
         if ref.namespace != self.entry.namespace:
             return
@@ -105,7 +105,7 @@ class Subject:
         elif self.template is not None and (other := workloads.health_of(found)) is not None:
             self.others[ref.kind.kind, ref.name] = other
 
-    def note_deleted(self, ref: Ref) -> None:
+    def observe_deletion(self, ref: Ref) -> None:
         """Take in that one of the pod's objects was deleted."""
         if (ref.kind, ref.namespace, ref.name) == (
             SERVICE,
@@ -217,7 +217,7 @@ def _take(
     if subject is None:
         strangers[label].append(Observed(ref, metadata["uid"]))
         return
-    subject.note(found, ref, cluster)
+    subject.observe(found, ref, cluster)
     differences: tuple[str, ...] = ()
     if subject.template is not None and ref.namespace == subject.entry.namespace:
         item = subject.template.find(kind, ref.name, subject.values)

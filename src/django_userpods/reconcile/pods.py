@@ -14,7 +14,7 @@ from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.exceptions import TemplateError, UserpodsError
 from django_userpods.models import UserPod, random_identifier
-from django_userpods.reconcile.entries import FIELDS, Entry, Scope, Settled
+from django_userpods.reconcile.entries import FIELDS, Entry, RowChanges, Scope
 from django_userpods.reconcile.rows import batches, insert, make, rows, store
 from django_userpods.reconcile.users import key_of, username_of, users
 from django_userpods.reconcile.wanted import room_of_users
@@ -27,19 +27,19 @@ logger = logging.getLogger("django_userpods")
 Wanted, State = UserPod.Wanted, UserPod.State
 
 
-def settle(scope: Scope, *, keep_users: bool = False) -> Settled:
+def update_rows(scope: Scope, *, keep_users: bool = False) -> RowChanges:
     """Make rows and users agree, for some, and return the rows.
 
     For users and pods that are asked for by name: whoever looks at all of them has to ask the
     guard between ``look`` and ``store``.
     """
-    settled = look(scope, keep_users=keep_users)
-    store(settled)
-    settled.sort()
-    return settled
+    changes = look(scope, keep_users=keep_users)
+    store(changes)
+    changes.sort()
+    return changes
 
 
-def look(scope: Scope, *, keep_users: bool) -> Settled:
+def look(scope: Scope, *, keep_users: bool) -> RowChanges:
     """Hold rows against users, for all or for some, and return what should be. Writes nothing.
 
     A selected user without a main pod gets a row, with a name of its own; a row whose user is
@@ -52,7 +52,7 @@ def look(scope: Scope, *, keep_users: bool) -> Settled:
     for entry in known.values():
         if entry.user_id is not None:
             owned[entry.user_pk].append(entry)
-    settled = Settled()
+    changes = RowChanges()
     select, room_of = conf.USERPODS_SELECT, room_of_users()
     who = None if scope.user_pks is None else scope.user_pks | owned.keys()
     for user in users(who, whole=keep_users):
@@ -68,11 +68,11 @@ def look(scope: Scope, *, keep_users: bool) -> Settled:
             ):
                 entry = _new(user)
                 mine = [*mine, entry]
-                settled.new.append(entry)
+                changes.new.append(entry)
         except Exception as error:
             logger.exception("user %s: the settings could not be used", user_pk)
             message = str(error) if isinstance(error, UserpodsError) else repr(error)
-            settled.failed.append((user_pk, username, message))
+            changes.failed.append((user_pk, username, message))
             for entry in mine:
                 known.pop(entry.pk, None)
             continue
@@ -86,29 +86,29 @@ def look(scope: Scope, *, keep_users: bool) -> Settled:
                 entry.wanted = Wanted.RUNNING if selected else Wanted.ABSENT
                 entry.state = State.PENDING
                 entry.found_out = True
-                settled.changed.append(entry)
+                changes.changed.append(entry)
     for entry in known.values():
         gone = not entry.exists or entry.user_id is None
         if gone and not (entry.absent and entry.user_id is None):
             entry.wanted, entry.user_id = Wanted.ABSENT, None
             entry.state = State.DELETING
             entry.found_out = True
-            settled.changed.append(entry)
-    settled.entries = [*known.values(), *settled.new]
-    nameless = [entry for entry in settled.entries if entry.name is None and not entry.absent]
+            changes.changed.append(entry)
+    changes.entries = [*known.values(), *changes.new]
+    nameless = [entry for entry in changes.entries if entry.name is None and not entry.absent]
     for entry, message in _name(nameless):
-        settled.entries.remove(entry)
-        settled.failed.append((entry.user_pk, entry.username, message))
-    settled.nameless = [entry for entry in nameless if entry.stored]
-    settled.sort()
-    return settled
+        changes.entries.remove(entry)
+        changes.failed.append((entry.user_pk, entry.username, message))
+    changes.nameless = [entry for entry in nameless if entry.stored]
+    changes.sort()
+    return changes
 
 
-def note(user: AbstractBaseUser, *, created: bool) -> None:
+def record_save(user: AbstractBaseUser, *, created: bool) -> None:
     """Write down, with one statement in most cases, that a user was saved.
 
     Runs at every save of a user, so it looks no further than it must: a name that is taken, say,
-    is left to ``settle``, which the work that was asked for begins with.
+    is left to ``update_rows``, which the work that was asked for begins with.
     """
     user_pk = str(user.pk)
     if not created:
@@ -117,7 +117,7 @@ def note(user: AbstractBaseUser, *, created: bool) -> None:
             if wanted & (
                 {Wanted.ABSENT} if conf.USERPODS_SELECT(user) else {*Wanted} - {Wanted.ABSENT}
             ):
-                settle(Scope.of([user_pk]))
+                update_rows(Scope.of([user_pk]))
             return
     if conf.USERPODS_SELECT(user):
         entry = _new(user)
@@ -134,7 +134,7 @@ def ensure_row(user: AbstractBaseUser) -> UserPod | None:
     For a user whom no signal told us of (``bulk_create``, SQL) and who already asks for the pod.
     """
     user_pk = str(user.pk)
-    settle(Scope.of([user_pk]))
+    update_rows(Scope.of([user_pk]))
     main = rows().filter(owner_pk=user_pk, slot="").exclude(owner=None)
     return main.exclude(wanted=Wanted.ABSENT).first()
 
@@ -147,7 +147,7 @@ def pods_in_use() -> set[str]:
 def new_row(user: AbstractBaseUser, slot: str) -> UserPod:
     """Make the row of a further pod of a user's and return it.
 
-    It gets its name here, or with the next ``settle`` where another pod holds it. Raises
+    It gets its name here, or with the next ``update_rows`` where another pod holds it. Raises
     IntegrityError where the user has a pod of that slot.
     """
     entry = _new(user, slot)

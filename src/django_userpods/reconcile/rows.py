@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from django.db.models import Q, QuerySet
 
-    from django_userpods.reconcile.entries import Entry, Settled
+    from django_userpods.reconcile.entries import Entry, RowChanges
 
 _T = TypeVar("_T")
 
@@ -90,21 +90,21 @@ def lock(found: QuerySet[UserPod]) -> None:
         list(found.select_for_update().order_by("pk").values_list("pk"))
 
 
-def store(settled: Settled, *, but_for_absent: bool = False) -> list[tuple[str, Entry]]:
+def store(changes: RowChanges, *, but_for_absent: bool = False) -> list[tuple[str, Entry]]:
     """Write what a look at the users found; return the entries that came to be otherwise.
 
     Each with the id that it had: somebody else wrote it meanwhile, or the database refuses it,
     which is noted. With ``but_for_absent`` no row is taken from its user.
     """
-    before = [(entry, entry.pk, entry.name) for entry in [*settled.new, *settled.nameless]]
-    for entry, message in insert(settled.new):
-        settled.refused[entry.pk] = message
-        settled.failed.append((entry.user_pk, entry.username, message))
-    for batch in batches(sorted(settled.changed, key=_by_key)):
+    before = [(entry, entry.pk, entry.name) for entry in [*changes.new, *changes.nameless]]
+    for entry, message in insert(changes.new):
+        changes.refused[entry.pk] = message
+        changes.failed.append((entry.user_pk, entry.username, message))
+    for batch in batches(sorted(changes.changed, key=_by_key)):
         _change([entry for entry in batch if not (but_for_absent and entry.absent)])
-    for entry in sorted(settled.nameless, key=_by_key):
+    for entry in sorted(changes.nameless, key=_by_key):
         _name(entry)
-    _read_back(settled.new)
+    _read_back(changes.new)
     return [(pk, entry) for entry, pk, name in before if (entry.pk, entry.name) != (pk, name)]
 
 

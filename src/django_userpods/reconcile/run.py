@@ -15,7 +15,7 @@ from django_userpods.core.states import UNSETTLED, State
 from django_userpods.exceptions import ClusterError, MassDeletionRefused
 from django_userpods.models import UserPod
 from django_userpods.reconcile.carry_out import carry_out
-from django_userpods.reconcile.entries import Entry, Scope, Settled
+from django_userpods.reconcile.entries import Entry, RowChanges, Scope
 from django_userpods.reconcile.observe import Reader, Subject, observe, subject_of
 from django_userpods.reconcile.pods import look, name_for, pods_in_use
 from django_userpods.reconcile.report import Failure, Report
@@ -103,12 +103,12 @@ def _look(
 ) -> tuple[dict[str, Subject], dict[str, list[Action]]]:
     """Return the pods that take part, by id, and what to do for those that need something."""
     run.request.progress("users", 0, 0)
-    settled = look(scope, keep_users=desired.per_user)
-    subjects = {entry.pk: subject_of(entry, desired) for entry in settled.entries}
+    changes = look(scope, keep_users=desired.per_user)
+    subjects = {entry.pk: subject_of(entry, desired) for entry in changes.entries}
     _add_orphans(run, subjects)
     if first:
-        run.report.users = len(subjects) + len(settled.waiting)
-        run.report.failed.extend(Failure(*failure) for failure in settled.failed)
+        run.report.users = len(subjects) + len(changes.waiting)
+        run.report.failed.extend(Failure(*failure) for failure in changes.failed)
     reader = Reader(
         cluster,
         installation=desired.installation.id,
@@ -122,7 +122,7 @@ def _look(
     except ClusterError as error:
         if not run.request.dry_run:
             # Who is new is written down all the same; who is gone, only by name or by the guard.
-            store(settled, but_for_absent=scope.everybody)
+            store(changes, but_for_absent=scope.everybody)
             _note_unobserved(scope, str(error))
         raise
     if run.request.prune and scope.everybody:
@@ -131,24 +131,24 @@ def _look(
     plans = _plans(run, subjects, everyone=scope.everybody, first=first)
     if not run.request.dry_run:
         # Only now: nothing is written before the guard has answered.
-        _store(run, settled, subjects, plans)
-    if settled.waiting:
-        run.again |= {entry.user_pk for entry in settled.waiting}
-        run.again |= _holders(settled.waiting)
+        _store(run, changes, subjects, plans)
+    if changes.waiting:
+        run.again |= {entry.user_pk for entry in changes.waiting}
+        run.again |= _holders(changes.waiting)
     return subjects, plans
 
 
 def _store(
     run: Run,
-    settled: Settled,
+    changes: RowChanges,
     subjects: dict[str, Subject],
     plans: dict[str, list[Action]],
 ) -> None:
     """Write the rows; who came to be otherwise meanwhile is left to the next pass."""
-    for pk, entry in store(settled, but_for_absent=run.report.refused is not None):
+    for pk, entry in store(changes, but_for_absent=run.report.refused is not None):
         plans.pop(pk, None)
         subjects.pop(pk, None)
-        if (message := settled.refused.get(pk)) is not None:
+        if (message := changes.refused.get(pk)) is not None:
             run.report.failed.append(Failure(entry.user_pk, str(entry), message))
         else:
             run.again.add(entry.user_pk)
