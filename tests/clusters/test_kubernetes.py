@@ -142,7 +142,7 @@ def test_a_quota_is_named(through: KubernetesCluster, cluster: RealCluster, name
         through.create(service(namespace))
 
 
-def test_refusals(through: KubernetesCluster, namespace: str) -> None:
+def test_refusals_say_what_the_server_said(through: KubernetesCluster, namespace: str) -> None:
     with pytest.raises(NotFound, match='namespaces "nowhere-at-all" not found'):
         through.create(service("nowhere-at-all"))
     misspelt = deployment(namespace)

@@ -235,7 +235,7 @@ class TestBadConfiguration:
         with pytest.raises(ClusterConfigurationError, match="cannot write to its state_dir"):
             cluster.get(ref())
 
-    def test_a_damaged_database(self, tmp_path: Path) -> None:
+    def test_a_damaged_database_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "objects.sqlite3").write_bytes(b"not a database" * 100)
         cluster = LocalCluster(state_dir=str(tmp_path))
         with pytest.raises(ClusterConfigurationError, match="damaged"):

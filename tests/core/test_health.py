@@ -24,7 +24,7 @@ def condition(kind: str, status: str, reason: str, message: str = "") -> dict[st
     return {"type": kind, "status": status, "reason": reason, "message": message}
 
 
-def test_running() -> None:
+def test_a_ready_deployment_is_running() -> None:
     found = deployment(readyReplicas=1, updatedReplicas=1)
     assert of_deployment(found) == Health(State.RUNNING)
 
@@ -45,7 +45,7 @@ def test_stopped() -> None:
         deployment(observed=1, conditions=[condition("Progressing", "False", "Old")]),
     ],
 )
-def test_starting(found: dict[str, Any]) -> None:
+def test_a_deployment_that_is_not_up_yet_is_starting(found: dict[str, Any]) -> None:
     assert of_deployment(found) == Health(State.STARTING)
 
 

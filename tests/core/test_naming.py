@@ -138,7 +138,7 @@ def test_names_that_differ_only_by_case_or_escape_differ(one: str, other: str) -
 
 
 @pytest.mark.parametrize("length", range(55, 70))
-def test_lengths_around_the_limit(length: int) -> None:
+def test_a_name_is_plain_up_to_63_characters(length: int) -> None:
     name = naming.name_for("x" * length, prefix=PREFIX)
     assert valid(name)
     assert (name == PREFIX + "x" * length) == (length + len(PREFIX) <= 63)
@@ -192,12 +192,12 @@ def test_prefixes_that_may_not_be(prefix: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a", "0", "a-b", "x" * 63])
-def test_labels_of_rfc_1123(text: str) -> None:
+def test_labels_of_rfc_1123_are_valid(text: str) -> None:
     assert naming.is_valid_label(text)
 
 
 @pytest.mark.parametrize("text", ["", "-a", "a-", "A", "a.b", "x" * 64, "a\n", "é"])
-def test_no_labels_of_rfc_1123(text: str) -> None:
+def test_other_labels_are_invalid(text: str) -> None:
     assert not naming.is_valid_label(text)
 
 
@@ -213,7 +213,7 @@ def test_any_other_label_value_is_a_hash(text: str) -> None:
     assert value.startswith("sha256-")
 
 
-def test_labels_for_a_user() -> None:
+def test_labels_say_installation_user_and_pod() -> None:
     assert naming.labels_for(SEVEN, installation=BLUE) == {
         "app.kubernetes.io/managed-by": "django-userpods",
         "django-userpods/installation": "b1ue",

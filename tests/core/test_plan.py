@@ -14,7 +14,7 @@ SVC = Ref(SERVICE, "ns", "user-a")
 PVC = Ref(Kind("v1", "PersistentVolumeClaim"), "ns", "user-a-data")
 
 
-def test_nothing_there() -> None:
+def test_what_is_not_there_is_created() -> None:
     assert plan([DEPLOY, SVC], [], retain=()) == [
         Action(Verb.CREATE, DEPLOY),
         Action(Verb.CREATE, SVC),
@@ -91,11 +91,13 @@ def test_whose_an_object_is(labels: dict[str, str] | None, expected: Holder) -> 
         (5001, 10_000, True),
     ],
 )
-def test_the_border_of_a_mass_deletion(deletions: int, total: int, refused: bool) -> None:
+def test_a_mass_deletion_is_more_than_half_of_all(
+    deletions: int, total: int, refused: bool
+) -> None:
     assert is_mass_deletion(deletions=deletions, total=total) is refused
 
 
-def test_kinds_and_references_as_text() -> None:
+def test_kinds_are_read_back_from_their_text() -> None:
     assert Kind.parse(str(DEPLOYMENT)) == DEPLOYMENT
     assert Kind.parse(str(SERVICE)) == SERVICE
     assert str(PVC) == "PersistentVolumeClaim ns/user-a-data"

@@ -35,7 +35,7 @@ from django_userpods.core import quantity
         ("-1", "-1000m"),
     ],
 )
-def test_the_same(one: object, other: object) -> None:
+def test_one_quantity_spelt_twice_is_the_same(one: object, other: object) -> None:
     assert quantity.same(one, other)
     assert quantity.same(other, one)
 
@@ -58,10 +58,10 @@ def test_the_same(one: object, other: object) -> None:
         ("1\n", "1"),
     ],
 )
-def test_not_the_same(one: object, other: object) -> None:
+def test_two_quantities_are_not_the_same(one: object, other: object) -> None:
     assert not quantity.same(one, other)
 
 
 @pytest.mark.parametrize("text", ["", "abc", "1.2.3", "1e", "--1", "1Zi", "1e5m", "infinity"])
-def test_no_quantity(text: str) -> None:
+def test_what_is_no_quantity_is_not_read_as_one(text: str) -> None:
     assert quantity.parse(text) is None

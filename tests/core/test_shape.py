@@ -61,7 +61,7 @@ def differences(
         ("plain", "plain"),
     ],
 )
-def test_placeholders(text: str, filled: str) -> None:
+def test_placeholders_are_filled_in(text: str, filled: str) -> None:
     assert shape({"a": text}).fill(VALUES) == {"a": filled}
 
 
@@ -201,7 +201,9 @@ def test_values_that_json_cannot_say() -> None:
         ({"limits": {"cpu": "1000m"}}, {"limits": {"cpu": "1"}}, [".limits.cpu"]),
     ],
 )
-def test_differences(declared: Any, observed: Any, paths: list[str]) -> None:
+def test_differences_are_named_by_their_paths(
+    declared: Any, observed: Any, paths: list[str]
+) -> None:
     assert differences(declared, observed) == paths
 
 

@@ -19,7 +19,7 @@ from django_userpods.models import STATE_LABELS, UserPod
         (State.DELETING, set()),
     ],
 )
-def test_questions(state: State, questions: set[str]) -> None:
+def test_each_state_answers_its_questions(state: State, questions: set[str]) -> None:
     asked = {"is_settled", "is_coming", "is_up", "may_explain"}
     assert {question for question in asked if getattr(state, question)} == questions
     assert (state in UNSETTLED) is ("is_settled" not in questions)

@@ -80,7 +80,7 @@ def test_the_second_time_costs_no_query(signed_in: Client) -> None:
     assert "no-store" in second["Cache-Control"]
 
 
-def test_sessions_in_the_cache(alice: Any, client: Client, settings: Any) -> None:
+def test_sessions_in_the_cache_cost_no_query(alice: Any, client: Client, settings: Any) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
     client.force_login(alice)
     assert [queries(client) for _ in range(3)] == [1, 0, 0]
@@ -88,7 +88,7 @@ def test_sessions_in_the_cache(alice: Any, client: Client, settings: Any) -> Non
     assert queries(client, status=401) == 0
 
 
-def test_tokens(alice: Any, client: Client) -> None:
+def test_a_remembered_token_costs_no_query(alice: Any, client: Client) -> None:
     _, token = AccessToken.objects.issue(alice)
     queries(client, token)
     assert queries(client, token) == 0
@@ -204,7 +204,9 @@ def test_an_address_that_changes_is_known_at_once(
     assert ask(signed_in)["X-Target-Peer"] == "10.96.7.7:8000" != before
 
 
-def test_a_renamed_user(signed_in: Client, alice: Any, commit: Any) -> None:
+def test_a_renamed_user_is_answered_under_the_new_name(
+    signed_in: Client, alice: Any, commit: Any
+) -> None:
     ask(signed_in)
     with commit():
         setattr(alice, get_user_model().USERNAME_FIELD, "alicia")
@@ -335,7 +337,7 @@ def test_a_cache_that_does_not_exist(signed_in: Client, settings: Any) -> None:
     assert ask(signed_in).json()["user"] == "alice"
 
 
-def test_two_projects_in_one_cache(signed_in: Client, settings: Any) -> None:
+def test_two_projects_in_one_cache_do_not_share_answers(signed_in: Client, settings: Any) -> None:
     ask(signed_in)
     settings.USERPODS_INSTANCE = "other"
     assert queries(signed_in) == 1

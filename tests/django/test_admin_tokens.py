@@ -121,7 +121,9 @@ def test_nothing_but_the_label_can_be_changed(boss: Client) -> None:
     assert AccessToken.objects.values().get() == {**before, "label": "new"}
 
 
-def test_revoking(boss: Client, purged: list[str], django_capture_on_commit_callbacks: Any) -> None:
+def test_revoking_ends_the_tokens_that_were_valid(
+    boss: Client, purged: list[str], django_capture_on_commit_callbacks: Any
+) -> None:
     alice, bob = UserFactory(username="alice"), UserFactory(username="bob")
     tokens = [AccessToken.objects.issue(user)[0] for user in (alice, alice, bob)]
     AccessToken.objects.filter(pk=tokens[2].pk).revoke()

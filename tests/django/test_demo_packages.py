@@ -77,7 +77,9 @@ def test_others_are_told_without_one(
     assert calls == []
 
 
-def test_a_machine_without_apt(monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]) -> None:
+def test_a_machine_without_apt_is_told_what_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
+) -> None:
     monkeypatch.setattr(shutil, "which", lambda name, **_: None)
     with pytest.raises(demo_machine.DemoError, match="the router lacks nginx-light and"):
         demo_machine.install_packages()

@@ -88,7 +88,7 @@ class TestSettings:
             assert done.returncode == 1
             assert "SECRET_KEY is not set" in done.stderr
 
-    def test_an_unknown_cluster(self, tmp_path: Path) -> None:
+    def test_an_unknown_cluster_is_named(self, tmp_path: Path) -> None:
         done = manage("check", data=tmp_path, USERPODS_CLUSTER="docker")
         assert "it can be 'local' or 'kubernetes'" in done.stderr
 
@@ -197,7 +197,7 @@ class TestApiLogin:
             {"user": "alice", "pwd": "\udfff"},
         ],
     )
-    def test_wrong_credentials(self, site: Site, data: dict[str, str]) -> None:
+    def test_wrong_credentials_are_refused(self, site: Site, data: dict[str, str]) -> None:
         status, headers, told = site.login(data)
         assert (status, told) == (401, {"error": "invalid credentials"})
         assert "set-cookie" not in headers
@@ -223,7 +223,7 @@ class TestApiLogin:
         assert status == 400
         assert words in told["error"]
 
-    def test_too_long(self, site: Site) -> None:
+    def test_a_body_that_is_too_long_is_refused(self, site: Site) -> None:
         status, _, told = site.login({"user": "alice", "pwd": "x" * 20_000})
         assert status == 413
         assert "longer than" in told["error"]
@@ -323,7 +323,7 @@ class TestApiLogin:
         assert not any(name.startswith("access-control") for name in headers)
 
     @pytest.mark.parametrize("path", ["/api/login", "/api/logout"])
-    def test_other_methods(self, site: Site, path: str) -> None:
+    def test_other_methods_are_refused(self, site: Site, path: str) -> None:
         for method in ("GET", "PUT", "DELETE"):
             status, headers, _ = site.ask(method, path)
             assert status == 405
@@ -350,5 +350,5 @@ class TestPages:
         assert status == 200
         assert "immutable" in headers["cache-control"]
 
-    def test_health(self, site: Site) -> None:
+    def test_health_is_answered(self, site: Site) -> None:
         assert site.ask("GET", "/healthz")[::2] == (200, "ok\n")

@@ -48,7 +48,7 @@ def delete(some: Iterable[Any]) -> None:
     ("total", "deleted", "refused"),
     [(1, 1, True), (2, 1, False), (3, 2, True), (22, 11, False), (21, 11, True), (30, 10, False)],
 )
-def test_the_border_of_a_mass_deletion(
+def test_more_than_half_of_all_is_a_mass_deletion(
     memory: MemoryCluster, total: int, deleted: int, refused: bool
 ) -> None:
     some = bulk(total)
@@ -64,7 +64,7 @@ def test_the_border_of_a_mass_deletion(
         assert report.unchanged == total - deleted
 
 
-def test_an_emptied_user_table(memory: MemoryCluster) -> None:
+def test_an_emptied_user_table_deletes_nothing(memory: MemoryCluster) -> None:
     bulk(12)
     reconcile()
     users().all().delete()

@@ -142,7 +142,7 @@ def test_time_that_runs_out_in_the_middle(
     assert set(UserPod.objects.values_list("state", flat=True)) == {"running"}
 
 
-def test_no_time_at_all(memory: MemoryCluster) -> None:
+def test_without_time_nothing_is_sent_and_the_row_says_so(memory: MemoryCluster) -> None:
     user = UserFactory(username="alice")
     with pytest.raises(OutOfTime):
         reconcile([str(user.pk)], timeout=0)

@@ -163,7 +163,9 @@ def test_a_new_name_keeps_the_pod(alice: Any, memory: MemoryCluster, commit: Any
     assert row(alice).name == "user-alice"
 
 
-def test_deactivated_and_activated_again(alice: Any, memory: MemoryCluster, commit: Any) -> None:
+def test_a_pod_goes_and_comes_with_its_users_activation(
+    alice: Any, memory: MemoryCluster, commit: Any
+) -> None:
     with commit():
         alice.is_active = False
         alice.save()
@@ -179,7 +181,9 @@ def test_deactivated_and_activated_again(alice: Any, memory: MemoryCluster, comm
     assert (found.wanted, found.state) == ("running", "running")
 
 
-def test_on_and_off_in_one_transaction(alice: Any, memory: MemoryCluster, commit: Any) -> None:
+def test_off_and_on_in_one_transaction_writes_nothing(
+    alice: Any, memory: MemoryCluster, commit: Any
+) -> None:
     with commit():
         for active in (False, True):
             alice.is_active = active
@@ -205,7 +209,7 @@ def test_a_save_of_other_fields_does(alice: Any, memory: MemoryCluster, commit: 
     assert writes(memory) == []
 
 
-def test_a_proxy_of_the_user_model(memory: MemoryCluster, commit: Any) -> None:
+def test_a_proxy_of_the_user_model_gets_a_pod(memory: MemoryCluster, commit: Any) -> None:
     class Employee(get_user_model()):  # type: ignore[misc]
         class Meta:
             proxy = True
@@ -242,7 +246,9 @@ def test_other_models_are_deleted_without_being_read() -> None:
 # --- what no signal tells of
 
 
-def test_bulk_create(memory: MemoryCluster, commit: Any) -> None:
+def test_users_of_bulk_create_get_pods_with_the_next_sync(
+    memory: MemoryCluster, commit: Any
+) -> None:
     with commit():
         bulk(3)
     assert not memory.calls
@@ -250,7 +256,9 @@ def test_bulk_create(memory: MemoryCluster, commit: Any) -> None:
     assert pairs(memory) == ["user-bulk000", "user-bulk001", "user-bulk002"]
 
 
-def test_queryset_update(alice: Any, memory: MemoryCluster, commit: Any) -> None:
+def test_users_deactivated_by_update_lose_pods_with_the_next_sync(
+    alice: Any, memory: MemoryCluster, commit: Any
+) -> None:
     with commit():
         users().update(is_active=False)
     assert pairs(memory) == ["user-alice"]
@@ -258,7 +266,9 @@ def test_queryset_update(alice: Any, memory: MemoryCluster, commit: Any) -> None
     assert not memory.objects
 
 
-def test_raw_sql(alice: Any, memory: MemoryCluster, commit: Any) -> None:
+def test_what_sql_did_is_seen_by_the_next_sync(
+    alice: Any, memory: MemoryCluster, commit: Any
+) -> None:
     with commit():
         insert_by_sql(build("bob"))
         delete_by_sql(alice)
@@ -268,7 +278,9 @@ def test_raw_sql(alice: Any, memory: MemoryCluster, commit: Any) -> None:
     assert UserPod.objects.get().owner == by_name("bob")
 
 
-def test_fixtures(memory: MemoryCluster, commit: Any, tmp_path: Path) -> None:
+def test_users_of_a_fixture_get_pods_with_the_next_sync(
+    memory: MemoryCluster, commit: Any, tmp_path: Path
+) -> None:
     path = tmp_path / "users.json"
     user = UserFactory.build(username="fay", pk=getattr(build(""), "pk", None) or 77)
     path.write_text(serializers.serialize("json", [user]))

@@ -103,7 +103,7 @@ def test_the_volume_of_a_former_user_is_not_given_to_another(
 # --- signals
 
 
-def test_our_signals(memory: MemoryCluster, heard: list[Any]) -> None:
+def test_our_signals_tell_what_was_done(memory: MemoryCluster, heard: list[Any]) -> None:
     user = UserFactory(username="alice")
     reconcile()
     ((name, said),) = heard

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["commit", "router"]
 
 
-def test_a_purge(router: Router, settings: Any) -> None:
+def test_a_purge_tells_the_router_who(router: Router, settings: Any) -> None:
     settings.USERPODS_ROUTERS = [router.url]
     routers.purge("7")
     routers.wait_idle()
@@ -42,7 +42,7 @@ def test_a_purge(router: Router, settings: Any) -> None:
     assert headers["Host"] == "127.0.0.1"
 
 
-def test_a_path_before_it(router: Router, settings: Any) -> None:
+def test_a_path_in_the_routers_url_is_kept(router: Router, settings: Any) -> None:
     settings.USERPODS_ROUTERS = [f"{router.url}/internal/"]
     routers.purge("7")
     routers.wait_idle()

@@ -175,7 +175,7 @@ def test_invalid_settings_fail_no_save(memory: MemoryCluster, settings: Any) -> 
     assert "USERPODS_IMAGE: is not set" in err
 
 
-def test_one_user(memory: MemoryCluster) -> None:
+def test_user_syncs_the_named_users_alone(memory: MemoryCluster) -> None:
     for name in ("alice", "bob", "carol"):
         UserFactory(username=name)
     assert sync("--user", "alice", "--user", "bob")[0] == 0
@@ -191,7 +191,7 @@ def test_a_user_who_is_gone_by_the_name_of_the_row(memory: MemoryCluster) -> Non
     assert pairs(memory) == ["user-bob"]
 
 
-def test_an_unknown_user(memory: MemoryCluster) -> None:
+def test_an_unknown_user_is_named_and_nothing_is_done(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     status, out, err = sync("--user", "alice", "--user", "nobody")
     assert (status, out) == (1, "")
@@ -199,7 +199,7 @@ def test_an_unknown_user(memory: MemoryCluster) -> None:
     assert not memory.calls
 
 
-def test_no_prune(memory: MemoryCluster) -> None:
+def test_no_prune_deletes_nothing(memory: MemoryCluster) -> None:
     bulk(1)
     sync()
     users().all().delete()
@@ -210,7 +210,7 @@ def test_no_prune(memory: MemoryCluster) -> None:
     assert not memory.objects
 
 
-def test_json(memory: MemoryCluster) -> None:
+def test_json_tells_what_was_done(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     status, out, err = sync("--format", "json")
     report = json.loads(out)
@@ -275,7 +275,7 @@ def test_the_bar_is_for_terminals(memory: MemoryCluster) -> None:
         assert sync(*quiet, stderr=Terminal())[2] == ""
 
 
-def test_quiet(memory: MemoryCluster) -> None:
+def test_verbosity_0_says_nothing_of_objects(memory: MemoryCluster) -> None:
     bulk(2)
     status, out, err = sync("--verbosity", "0")
     assert (status, err) == (0, "")
@@ -283,7 +283,7 @@ def test_quiet(memory: MemoryCluster) -> None:
     assert len(names(memory)) == 2
 
 
-def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         call_command("sync_userpods", "--help")
     assert caught.value.code == 0

@@ -33,7 +33,7 @@ def test_waiting_until_all_is_up(memory: MemoryCluster, monkeypatch: pytest.Monk
     assert UserPod.objects.get().state == UserPod.State.RUNNING
 
 
-def test_waiting_in_vain(memory: MemoryCluster) -> None:
+def test_a_pod_that_does_not_come_up_in_time_is_named(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     sync()
     deployment(memory, "user-alice")["status"]["readyReplicas"] = 0

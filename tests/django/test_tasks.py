@@ -40,7 +40,7 @@ def keys(some: list[Any]) -> list[str]:
 # --- without a task backend
 
 
-def test_inline(memory: MemoryCluster) -> None:
+def test_without_a_backend_work_is_done_inline(memory: MemoryCluster) -> None:
     asked = tasks.ask(keys(bulk(2)))
     assert asked.report is not None
     assert asked.report.ok
@@ -48,7 +48,9 @@ def test_inline(memory: MemoryCluster) -> None:
     assert len(pairs(memory)) == 2
 
 
-def test_never_inline(memory: MemoryCluster, settings: Any) -> None:
+def test_a_timeout_of_0_leaves_the_work_to_the_next_sync(
+    memory: MemoryCluster, settings: Any
+) -> None:
     settings.USERPODS_INLINE_TIMEOUT = 0
     (user,) = bulk(1)
     asked = tasks.ask([str(user.pk)])
@@ -144,7 +146,7 @@ def test_a_user_for_whom_the_settings_fail_is_named(memory: MemoryCluster, setti
     assert "USERPODS_NAMESPACE" in asked.failed[0]
 
 
-def test_keys_of_nobody(memory: MemoryCluster) -> None:
+def test_keys_of_nobody_are_ignored(memory: MemoryCluster) -> None:
     asked = tasks.ask(["999999", "not a key", ""])
     assert asked.failed == []
     assert not memory.objects

@@ -37,7 +37,7 @@ def a_moment_ago() -> None:
     UserPod.objects.update(updated_at=F("updated_at") - datetime.timedelta(seconds=5))
 
 
-def test_urls() -> None:
+def test_pages_have_their_documented_urls() -> None:
     assert reverse("userpods:whoami") == "/whoami"
     assert reverse("userpods:waiting") == "/userpods/waiting/"
     assert reverse("userpods:status") == "/userpods/status/"
@@ -85,7 +85,7 @@ def test_what_is_wrong_is_said_and_escaped(signed_in: Client) -> None:
     assert "<script>alert" not in text
 
 
-def test_status(signed_in: Client, memory: MemoryCluster) -> None:
+def test_status_tells_state_and_service(signed_in: Client, memory: MemoryCluster) -> None:
     response = signed_in.get("/userpods/status/")
     assert response.status_code == 200
     assert response.json() == {"state": "running", "message": "", "service": "user-alice"}

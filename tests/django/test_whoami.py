@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 
-def test_a_session(signed_in: Client, alice: Any) -> None:
+def test_a_session_leads_to_its_users_pod(signed_in: Client, alice: Any) -> None:
     response = ask(signed_in)
     assert answer(response) == ALICE
     assert response["X-Target-Service"] == "user-alice"
@@ -33,7 +33,7 @@ def test_a_session(signed_in: Client, alice: Any) -> None:
     assert response["X-Userpods-User-Id"] == str(alice.pk)
 
 
-def test_no_address_yet(signed_in: Client) -> None:
+def test_a_pod_without_an_address_has_no_peer(signed_in: Client) -> None:
     UserPod.objects.update(address=None)
     response = ask(signed_in)
     assert answer(response) == ALICE
@@ -50,20 +50,20 @@ def test_the_port_is_the_services(signed_in: Client, settings: Any) -> None:
     assert response["X-Target-Peer"].endswith(":9000")
 
 
-def test_nobody(client: Client, memory: MemoryCluster) -> None:
+def test_without_credentials_nobody_comes_in(client: Client, memory: MemoryCluster) -> None:
     assert answer(ask(client)) == NO_TOKEN
     assert not memory.calls
 
 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete", "options"])
-def test_any_method_without_csrf(alice: Any, method: str) -> None:
+def test_any_method_is_answered_without_csrf(alice: Any, method: str) -> None:
     client = Client(enforce_csrf_checks=True)
     assert answer(getattr(client, method)("/whoami")) == NO_TOKEN
     client.force_login(alice)
     assert answer(getattr(client, method)("/whoami")) == ALICE
 
 
-def test_head(signed_in: Client) -> None:
+def test_head_is_answered_as_get(signed_in: Client) -> None:
     response = signed_in.head("/whoami")
     assert response.status_code == 200
     assert response["X-Target-Service"] == "user-alice"
@@ -125,7 +125,7 @@ def test_an_invalid_session_counts_as_none(signed_in: Client, change: dict[str, 
     assert answer(ask(signed_in)) == NO_TOKEN
 
 
-def test_a_logout(signed_in: Client) -> None:
+def test_a_logout_ends_the_session(signed_in: Client) -> None:
     signed_in.logout()
     assert answer(ask(signed_in)) == NO_TOKEN
 
@@ -139,7 +139,7 @@ def test_a_session_cookie_of_somebodys_own(client: Client, cookie: str) -> None:
 # --- users who may not come in
 
 
-def test_an_inactive_user(signed_in: Client, alice: Any) -> None:
+def test_an_inactive_user_is_refused(signed_in: Client, alice: Any) -> None:
     token = token_for(alice)
     users().update(is_active=False)
     assert answer(ask(signed_in)) == INVALID
@@ -155,7 +155,7 @@ def test_a_user_who_is_not_selected(signed_in: Client, alice: Any, settings: Any
 # --- tokens
 
 
-def test_a_bearer_token(alice: Any, client: Client) -> None:
+def test_a_bearer_token_leads_to_its_users_pod(alice: Any, client: Client) -> None:
     response = ask(client, token_for(alice))
     assert answer(response) == ALICE
     assert response["X-Target-Peer"] == row(alice).address
@@ -168,11 +168,13 @@ def test_the_scheme_is_case_insensitive(alice: Any, client: Client, scheme: str)
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "Token x"])
-def test_no_bearer_token_at_all(alice: Any, client: Client, header: str) -> None:
+def test_what_is_no_bearer_token_counts_as_none(alice: Any, client: Client, header: str) -> None:
     assert answer(client.get("/whoami", headers={"Authorization": header})) == NO_TOKEN
 
 
-def test_a_token_in_the_cookie(alice: Any, client: Client, settings: Any) -> None:
+def test_a_token_is_taken_from_the_cookie_of_the_setting(
+    alice: Any, client: Client, settings: Any
+) -> None:
     token = token_for(alice)
     client.cookies["userpods_token"] = token
     assert answer(ask(client)) == ALICE
@@ -185,7 +187,7 @@ def test_a_token_in_the_cookie(alice: Any, client: Client, settings: Any) -> Non
 @pytest.mark.parametrize(
     "token", ["upt_", "upt_unknown", "upt_é", "upt_" + "a" * 8000, "upt_' OR 1=1 --", "upt_\x00"]
 )
-def test_an_unknown_token(client: Client, memory: MemoryCluster, token: str) -> None:
+def test_an_unknown_token_is_refused(client: Client, memory: MemoryCluster, token: str) -> None:
     assert answer(ask(client, token)) == INVALID
     # As a header: some versions of Python make no cookie of such values.
     assert answer(client.get("/whoami", headers={"Cookie": f"userpods_token={token}"})) == INVALID
@@ -248,7 +250,9 @@ def test_a_session_goes_before_a_token(signed_in: Client) -> None:
     assert answer(ask(signed_in, token_for(bob)))[1]["user"] == "bob"
 
 
-def test_other_authenticators(alice: Any, client: Client, settings: Any) -> None:
+def test_only_the_authenticators_of_the_setting_are_asked(
+    alice: Any, client: Client, settings: Any
+) -> None:
     settings.USERPODS_AUTHENTICATORS = ["django_userpods.access.SessionAuthenticator"]
     assert answer(ask(client, token_for(alice))) == NO_TOKEN
 
@@ -269,7 +273,7 @@ def test_other_authenticators(alice: Any, client: Client, settings: Any) -> None
         ("a/b;c,d", "a%2Fb%3Bc%2Cd"),
     ],
 )
-def test_the_username_in_a_header(
+def test_the_username_is_escaped_in_its_header(
     memory: MemoryCluster, client: Client, username: str, encoded: str
 ) -> None:
     user = UserFactory(username=username)

@@ -33,7 +33,7 @@ def test_one_query_with_sessions_that_need_none(alice: Any, client: Client, sett
     assert len(queries) == 1
 
 
-def test_one_query_for_a_token(alice: Any, client: Client) -> None:
+def test_a_token_costs_one_query(alice: Any, client: Client) -> None:
     token = token_for(alice)
     ask(client, token)
     with CaptureQueriesContext(connection) as queries:

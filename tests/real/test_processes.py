@@ -81,7 +81,7 @@ class Project:
         )
 
 
-def test_two_syncs_at_once(tmp_path: Path, cluster: Cluster, namespace: str) -> None:
+def test_two_syncs_at_once_both_succeed(tmp_path: Path, cluster: Cluster, namespace: str) -> None:
     project = Project(tmp_path, cluster, namespace)
     project.add_users(USERS)
     both = [project.start("sync_userpods") for _ in range(2)]
