@@ -160,6 +160,8 @@ class UserPod(models.Model):
     restarted_at = models.DateTimeField(_("restarted at"), null=True, editable=False)
     recreate = models.BooleanField(_("to be deleted and recreated"), default=False, editable=False)
     last_activity = models.DateTimeField(_("last activity"), null=True, editable=False)
+    #: When a look at the cluster last found something new, or a waiting page asked for one.
+    looked_at = models.DateTimeField(_("looked at"), null=True, editable=False)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 

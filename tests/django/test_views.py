@@ -34,7 +34,7 @@ def stop() -> None:
 
 
 def a_moment_ago() -> None:
-    UserPod.objects.update(updated_at=F("updated_at") - datetime.timedelta(seconds=5))
+    UserPod.objects.update(looked_at=F("looked_at") - datetime.timedelta(seconds=5))
 
 
 def test_pages_have_their_documented_urls() -> None:
@@ -105,6 +105,19 @@ def test_the_status_of_a_pod_that_starts_is_looked_at_now_and_then(
     for _ in range(5):
         signed_in.get("/userpods/status/")
     assert len(memory.calls) == calls
+
+
+def test_a_look_that_finds_nothing_new_leaves_the_time_of_the_last_change(
+    signed_in: Client, alice: Any, memory: MemoryCluster
+) -> None:
+    deployment(memory, "user-alice")["status"]["readyReplicas"] = 0
+    reconcile()
+    before = row(alice)
+    a_moment_ago()
+    memory.calls.clear()
+    assert signed_in.get("/userpods/status/").json()["state"] == "starting"
+    assert memory.calls
+    assert row(alice).updated_at == before.updated_at
 
 
 def test_wake(signed_in: Client, alice: Any, memory: MemoryCluster) -> None:

@@ -102,6 +102,7 @@ class Migration(migrations.Migration):
                 ('restarted_at', models.DateTimeField(editable=False, null=True, verbose_name='restarted at')),
                 ('recreate', models.BooleanField(default=False, editable=False, verbose_name='to be deleted and recreated')),
                 ('last_activity', models.DateTimeField(editable=False, null=True, verbose_name='last activity')),
+                ('looked_at', models.DateTimeField(editable=False, null=True, verbose_name='looked at')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
                 ('owner', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='userpods', to=settings.AUTH_USER_MODEL, verbose_name='owner')),

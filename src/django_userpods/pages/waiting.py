@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import router, transaction
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -26,8 +27,8 @@ from django_userpods.pages.asking import RETRY_AFTER, as_json, for_visitor
 if TYPE_CHECKING:
     from django_userpods.access.authenticators import Visitor
 
-#: A pod's row that was written within this time was looked at by somebody: pages that poll ask the
-#: cluster no more often, all processes and browsers together.
+#: Pages that poll have the cluster asked about a pod no more often than this, all processes and
+#: browsers together.
 _LOOK_EVERY = datetime.timedelta(seconds=2)
 
 
@@ -101,15 +102,15 @@ def _wake(pod: UserPod) -> None:
 
 
 def _look(pod: UserPod) -> None:
-    """Ask for a look at the pod, unless its row was written a moment ago.
+    """Ask for a look at the pod, unless there was one a moment ago.
 
-    ``updated_at`` tells, which every look writes that finds something new. One that finds nothing
-    new does not, so it is written here, in the statement that compares it: of two who come at once
-    only one asks.
+    ``looked_at`` tells, which a look writes that finds something new. One that finds nothing new
+    does not, so it is written here, in the statement that compares it: of two who come at once only
+    one asks.
     """
     now = timezone.now()
-    not_lately = UserPod.objects.filter(pk=pod.pk, updated_at__lt=now - _LOOK_EVERY)
-    if not_lately.update(updated_at=now):
+    not_lately = Q(looked_at=None) | Q(looked_at__lt=now - _LOOK_EVERY)
+    if UserPod.objects.filter(not_lately, pk=pod.pk).update(looked_at=now):
         _ask_after_commit(pod)
     pod.refresh_from_db()
 

@@ -176,7 +176,8 @@ def _write(item: _Item, holders: dict[str, list[tuple[str, str]]]) -> Written:
     if "address" in changes:
         written.moved.add(entry.user_pk)
         _take_address(written, holders.get(changes["address"], ()))
-    if not rows().filter(**entry.as_asked).update(updated_at=timezone.now(), **changes):
+    now = timezone.now()
+    if not rows().filter(**entry.as_asked).update(updated_at=now, looked_at=now, **changes):
         _note_overtaken(written)
     return written
 
