@@ -6,6 +6,7 @@ import ast
 
 import pytest
 
+from django_userpods.deploy import shipped
 from tests.fresh import readme
 
 TITLE = "Add it to a project"
@@ -30,6 +31,13 @@ def test_commands_are_the_indented_lines_outside_of_fences() -> None:
     lines = readme.commands(TITLE)
     assert lines[0] == "pip install django-userpods"
     assert all(line.split()[0] in {"pip", "python", "kubectl"} for line in lines)
+
+
+def test_users_pods_get_a_namespace_of_their_own() -> None:
+    space: dict[str, object] = {}
+    exec(readme.snippets(TITLE)["settings.py"], space)  # noqa: S102 - our own README
+    assert space["USERPODS_NAMESPACE"] == shipped.DEFAULTS["users-namespace"]
+    assert space["USERPODS_NAMESPACE"] != shipped.DEFAULTS["django-namespace"]
 
 
 def test_a_section_that_is_not_there_is_an_error() -> None:
