@@ -6,6 +6,7 @@ Each property returns a valid value or raises SettingError, which says what to d
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from pathlib import Path
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 DEFAULT_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
 DEFAULT_INSTANCE = "default"
+#: A token of RFC 9110 (5.6.2), as RFC 6265 (4.1.1) has a cookie's name.
+_COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 DEFAULT_AUTHENTICATORS = (
     "django_userpods.access.PodSessionAuthenticator",
     "django_userpods.access.SessionAuthenticator",
@@ -244,10 +247,9 @@ class Conf:
     def USERPODS_TOKEN_COOKIE(self) -> str:
         """The name of the cookie that may hold a token."""
         value = setting.get("USERPODS_TOKEN_COOKIE", "userpods_token")
-        if not isinstance(value, str) or not value:
-            raise setting.invalid(
-                "USERPODS_TOKEN_COOKIE", f"is {value!r}", "Give the name of a cookie."
-            )
+        if not isinstance(value, str) or not _COOKIE_NAME.fullmatch(value):
+            hint = "Give the name of a cookie: letters, digits, '-', '_', without blanks."
+            raise setting.invalid("USERPODS_TOKEN_COOKIE", f"is {value!r}", hint)
         return value
 
     @property
