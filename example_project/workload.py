@@ -55,6 +55,10 @@ PAGE = """<!doctype html>
         font-family: ui-monospace, monospace; overflow-wrap: anywhere }}
   tr:first-child td {{ border-top: 0 }}
   td:first-child {{ color: var(--soft); white-space: nowrap }}
+  @media (max-width: 40rem) {{
+    td {{ display: block }}
+    td:first-child {{ padding-bottom: 0 }}
+    td:last-child {{ padding-top: 0; border-top: 0 }} }}
   nav a {{ color: var(--accent); margin-right: 1.25rem }}
 </style>
 <header>
