@@ -99,7 +99,11 @@ def check_settings(app_configs: Sequence[Any] | None = None, **_: Any) -> list[c
 def check_template(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
     """Compile the pod template, and say where it is invalid."""
     try:
-        if not callable(conf.USERPODS_TEMPLATE):
+        given = conf.USERPODS_TEMPLATE
+    except SettingError:
+        return []  # said by check_settings
+    try:
+        if not callable(given):
             template.compile_template(
                 base_manifests(),
                 installation=naming.Installation("anybody", conf.USERPODS_INSTANCE),

@@ -124,6 +124,11 @@ def test_an_invalid_setting_is_an_error_with_its_id(
     assert messages[0].hint
 
 
+def test_a_template_that_cannot_be_imported_is_said_once(settings: Any) -> None:
+    settings.USERPODS_TEMPLATE = "no.such.callable"
+    assert [message.id for message in found()] == ["userpods.E005"]
+
+
 @pytest.mark.parametrize(
     "options", [{"nonsense": 1}, {"timeout": "soon"}, {"concurrency": 0}, {"qps": -1}]
 )
