@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from functools import wraps
 from typing import TYPE_CHECKING
 
 from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.log import log_response
 
 from django_userpods.access.addresses import asked_pod
 from django_userpods.access.authenticators import Visitor, authenticate
@@ -20,9 +22,37 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 logger = logging.getLogger("django_userpods")
+#: What was answered, at DEBUG: see ``expected``.
+_answers = logging.getLogger("django_userpods.request")
 
 #: Seconds after which a client may ask again.
 RETRY_AFTER = 3
+
+
+def expected(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Decorate a view whose 4xx and 503 are ordinary answers, not faults.
+
+    Django logs each 5xx as an error, which mails the ADMINS by default, and each 4xx as a warning,
+    unless the response has been logged already. What really went wrong (a database that is down) is
+    logged where it is noticed.
+    """
+
+    @wraps(view)
+    def answer(request: HttpRequest) -> HttpResponse:
+        response = view(request)
+        if response.status_code >= 400:
+            log_response(
+                "%s: %s",
+                response.reason_phrase,
+                request.path,
+                response=response,
+                request=request,
+                logger=_answers,
+                level="debug",
+            )
+        return response
+
+    return answer
 
 
 def for_visitor(

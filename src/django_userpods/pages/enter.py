@@ -33,7 +33,7 @@ from django_userpods.access.credentials import cookie_values
 from django_userpods.conf import conf
 from django_userpods.core.addresses import MAIN, RESERVED_PREFIX, Way
 from django_userpods.exceptions import InvalidCredentials
-from django_userpods.pages.asking import main_pod, or_unavailable, reachable
+from django_userpods.pages.asking import expected, main_pod, or_unavailable, reachable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -71,6 +71,7 @@ class _Here:
 @login_not_required
 @never_cache
 @require_GET
+@expected
 def enter(request: HttpRequest) -> HttpResponse:
     """Send a signed-in user to the pod at ``to``, with a ticket where that is another host.
 
@@ -123,6 +124,7 @@ def _to_login(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @never_cache
 @require_GET
+@expected
 def sign_in(request: HttpRequest) -> HttpResponse:
     """Send a browser that came to a pod's host to the site, and mark it with a nonce.
 
@@ -144,6 +146,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_GET
 @sensitive_variables()
+@expected
 def take(request: HttpRequest) -> HttpResponse:
     """Change a ticket for a session on this host, and open the page that was asked for."""
     return or_unavailable(lambda: _private(_take(request)))
@@ -189,6 +192,7 @@ def _check(ticket: Ticket, here: _Here) -> None:
 @login_not_required
 @never_cache
 @require_POST
+@expected
 def sign_out(request: HttpRequest) -> HttpResponse:
     """End the session on this host alone, and send the browser to the site.
 

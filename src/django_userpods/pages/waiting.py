@@ -22,7 +22,7 @@ from django_userpods.access.addresses import HOST_HEADER
 from django_userpods.conf import conf
 from django_userpods.core.addresses import RESERVED_PREFIX, Way
 from django_userpods.models import UserPod
-from django_userpods.pages.asking import RETRY_AFTER, as_json, for_visitor
+from django_userpods.pages.asking import RETRY_AFTER, as_json, expected, for_visitor
 
 if TYPE_CHECKING:
     from django_userpods.access.authenticators import Visitor
@@ -35,6 +35,7 @@ _LOOK_EVERY = datetime.timedelta(seconds=2)
 @csrf_exempt
 @login_not_required
 @never_cache
+@expected
 def waiting(request: HttpRequest) -> HttpResponse:
     """Answer in the place of a pod that is not up: a page for people, JSON for machines.
 
@@ -63,6 +64,7 @@ def waiting(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 @login_not_required
 @never_cache
+@expected
 def status(request: HttpRequest) -> HttpResponse:
     """Answer how the asking user's pod is doing: JSON ``{"state", "message", "service"}``."""
 
@@ -78,6 +80,7 @@ def status(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @never_cache
 @require_POST
+@expected
 def wake(request: HttpRequest) -> HttpResponse:
     """Start the asking user's pod if it is stopped.
 

@@ -17,7 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django_userpods.access.cache import CachedAnswer, WhoamiAnswer
 from django_userpods.conf import conf, get_cluster
 from django_userpods.exceptions import PodNotAllowed
-from django_userpods.pages.asking import as_json, for_visitor, or_unavailable
+from django_userpods.pages.asking import as_json, expected, for_visitor, or_unavailable
 from django_userpods.reconcile.users import username_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @csrf_exempt
 @login_not_required
 @never_cache
+@expected
 def whoami(request: HttpRequest) -> HttpResponse:
     """Answer who is asking, and which Service is theirs.
 
