@@ -12,7 +12,6 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
-from django.urls import reverse
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -34,6 +33,7 @@ from django_userpods.conf import conf
 from django_userpods.core.addresses import MAIN, RESERVED_PREFIX, Way
 from django_userpods.exceptions import InvalidCredentials
 from django_userpods.pages.asking import expected, main_pod, or_unavailable, reachable
+from django_userpods.pages.links import to_view
 
 if TYPE_CHECKING:
     from typing import Any
@@ -137,7 +137,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         {"to": here.url(request.GET.get("next", "/")), "state": tickets.state_of(nonce)}
     )
     site = (conf.USERPODS_SITE_URL or "").removesuffix("/")
-    response = HttpResponseRedirect(f"{site}{reverse('userpods:enter')}?{query}")
+    response = HttpResponseRedirect(f"{site}{to_view(request, 'enter')}?{query}")
     _set_cookie(response, here, NONCE_COOKIE, nonce, max_age=_NONCE_AGE)
     return _private(response)
 

@@ -11,18 +11,15 @@ from django.db import router, transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from django_userpods import tasks
-from django_userpods.access.addresses import HOST_HEADER
-from django_userpods.conf import conf
-from django_userpods.core.addresses import RESERVED_PREFIX, Way
 from django_userpods.models import UserPod
 from django_userpods.pages.asking import RETRY_AFTER, as_json, expected, for_visitor
+from django_userpods.pages.links import beside_page
 
 if TYPE_CHECKING:
     from django_userpods.access.authenticators import Visitor
@@ -50,7 +47,7 @@ def waiting(request: HttpRequest) -> HttpResponse:
         return page({"pod": pod})
 
     def page(context: dict[str, Any]) -> HttpResponse:
-        context["status_url"] = _status_url(request)
+        context["status_url"] = beside_page(request, "status")
         response = render(request, "userpods/waiting.html", context, status=503)
         response["Retry-After"] = str(RETRY_AFTER)
         return response
@@ -126,14 +123,6 @@ def _ask_after_commit(pod: UserPod) -> None:
 
 def _status_of(pod: UserPod) -> dict[str, str | None]:
     return {"state": pod.state, "message": pod.message, "service": pod.name}
-
-
-def _status_url(request: HttpRequest) -> str:
-    """Return where the page asks how its pod is doing: on a pod's own host that is there."""
-    where = conf.USERPODS_URL
-    if where is None or where.way is Way.PATHS or HOST_HEADER not in request.headers:
-        return reverse("userpods:status")
-    return f"{RESERVED_PREFIX}status/"
 
 
 def _is_navigation(request: HttpRequest) -> bool:
