@@ -15,7 +15,6 @@ import ctypes
 import json
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -36,13 +35,13 @@ from demo_machine import (
     only_one,
     say,
 )
+from demo_router import lay_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-ROUTER = ROOT / "manifests" / "router"
 
 
 class Part:
@@ -186,44 +185,19 @@ class Demo:
 
     def _start_router(self) -> None:
         say("Starting the router under nginx ...")
-        folder = self._router_folder()
+        folder = self.data / "router"
+        lay_out(
+            folder,
+            port=self.port,
+            internal_port=self.internal_port,
+            django_port=self.django_port,
+        )
         command = [found("nginx"), "-p", f"{folder}/", "-c", str(folder / "nginx.conf")]
         if os.geteuid() == 0:
             command += ["-g", "user root;"]
         self._start("The router", command, log="router.log")
         self._wait_for(f"http://{HOST}:{self.internal_port}/healthz")
         self._wait_for(f"{self.site}/accounts/login/")
-
-    def _router_folder(self) -> Path:
-        """Lay out what the router's nginx.conf asks for, with this machine's settings."""
-        folder = self.data / "router"
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "run").mkdir(parents=True)
-        for shipped in ROUTER.iterdir():
-            if shipped.name != "settings":
-                (folder / shipped.name).symlink_to(shipped)
-        settings = folder / "settings"
-        shutil.copytree(ROUTER / "settings", settings)
-        replace(settings / "main.conf", "worker_processes 2;", "worker_processes 1;")
-        # More than a user's limit may be.
-        replace(settings / "main.conf", "worker_rlimit_nofile 65536;", "")
-        django = f"{HOST}:{self.django_port}"
-        replace(settings / "http.conf", "django.userpods.svc.cluster.local:8000", django)
-        replace(settings / "http.conf", "default userpods.example.org;", f"default {HOST};")
-        replace(settings / "http.conf", "default https;", "default http;")
-        (settings / "settings.lua").write_text(
-            "return {\n"
-            '    name_prefix = "user-",\n'
-            '    login_url = "/accounts/login/",\n'
-            '    cookies = { "sessionid", "csrftoken", "messages", "userpods_token" },\n'
-            f'    internal = "{HOST}:{self.internal_port}",\n'
-            "    allow_loopback = true,\n"
-            "    retry_after = 1,\n"
-            "}\n"
-        )
-        replace(settings / "public.conf", "listen 8080;", f"listen {HOST}:{self.port};")
-        replace(settings / "internal.conf", "listen 8081;", f"listen {HOST}:{self.internal_port};")
-        return folder
 
     def _start(self, name: str, command: list[str], *, log: str) -> None:
         path = self.logs / log
@@ -273,15 +247,6 @@ def kept_secret(path: Path) -> str:
         path.touch(0o600, exist_ok=False)
         path.write_text(secrets.token_urlsafe(50))
     return path.read_text().strip()
-
-
-def replace(path: Path, old: str, new: str) -> None:
-    """Replace a line's text in a file; DemoError where it is not there."""
-    text = path.read_text()
-    if old not in text:
-        msg = f"{path} does not say {old!r}"
-        raise DemoError(msg)
-    path.write_text(text.replace(old, new))
 
 
 def interrupted(number: int, frame: object) -> NoReturn:  # noqa: ARG001 - a signal handler
