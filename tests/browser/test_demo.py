@@ -3,101 +3,27 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from selenium.webdriver.support.ui import Select
+
+from tests.browser.chromium import chromium, keep_picture, sign_in, wait_for_text
+from tests.browser.demos import DEMO, Demo, end, free_port, left_running, start, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from selenium.webdriver.chrome.webdriver import WebDriver
 
 pytestmark = [pytest.mark.browser, pytest.mark.router]
-DEMO = Path(__file__).parents[2] / "example_project" / "demo.py"
 CHARLIE_PASSWORD = "long-enough-for-charlie"
-
-
-@dataclass
-class Demo:
-    process: subprocess.Popen[str]
-    folder: Path
-    site: str
-    passwords: dict[str, str]
-    seconds: float
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def start(folder: Path, *, port: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(DEMO)],
-        env={**os.environ, "DEMO_PORT": str(port), "DEMO_DIR": str(folder)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def started(folder: Path) -> Demo:
-    """Start a demo and read what it prints until it is up."""
-    port = free_port()
-    begun = time.monotonic()
-    process = start(folder, port=port)
-    assert process.stdout is not None
-    told: list[str] = []
-    for line in process.stdout:
-        told.append(line)
-        if "Ctrl-C ends everything" in line:
-            break
-    else:
-        process.communicate()
-        pytest.fail("the demo ended:\n" + "".join(told))
-    found = re.findall(r"^    (alice|bob|admin) +(\S+)$", "".join(told), re.MULTILINE)
-    seconds = time.monotonic() - begun
-    return Demo(process, folder, f"http://127.0.0.1:{port}", dict(found), seconds)
-
-
-def left_running(folder: Path) -> list[str]:
-    """Return the processes that belong to a demo: its folder is in their words or environment."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            environment = (entry / "environ").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if int(entry.name) != os.getpid() and str(folder) in words + environment:
-            found.append(f"{entry.name}: {words}")
-    return found
-
-
-def end(demo: Demo, number: int = signal.SIGINT) -> str:
-    """Interrupt a demo, check that nothing is left, and return its last words."""
-    if demo.process.poll() is None:
-        demo.process.send_signal(number)
-    told, _ = demo.process.communicate(timeout=60)
-    assert demo.process.returncode == 0, told
-    assert left_running(demo.folder) == []
-    return told
 
 
 @pytest.fixture(scope="module")
@@ -109,55 +35,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[WebDriver]:
-    options = webdriver.ChromeOptions()
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--window-size=1500,900",
-        f"--user-data-dir={tmp_path / 'profile'}",
-    ):
-        options.add_argument(flag)
-    options.binary_location = shutil.which("chromium") or ""
-    driver = shutil.which("chromedriver") or ""
-    if not options.binary_location or not driver:
-        pytest.fail("Chromium is missing (Debian: apt-get install chromium chromium-driver)")
-    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    browser.set_page_load_timeout(60)
-    yield browser
-    browser.quit()
-
-
-def sign_in(browser: WebDriver, name: str, password: str) -> None:
-    """Fill in the login form that is shown."""
-    browser.find_element(By.NAME, "username").send_keys(name)
-    browser.find_element(By.NAME, "password").send_keys(password)
-    browser.find_element(By.CSS_SELECTOR, "main button[type=submit], .submit-row input").click()
-
-
-def wait_for_text(browser: WebDriver, css: str, text: str, *, seconds: float = 30) -> None:
-    """Wait until an element says something, over reloads of the page."""
-
-    def said(_: WebDriver) -> bool:
-        try:
-            return any(text in found.text for found in browser.find_elements(By.CSS_SELECTOR, css))
-        except WebDriverException:  # the page was just replaced
-            return False
-
-    where = f"{browser.current_url}: no {text!r} in {css}"
-    WebDriverWait(browser, seconds, 0.1).until(said, where)
-
-
-def keep_picture(browser: WebDriver, name: str) -> None:
-    """Save what is shown where ``USERPODS_PICTURES`` names a folder, for a person to look at."""
-    if folder := os.environ.get("USERPODS_PICTURES"):
-        browser.save_screenshot(str(Path(folder) / f"{name}.png"))
+    with chromium(tmp_path) as browser:
+        yield browser
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])

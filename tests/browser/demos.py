@@ -1,0 +1,97 @@
+"""A real demo for tests: started on a free port, read, and interrupted without a rest."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+DEMO = Path(__file__).parents[2] / "example_project" / "demo.py"
+
+
+@dataclass
+class Demo:
+    process: subprocess.Popen[str]
+    folder: Path
+    site: str
+    passwords: dict[str, str]
+    #: The addresses of people's pods.
+    pods: dict[str, str]
+    seconds: float
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(folder: Path, *, port: int, **env: str) -> subprocess.Popen[str]:
+    """Start the demo with its data in a folder and some more variables."""
+    return subprocess.Popen(
+        [sys.executable, str(DEMO)],
+        env={**os.environ, "DEMO_PORT": str(port), "DEMO_DIR": str(folder), **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def started(folder: Path, **env: str) -> Demo:
+    """Start a demo and read what it prints until it is up."""
+    port = free_port()
+    begun = time.monotonic()
+    process = start(folder, port=port, **env)
+    assert process.stdout is not None
+    told: list[str] = []
+    for line in process.stdout:
+        told.append(line)
+        if "Ctrl-C ends everything" in line:
+            break
+    else:
+        process.communicate()
+        pytest.fail("the demo ended:\n" + "".join(told))
+    seconds = time.monotonic() - begun
+    people = re.findall(r"^    (alice|bob|admin) +(\S+) +(\S+)$", "".join(told), re.MULTILINE)
+    return Demo(
+        process,
+        folder,
+        site=f"http://127.0.0.1:{port}",
+        passwords={name: password for name, password, _ in people},
+        pods={name: url for name, _, url in people},
+        seconds=seconds,
+    )
+
+
+def left_running(folder: Path) -> list[str]:
+    """Return the processes that belong to a demo: its folder is in their words or environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            environment = (entry / "environ").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if int(entry.name) != os.getpid() and str(folder) in words + environment:
+            found.append(f"{entry.name}: {words}")
+    return found
+
+
+def end(demo: Demo, number: int = signal.SIGINT) -> str:
+    """Interrupt a demo, check that nothing is left, and return its last words."""
+    if demo.process.poll() is None:
+        demo.process.send_signal(number)
+    told, _ = demo.process.communicate(timeout=60)
+    assert demo.process.returncode == 0, told
+    assert left_running(demo.folder) == []
+    return told
