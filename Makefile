@@ -12,7 +12,7 @@ LOCK := requirements-dev.txt
 
 # Tests that need nothing but Python.
 UNIT := not cluster and not router and not browser and not node and not processes and not fresh \
-	and not databases
+	and not databases and not apps
 
 .PHONY: help venv lock check test e2e fuzz fresh cluster bench matrix tools demo clean
 
@@ -86,8 +86,11 @@ $(DEMO_VENV)/.installed: pyproject.toml example_project/requirements.txt
 	@$(DEMO_VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --editable . --requirement example_project/requirements.txt
 	@touch $@
 
-demo: $(DEMO_VENV)/.installed  ## The site, the router and two users' pods on 127.0.0.1:8080 (DEMO_PORT), until Ctrl-C
-	@exec $(DEMO_VENV)/bin/python example_project/demo.py
+# As it was written: make itself would take "$PORT" for a variable of its own.
+unexport DEMO_COMMAND
+
+demo: $(DEMO_VENV)/.installed  ## The site, the router and users' pods on this machine, until Ctrl-C (APP=jupyterlab: docs/applications.md)
+	@DEMO_COMMAND='$(subst ','\'',$(value DEMO_COMMAND))' exec $(DEMO_VENV)/bin/python example_project/demo.py
 
 clean:  ## Remove what the other targets made in this folder
 	rm -rf $(VENV) .demo .tox dist build .mypy_cache .ruff_cache .pytest_cache

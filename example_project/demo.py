@@ -5,7 +5,9 @@ cluster for pods; prints addresses and passwords; ends everything when it is int
 terminated, when its terminal is closed, and when one of the two ends.
 
 ``DEMO_PORT`` (8080) is the router's port on 127.0.0.1; ``DEMO_DIR`` (``.demo`` in the checkout) is
-where data and logs are kept from one run to the next.
+where data and logs are kept from one run to the next. ``APP`` names an application of
+``examples/apps`` to run in pods, and ``DEMO_COMMAND`` is any command line instead of one;
+``DEMO_APPS`` is where what applications need is installed (``apps`` in ``DEMO_DIR``).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from demo_apps import installed, load
 from demo_machine import (
     HOST,
     DemoError,
@@ -93,7 +96,7 @@ def _end_with(parent: int) -> None:
 class Demo:
     """Everything that belongs to one run."""
 
-    def __init__(self, *, port: int, data: Path) -> None:
+    def __init__(self, *, port: int, data: Path, workload: Mapping[str, str]) -> None:
         self.port = port
         self.data = data
         self.logs = data / "logs"
@@ -101,7 +104,7 @@ class Demo:
         self.site = f"http://{HOST}:{port}"
         self.parts: list[Part] = []
         self.internal_port, self.django_port = free_ports(2)
-        self.env = self._environment()
+        self.env = {**self._environment(), **workload}
 
     def run(self) -> None:
         """Start everything, print what a person needs, and wait until something ends."""
@@ -225,8 +228,8 @@ class Demo:
             f"  Administration  {self.site}/admin/",
             "                  Add charlie there, and charlie's pod comes by itself.",
             "",
-            "  Sign in as      password",
-            *(f"    {name:<14}{password}" for name, password in passwords.items()),
+            "  Sign in as      password        and your pod is at",
+            *(f"    {name:<14}{word:<16}{self.site}/" for name, word in passwords.items()),
             "",
             f"  Sign out or change the user at {self.site}/accounts/",
             f"  Logs are in {self.logs} and {self.pods / 'logs'}",
@@ -238,6 +241,28 @@ class Demo:
 
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def workload(data: Path) -> dict[str, str]:
+    """Return the settings that say what runs in pods: an application, a command, or the example.
+
+    Installs what the application needs; DemoError where that is not possible.
+    """
+    name, command = os.environ.get("APP", ""), os.environ.get("DEMO_COMMAND", "")
+    if name and command:
+        msg = "APP and DEMO_COMMAND are both given; pods can run one of them"
+        raise DemoError(msg)
+    if command:
+        return {"USER_APP_COMMAND": json.dumps(["/bin/sh", "-c", command.replace("$", "$$")])}
+    if not name:
+        return {}
+    app = load(name)
+    path = installed(app, Path(os.environ.get("DEMO_APPS") or data / "apps").absolute())
+    template = data / "template.yaml"
+    template.parent.mkdir(parents=True, exist_ok=True)
+    # JSON is YAML, too.
+    template.write_text("\n---\n".join(json.dumps(each) for each in app.manifests(path)))
+    return {"USER_APP_TEMPLATE": str(template)}
 
 
 def kept_secret(path: Path) -> str:
@@ -269,7 +294,7 @@ def main() -> int:
     try:
         check_port(port)
         install_packages()
-        Demo(port=port, data=data).run()
+        Demo(port=port, data=data, workload=workload(data)).run()
     except KeyboardInterrupt:
         return 0
     except DemoError as error:

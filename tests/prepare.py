@@ -7,6 +7,7 @@ run beside other tests: whoever needs what is being built waits for it.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.e2e import images as e2e_images
 from tests.e2e import ingress_nginx
 from tests.testcluster import apt, build, images
 
+INSTALL = Path(__file__).parents[1] / "example_project" / "demo_apps.py"
 # Go programs by the tests that need them, the slowest first; a node needs those of "test", too.
 PROGRAMS = {
     "test": ("kubernetes", "kwok", "gateway"),
@@ -22,9 +24,13 @@ PROGRAMS = {
 
 
 def test() -> None:
-    """``make test``: the control plane, and the gateways in front of the router."""
+    """``make test``: the control plane, the gateways, and the applications in the demo's pods."""
     for program in PROGRAMS["test"]:
         build.binary(program)
+    installing = [sys.executable, str(INSTALL), str(build.cache_dir() / "apps")]
+    if subprocess.run(installing, check=False).returncode:
+        msg = "what examples/apps need is not installed, see above"
+        raise build.BuildError(msg)
 
 
 def fresh() -> None:

@@ -172,6 +172,8 @@ CLUSTER_KIND = env.str(
 USERPODS_NAMESPACE = env.str("K8S_NAMESPACE", default="") or "default"
 USERPODS_IMAGE = env.str("USER_APP_IMAGE", default="django-userpods-example-workload:latest")
 USERPODS_PORT = env.int("USER_APP_PORT", default=8000)
+#: The path of a pod template (``examples/apps``), in the place of image and port.
+USERPODS_TEMPLATE = env.str("USER_APP_TEMPLATE", default="") or None
 USERPODS_INSTANCE = env.str("USERPODS_INSTANCE", default="default")
 #: Internal addresses of the routers, ``http://userpods-router-internal:8081``.
 USERPODS_ROUTERS = env.list("USERPODS_ROUTERS", default=[])
@@ -180,7 +182,9 @@ if CLUSTER_KIND == "local":
         "BACKEND": "django_userpods.clusters.local.LocalCluster",
         "OPTIONS": {
             "state_dir": str(DATA_DIR / "pods"),
-            "command": [sys.executable, str(BASE_DIR / "workload.py"), "--host", "127.0.0.1"],
+            # A JSON list of words; a template's own command goes before it.
+            "command": env.json("USER_APP_COMMAND", default=None)
+            or [sys.executable, str(BASE_DIR / "workload.py"), "--host", "127.0.0.1"],
         },
     }
 elif CLUSTER_KIND == "kubernetes":

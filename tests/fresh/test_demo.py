@@ -86,7 +86,7 @@ def demo(machine: Machine, before: set[str]) -> Iterator[Demo]:
                 break
         else:
             pytest.fail("make demo ended:\n" + "".join(told))
-        found = re.findall(r"^    (alice|bob|admin) +(\S+)$", "".join(told), re.MULTILINE)
+        found = re.findall(r"^    (alice|bob|admin) +(\S+) +\S+$", "".join(told), re.MULTILINE)
         yield Demo(process, f"http://127.0.0.1:{port}", dict(found))
     finally:
         if process.poll() is None:
