@@ -159,6 +159,13 @@ class UserPod(models.Model):
     )
     restarted_at = models.DateTimeField(_("restarted at"), null=True, editable=False)
     recreate = models.BooleanField(_("to be deleted and recreated"), default=False, editable=False)
+    overruled = models.TextField(
+        _("overruled"),
+        blank=True,
+        default="",
+        editable=False,
+        help_text=_("Objects that the cluster changes in what is declared, with a digest of each."),
+    )
     last_activity = models.DateTimeField(_("last activity"), null=True, editable=False)
     #: When a look at the cluster last found something new, or a waiting page asked for one.
     looked_at = models.DateTimeField(_("looked at"), null=True, editable=False)

@@ -66,7 +66,7 @@ def test_replicas_that_are_left_out_are_anothers_to_set(replicas: int) -> None:
     found = item.manifest.fill(stopped)
     assert item.matches(found, stopped)
     # What was stopped by its user is no autoscaler's doing: starting changes it.
-    assert list(item.manifest.differences(found, running)) == [
+    assert [found.path for found in item.manifest.differences(found, running)] == [
         ".metadata.annotations.django-userpods/stopped"
     ]
 
@@ -178,7 +178,7 @@ def test_string_data_wins_over_data_and_is_compared() -> None:
     assert stored["data"] == {"a": base64.b64encode(b"new").decode()}
     assert list(item.manifest.differences(stored, VALUES)) == []
     stored["data"]["a"] = "b2xk"
-    assert list(item.manifest.differences(stored, VALUES)) == [".data.a"]
+    assert [found.path for found in item.manifest.differences(stored, VALUES)] == [".data.a"]
 
 
 def test_an_unknown_placeholder_in_a_secret() -> None:

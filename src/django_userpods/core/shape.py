@@ -14,7 +14,7 @@ import base64
 import binascii
 import re
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django_userpods.core import kinds, quantity
 from django_userpods.core.fields import ANY, NOTHING, UNKNOWN, Field
@@ -46,6 +46,20 @@ _EXPANDED = re.compile(
 _LINE_BREAKS = {ord("\r"): None, ord("\n"): None}
 
 
+class Difference(NamedTuple):
+    """A declared field that is not as declared."""
+
+    #: As in ``.spec.replicas``.
+    path: str
+    wanted: Any
+    #: MISSING where there is nothing.
+    found: Any
+
+    def under(self, path: str) -> Difference:
+        """Return the same as seen from above."""
+        return self._replace(path=path + self.path)
+
+
 class Shape(ABC):
     """One node of a manifest with blanks."""
 
@@ -59,8 +73,8 @@ class Shape(ABC):
         """Return the plain value for one user; parts may be shared, so do not change them."""
 
     @abstractmethod
-    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
-        """Yield the paths (``.spec.replicas``) at which the observed value is not as declared."""
+    def differences(self, observed: Any, values: Values) -> Iterator[Difference]:  # noqa: ANN401
+        """Yield the places at which the observed value is not as declared."""
 
     def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
         """Tell whether the observed value is as declared: ``differences`` is empty, but faster."""
@@ -85,18 +99,18 @@ class Scalar(Shape):
     def fill(self, values: Values) -> Any:  # noqa: ANN401, ARG002
         return self.value
 
-    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401, ARG002
+    def differences(self, observed: Any, values: Values) -> Iterator[Difference]:  # noqa: ANN401
         # null means "unset": the API server may put its default there.
         if self.value is None or _is_nothing(self.value, observed, self._field):
             return
         if self._field.is_quantity:
             if not quantity.same(self.value, observed):
-                yield ""
+                yield Difference("", self.fill(values), observed)
         elif self._field.is_bytes:
             if _decoded(observed) != _decoded(self.value):
-                yield ""
+                yield Difference("", self.fill(values), observed)
         elif observed != self.value:
-            yield ""
+            yield Difference("", self.fill(values), observed)
 
 
 def _is_nothing(value: Any, observed: Any, field: Field) -> bool:  # noqa: ANN401
@@ -133,9 +147,9 @@ class Text(Shape):
             return str(values[self.only])
         return self._format % tuple([values[name] for name in self._names])
 
-    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
+    def differences(self, observed: Any, values: Values) -> Iterator[Difference]:  # noqa: ANN401
         if not self.matches(observed, values):
-            yield ""
+            yield Difference("", self.fill(values), observed)
 
     def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
         wanted = self.fill(values)
@@ -175,9 +189,9 @@ class Value(Shape):
         value = values[self.name]
         return MISSING if value is None else value
 
-    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
+    def differences(self, observed: Any, values: Values) -> Iterator[Difference]:  # noqa: ANN401
         if not self.matches(observed, values):
-            yield ""
+            yield Difference("", self.fill(values), observed)
 
     def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
         wanted = values[self.name]
@@ -202,19 +216,19 @@ class Map(Shape):
                 filled[key] = value
         return filled
 
-    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
+    def differences(self, observed: Any, values: Values) -> Iterator[Difference]:  # noqa: ANN401
         if observed is MISSING or observed is None:
             # As good as declared where nothing in it has to be there.
             items = self.items.values()
             if self._field.counts or not all(item.matches(MISSING, values) for item in items):
-                yield ""
+                yield Difference("", self.fill(values), observed)
             return
         if not isinstance(observed, dict):
-            yield ""
+            yield Difference("", self.fill(values), observed)
             return
         for key, item in self.items.items():
-            for path in item.differences(observed.get(key, MISSING), values):
-                yield f".{key}{path}"
+            for found in item.differences(observed.get(key, MISSING), values):
+                yield found.under(f".{key}")
 
     def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
         if self.constant or not isinstance(observed, dict):
@@ -249,28 +263,28 @@ class Items(Shape):
         filled = (item.fill(values) for item in self.items)
         return [value for value in filled if value is not MISSING]
 
-    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
+    def differences(self, observed: Any, values: Values) -> Iterator[Difference]:  # noqa: ANN401
         if _is_nothing(self.items, observed, self._field):
             return
         if not isinstance(observed, list):
-            yield ""
+            yield Difference("", self.fill(values), observed)
         elif self.merge_key is not None:
             by_key = {
                 kinds.key_of(seen, self._field): seen for seen in observed if isinstance(seen, dict)
             }
             for item in self.items:
                 key = kinds.key_of(item.fill(values), self._field)
-                for path in item.differences(by_key.get(key, MISSING), values):
-                    yield f"[{'/'.join(map(str, key))}]{path}"
+                for found in item.differences(by_key.get(key, MISSING), values):
+                    yield found.under(f"[{'/'.join(map(str, key))}]")
         elif self._field.is_set:
             if any(item not in observed for item in self.fill(values)):
-                yield ""
+                yield Difference("", self.fill(values), observed)
         elif len(observed) != len(self.items):
-            yield ""
+            yield Difference("", self.fill(values), observed)
         else:
             for index, (item, seen) in enumerate(zip(self.items, observed, strict=True)):
-                for path in item.differences(seen, values):
-                    yield f"[{index}]{path}"
+                for found in item.differences(seen, values):
+                    yield found.under(f"[{index}]")
 
     def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
         # Nothing added by others and the order kept is by far the most usual case.

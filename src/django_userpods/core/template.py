@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 from django_userpods.core import kinds, naming
 from django_userpods.core.documents import flatten, inside, mapping, read
 from django_userpods.core.objects import Kind, Manifest
-from django_userpods.core.shape import MISSING, Map, Scalar, Shape, Text, Value, compile_shape
+from django_userpods.core.shape import (
+    MISSING,
+    Difference,
+    Map,
+    Scalar,
+    Shape,
+    Text,
+    Value,
+    compile_shape,
+)
 from django_userpods.exceptions import TemplateError
 
 if TYPE_CHECKING:
@@ -78,9 +87,9 @@ class _WhenStopped(Shape):
             return self._stopped
         return MISSING if self._running is None else self._running.fill(values)
 
-    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
+    def differences(self, observed: Any, values: Values) -> Iterator[Difference]:  # noqa: ANN401
         if not self.matches(observed, values):
-            yield ""
+            yield Difference("", self.fill(values), observed)
 
     def matches(self, observed: Any, values: Values) -> bool:  # noqa: ANN401
         return bool(observed == self.fill(values))
@@ -235,9 +244,9 @@ class _Base64(Shape):
     def fill(self, values: Values) -> str:
         return base64.b64encode(str(self.text.fill(values)).encode()).decode()
 
-    def differences(self, observed: Any, values: Values) -> Iterator[str]:  # noqa: ANN401
+    def differences(self, observed: Any, values: Values) -> Iterator[Difference]:  # noqa: ANN401
         if observed != self.fill(values):
-            yield ""
+            yield Difference("", self.fill(values), observed)
 
 
 def _compile(

@@ -127,14 +127,13 @@ def _create(
             raise StillDeleting(ref) from None
         _check_ours(existing, subject, ref, installation)
         subject.observe(existing, ref, cluster)
-        item = (
-            subject.template.find(ref.kind, ref.name, subject.values) if subject.template else None
-        )
-        if item is None or item.matches(existing, subject.values):
+        differences = subject.compare(existing, ref)
+        if not differences or subject.is_known(ref, differences):
             return None
         action = Action(Verb.UPDATE, ref, existing["metadata"]["uid"], "was there already")
         return _update(cluster, subject, action, remaining)
     subject.observe(stored, ref, cluster)
+    subject.note_overruled(stored, ref)
     return Action(Verb.CREATE, ref, stored["metadata"]["uid"])
 
 
@@ -185,6 +184,7 @@ def _update(
         stored = _replace(cluster, action, manifest, remaining)
         action = dataclasses.replace(action, reason=f"{action.reason}; replaced")
     subject.observe(stored, ref, cluster)
+    subject.note_overruled(stored, ref)
     return action
 
 

@@ -155,6 +155,7 @@ def _write(run: Run, items: list[tuple[Subject, apply.Outcome]]) -> None:
     """Write rows, send signals, and add to the report."""
     for written in outcomes.write(items):
         run.report.done.extend(written.outcome.done)
+        run.report.overruled.extend(written.subject.news)
         if isinstance(written.outcome.error, ClusterUnavailable):
             run.report.unavailable = True
         if written.message:

@@ -32,6 +32,7 @@ FIELDS = (
     "kinds",
     "restarted_at",
     "recreate",
+    "overruled",
 )
 
 
@@ -89,6 +90,8 @@ class Entry:
     kinds: str = ""
     restarted_at: datetime.datetime | None = None
     recreate: bool = False
+    #: See ``reconcile.overruled``.
+    overruled: str = ""
     username: str = ""
     #: The user, kept only where the template depends on it.
     user: AbstractBaseUser | None = None

@@ -23,7 +23,7 @@ from django_userpods.exceptions import (
     UserpodsError,
 )
 from django_userpods.models import UserPod
-from django_userpods.reconcile import claims
+from django_userpods.reconcile import claims, overruled
 from django_userpods.reconcile.wanted import TemplateSource, row_values
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 
     from django_userpods.clusters.base import Cluster
     from django_userpods.core.health import Health
-    from django_userpods.core.shape import Values
-    from django_userpods.core.template import Template
+    from django_userpods.core.shape import Difference, Values
+    from django_userpods.core.template import ObjectTemplate, Template
     from django_userpods.reconcile.entries import Entry
+    from django_userpods.reconcile.overruled import Overruled
 
 logger = logging.getLogger("django_userpods")
 
@@ -61,6 +62,10 @@ class Subject:
     #: Where the Service was before, for one that is made again.
     last_address: str | None = None
     image: str = ""
+    #: Objects that the cluster changes in what is declared, whatever is written.
+    overruled: dict[Ref, Overruled] = field(default_factory=dict)
+    #: What was found of that by this run's own writes.
+    news: list[str] = field(default_factory=list)
     #: Why nothing can be done for the pod: no template, or one that this cluster cannot make.
     error: UserpodsError | None = None
 
@@ -87,11 +92,15 @@ class Subject:
 
     def manifest(self, ref: Ref) -> Manifest:
         """Return one of the objects that should be, filled in."""
-        assert self.template is not None  # noqa: S101 - for the type checker
-        item = self.template.find(ref.kind, ref.name, self.values)
+        item = self._item(ref)
         assert item is not None  # noqa: S101 - ref came from wanted()
         manifest: Manifest = item.manifest.fill(self.values)
         return manifest
+
+    def _item(self, ref: Ref) -> ObjectTemplate | None:
+        if self.template is None or ref.namespace != self.entry.namespace:
+            return None
+        return self.template.find(ref.kind, ref.name, self.values)
 
     def observe(self, found: Manifest, ref: Ref, cluster: Cluster) -> None:
         """Take in what one of the pod's objects says of itself."""
@@ -104,6 +113,38 @@ class Subject:
             self.image = found["spec"]["template"]["spec"]["containers"][0].get("image", "")
         elif self.template is not None and (other := workloads.health_of(found)) is not None:
             self.others[ref.kind.kind, ref.name] = other
+
+    def compare(self, found: Manifest, ref: Ref) -> list[Difference] | None:
+        """Return the declared fields that are otherwise; None of an object that should not be."""
+        item = self._item(ref)
+        if item is None:
+            return None
+        if item.matches(found, self.values):
+            return []
+        return [
+            difference
+            for difference in item.manifest.differences(found, self.values)
+            if not claims.is_larger(difference.path, found, lambda: self.manifest(ref))
+        ]
+
+    def note_overruled(self, stored: Manifest, ref: Ref) -> None:
+        """Take in what the cluster answered to a write: what differs, the cluster has changed."""
+        self.overruled.pop(ref, None)
+        if differences := self.compare(stored, ref):
+            found = overruled.overruled(self.manifest(ref), ref, differences)
+            self.overruled[ref] = found
+            self.news.append(found.text)
+            logger.warning("%s: %s", self.entry, found.text)
+
+    def is_known(self, ref: Ref, differences: list[Difference]) -> bool:
+        """Tell whether these differences are all that was left after the same was written."""
+        if (digest := overruled.read(self.entry.overruled).get(str(ref))) is None:
+            return False
+        known = overruled.overruled(self.manifest(ref), ref, differences)
+        if known.digest != digest:
+            return False
+        self.overruled[ref] = known
+        return True
 
     def observe_deletion(self, ref: Ref) -> None:
         """Take in that one of the pod's objects was deleted."""
@@ -218,17 +259,12 @@ def _take(
         strangers[label].append(Observed(ref, metadata["uid"]))
         return
     subject.observe(found, ref, cluster)
-    differences: tuple[str, ...] = ()
-    if subject.template is not None and ref.namespace == subject.entry.namespace:
-        item = subject.template.find(kind, ref.name, subject.values)
-        if item is not None and not item.matches(found, subject.values):
-            differences = tuple(
-                path
-                for path in item.manifest.differences(found, subject.values)
-                if not claims.is_larger(path, found, lambda: subject.manifest(ref))
-            )
-        subject.right += item is not None and not differences
-    subject.observed.append(Observed(ref, metadata["uid"], differences))
+    differences = subject.compare(found, ref)
+    if differences and subject.is_known(ref, differences):
+        differences = []
+    subject.right += differences == []
+    paths = tuple(difference.path for difference in differences or ())
+    subject.observed.append(Observed(ref, metadata["uid"], paths))
 
 
 def _objects(reader: Reader, kind: Kind, subjects: dict[str, Subject]) -> Iterator[Manifest]:

@@ -15,6 +15,7 @@ from django_userpods.conf import conf
 from django_userpods.core.health import Health
 from django_userpods.core.states import State
 from django_userpods.models import UserPod
+from django_userpods.reconcile import overruled
 from django_userpods.reconcile.announcements import forget_addresses, tell
 from django_userpods.reconcile.apply import Outcome, health_after
 from django_userpods.reconcile.rows import (
@@ -210,6 +211,10 @@ def _changes(subject: Subject, outcome: Outcome) -> dict[str, Any]:
         "state": str(health.state),
         "message": health.message,
     }
+    if not (subject.error or outcome.error):
+        new["overruled"] = overruled.column_of(subject.overruled)
+        said = overruled.note(subject.overruled.values())
+        new["message"] = " ".join(text for text in (health.message, said) if text)
     if outcome.gone or not subject.has_service:
         # Its address can be another's by now.
         new["address"] = None

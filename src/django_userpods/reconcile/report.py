@@ -35,6 +35,8 @@ class Report:
     unchanged: int = 0
     done: list[Action] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    #: What the cluster has changed in objects as they were written: no failure.
+    overruled: list[str] = field(default_factory=list)
     #: Users for whom there was no time left, or who wait for others; the next sync does them.
     not_done: list[str] = field(default_factory=list)
     refused: MassDeletionRefused | None = None
@@ -77,6 +79,7 @@ class Report:
                 {"user_id": item.user_pk, "name": item.name, "message": item.message}
                 for item in self.failed
             ],
+            "overruled": self.overruled,
             "not_done": self.not_done,
             "refused": str(self.refused) if self.refused else None,
         }

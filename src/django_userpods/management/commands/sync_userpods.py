@@ -256,6 +256,8 @@ class Command(BaseCommand):
         for pod in unwell:
             if pod not in report.failed:
                 self.stderr.write(self.style.WARNING(f"Does not run {pod.name}: {pod.message}"))
+        for text in report.overruled:
+            self.stderr.write(self.style.WARNING(text))
         for name in report.not_done:
             self.stderr.write(self.style.WARNING(f"Left for the next sync: {name}"))
         if report.refused:
