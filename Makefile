@@ -14,7 +14,7 @@ LOCK := requirements-dev.txt
 UNIT := not cluster and not router and not browser and not node and not processes and not fresh \
 	and not databases and not apps
 
-.PHONY: help venv lock check test e2e fuzz fresh cluster bench matrix tools demo clean
+.PHONY: help venv lock check test e2e fuzz fresh cluster bench matrix clients tools demo clean
 
 help:  ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | column -ts $$'\t'
@@ -70,6 +70,10 @@ bench: tools  ## The benchmarks, into docs/benchmarks (several minutes; wants a 
 
 matrix: venv  ## The unit tests on every Python and Django that is at hand (ENVS=py312-django60,... for some)
 	$(BIN)/tox $(if $(ENVS),-e $(ENVS))
+
+clients: tools  ## The tests of clusters with older versions of the kubernetes client (ENVS=client-19,... for some)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prepare test
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/tox -e $(or $(ENVS),client-19,client-35,client-36)
 
 # What the tests need of the machine: Debian packages, and a Go to build the test cluster with.
 tools: venv

@@ -105,6 +105,30 @@ def test_a_dead_proxy_is_called_a_dead_proxy(
     assert "API server up" not in said
 
 
+@pytest.mark.parametrize(
+    ("variables", "server"),
+    [
+        ({"HTTP_PROXY": "http://127.0.0.1:9"}, "https://127.0.0.1:10"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:9"}, "http://127.0.0.1:10"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "localhost"}, "https://localhost:10"),
+        (
+            {"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "10.0.0.0/8,127.0.0.0/8"},
+            "https://127.0.0.1:10",
+        ),
+    ],
+    ids=["of plain HTTP", "of TLS", "a host without", "a network without"],
+)
+def test_a_proxy_that_is_not_for_this_server_is_not_asked(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], server: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    path = write(nowhere / "config", {"token": "x"}, server=server)
+    with pytest.raises(ClusterUnavailable) as caught:
+        KubernetesCluster(kubeconfig=path).get(NOTHING)
+    assert f"{server} refuses connections" in str(caught.value)
+
+
 @pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://"])
 def test_a_proxy_url_that_is_none_is_refused(nowhere: Path, url: str) -> None:
     path = write(nowhere / "config", {"token": "x"}, server="https://192.0.2.1:6443")

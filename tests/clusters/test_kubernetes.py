@@ -27,6 +27,8 @@ from tests.clusters.manifests import LABELS, configmap, deployment, service
 from tests.faultproxy import FaultProxy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.testcluster.cluster import Cluster as RealCluster
 
 pytest_plugins = ["tests.testcluster.fixtures"]
@@ -291,3 +293,20 @@ def test_an_untrusted_certificate_is_a_matter_of_configuration(
         with pytest.raises(ClusterConfigurationError, match="is not trusted"):
             client.get(Ref(SERVICE, "default", "x"))
         client.close()
+
+
+@pytest.mark.parametrize("name", ["kubernetes.default", "another.example.org"])
+def test_a_certificate_has_to_be_for_the_tls_server_name(
+    cluster: RealCluster, tmp_path: Path, name: str
+) -> None:
+    config = json.loads(cluster.kubeconfig.read_text())
+    config["clusters"][0]["cluster"]["tls-server-name"] = name
+    path = tmp_path / "config"
+    path.write_text(json.dumps(config))
+    client = KubernetesCluster(kubeconfig=path)
+    if name == "kubernetes.default":
+        assert client.get(Ref(SERVICE, "default", "x")) is None
+    else:
+        with pytest.raises(ClusterConfigurationError, match="is not trusted"):
+            client.get(Ref(SERVICE, "default", "x"))
+    client.close()

@@ -358,6 +358,9 @@ class KubernetesCluster(Cluster):
                 f"the way to {errors.public_url(host)} cannot be used: {type(error).__name__}"
                 + ("; a SOCKS proxy needs PySocks: pip install 'urllib3[socks]'" if socks else "")
             ) from error
+        if access.tls_server_name:
+            # Before 28 the official client does not read it.
+            pools.connection_pool_kw["server_hostname"] = access.tls_server_name
         proxied = getattr(pools, "proxy", None) is not None
         acting = [name for name, _ in access.impersonation]
         if proxied and parts.scheme == "http" and len(set(acting)) < len(acting):

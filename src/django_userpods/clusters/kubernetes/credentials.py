@@ -9,6 +9,8 @@ import base64
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment
 
 from django_userpods.clusters.kubernetes import errors, exec_plugin, kubeconfig
 from django_userpods.exceptions import ClusterConfigurationError
@@ -26,12 +28,14 @@ class Access:
     """A way in: the official client's Configuration, and what it does not know of.
 
     ``authorization`` gives the Authorization header, fresh at each call, and may raise
-    ClusterConfigurationError; ``impersonation`` are headers for whom we act as.
+    ClusterConfigurationError; ``impersonation`` are headers for whom we act as;
+    ``tls_server_name`` is whom the server's certificate has to be for, where not for its host.
     """
 
     configuration: Any
     authorization: Callable[[], str | None]
     impersonation: tuple[tuple[str, str], ...] = ()
+    tls_server_name: str = ""
 
 
 def whereabouts(*, file: str | None, context: str | None) -> str:
@@ -78,6 +82,7 @@ def load(
                 "mount its token, or name a 'context' or 'kubeconfig' in OPTIONS of "
                 "USERPODS_CLUSTER"
             ) from error
+        _use_proxy_of_environment(configuration)
         return Access(configuration, lambda: _bearer(config, configuration))
     found = kubeconfig.find(kubeconfig=file, context=context)
     impersonation = found.impersonation
@@ -91,14 +96,17 @@ def load(
     if found.proxy:
         # kubectl asks neither HTTPS_PROXY nor NO_PROXY then.
         configuration.proxy, configuration.no_proxy = found.proxy, ""
+    else:
+        _use_proxy_of_environment(configuration)
+    expected = str(found.cluster.get("tls-server-name") or "")
     if plugin is not None:
-        return Access(configuration, plugin.bearer, impersonation)
+        return Access(configuration, plugin.bearer, impersonation, expected)
     if "auth-provider" in user and not configuration.api_key:
         raise ClusterConfigurationError(
             f"the kubeconfig {found.file}, context {found.name}, gives no credentials: its "
             "auth-provider handed out none; kubectl knows exec plugins only since 1.26"
         )
-    return Access(configuration, lambda: _bearer(config, configuration), impersonation)
+    return Access(configuration, lambda: _bearer(config, configuration), impersonation, expected)
 
 
 def _configure(
@@ -125,6 +133,18 @@ def _configure(
         raise ClusterConfigurationError(
             f"the kubeconfig {found.file} is malformed ({type(error).__name__})"
         ) from error
+
+
+def _use_proxy_of_environment(configuration: Any) -> None:  # noqa: ANN401 - not typed there
+    """Name the proxy that the environment has for the server's scheme, else none.
+
+    As the official client does since 37. Before 35 it asked no environment, and 35 and 36 took
+    ``HTTP_PROXY`` for a server with TLS.
+    """
+    proxies = getproxies_environment()
+    scheme = urlsplit(configuration.host).scheme
+    configuration.proxy = proxies.get(scheme) or proxies.get("all")
+    configuration.no_proxy = proxies.get("no", "")
 
 
 def _bearer(config: Any, configuration: Any) -> str | None:  # noqa: ANN401 - not typed there

@@ -1,0 +1,71 @@
+"""The wheel goes into environments that have packages and pins of their own, and breaks none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.processes
+
+TOP = Path(__file__).resolve().parents[2]
+#: What projects were found to have. The newest client wants pydantic 2.14 and dateutil 3, and
+#: graphene wants a dateutil before 3.
+PINS = {
+    "pins": ["pydantic==2.11.*", "python-dateutil==2.9.*", "graphene==3.*"],
+    "a client of its own": ["kubernetes==29.0.0", "urllib3<2.3"],
+}
+USE = """
+import os, sys
+from django.conf import settings
+settings.configure(
+    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django_userpods"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    USERPODS_IMAGE="example.org/app:1",
+)
+import django
+django.setup()
+from django.core.management import call_command
+call_command("check")
+from django_userpods.conf import get_cluster
+get_cluster().prepare()
+print("client", sys.modules["kubernetes"].__version__)
+"""
+
+
+def run(*words: str | Path, **env: str) -> str:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    done = subprocess.run(
+        words, env=clean | env, capture_output=True, text=True, check=False, timeout=280
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, TOP)
+    (found,) = folder.glob("django_userpods-*.whl")
+    return found
+
+
+@pytest.mark.parametrize("pins", PINS.values(), ids=PINS)
+def test_an_environments_own_packages_stay_and_fit(
+    wheel: Path, tmp_path: Path, pins: list[str]
+) -> None:
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    python = tmp_path / "venv/bin/python"
+    pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("\n".join(pins))
+    run(*pip, "install", "--requirement", requirements)
+    before = set(run(python, "-m", "pip", "freeze").splitlines())
+    # As the README has it: together with what the project asks for.
+    run(*pip, "install", wheel, "--requirement", requirements)
+    assert before <= set(run(python, "-m", "pip", "freeze").splitlines())
+    assert "No broken requirements" in run(python, "-m", "pip", "check")
+    assert "client" in run(python, "-c", USE)
