@@ -269,6 +269,14 @@ class Exchange:
         if length is not None:
             self.reset()
 
+    def drip(self, beginning: bytes, byte: bytes, *, pause: float) -> None:
+        """Send a beginning, and then this byte again and again until ``clear`` or ``close``."""
+        self.note(0)
+        self._handler.close_connection = True
+        self._handler.wfile.write(beginning)
+        while not self.freed.wait(pause):
+            self._handler.wfile.write(byte)
+
     def pass_through(self) -> None:
         """Do what a proxy without faults does, as it comes (a watch, too)."""
         handler = self._handler

@@ -119,6 +119,16 @@ def trickle(pause: float = 0.2) -> Action:
     return act
 
 
+def drip_headers(pause: float = 0.1) -> Action:
+    """Begin an answer and send headers that do not end, a byte at a time."""
+
+    def act(exchange: Exchange) -> None:
+        exchange.forward()
+        exchange.drip(b"HTTP/1.1 200 OK\r\nX-Long: ", b"a", pause=pause)
+
+    return act
+
+
 def hang(*, carried_out: bool = False) -> Action:
     """Say nothing until ``clear`` or ``close``, then break the connection off."""
 

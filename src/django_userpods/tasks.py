@@ -135,10 +135,14 @@ def _hand_over(keys: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:
 
 def has_task_backend() -> bool:
     """Tell whether the project has a backend that runs tasks outside the request."""
+    return backend_name() not in {"", *_INLINE_BACKENDS}
+
+
+def backend_name() -> str:
+    """Return the dotted name of the project's task backend; "" where there is none."""
     if _task is None:
-        return False
-    backend = getattr(settings, "TASKS", {}).get("default", {}).get("BACKEND")
-    return backend is not None and backend not in _INLINE_BACKENDS
+        return ""
+    return str(getattr(settings, "TASKS", {}).get("default", {}).get("BACKEND") or "")
 
 
 def forget_pause() -> None:
@@ -202,7 +206,7 @@ def _inline(pks: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:
         asked.later, asked.reason = len(pks), str(error)
         return
     except ClusterError as error:
-        if isinstance(error, ClusterUnavailable):
+        if isinstance(error, ClusterUnavailable) or time.monotonic() - started >= timeout:
             _pause()
         asked.later, asked.reason = len(pks), str(error)
         return

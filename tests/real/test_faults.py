@@ -17,9 +17,12 @@ from django_userpods.exceptions import ClusterError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
 from tests import faults
-from tests.real.project import objects, pair
+from tests.clusters.kubeconfigs import plugin, write
+from tests.real.project import objects, pair, use_cluster
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_django.fixtures import Settings
 
     from tests.faultproxy import FaultProxy
@@ -34,6 +37,7 @@ FAULTS = {
     "slow": (faults.delay(30), "did not answer within"),
     "hanging": (faults.hang(), "did not answer within"),
     "trickling": (faults.trickle(), "did not answer within"),
+    "dripping headers": (faults.drip_headers(), "did not answer within"),
     "reset": (faults.reset(), "connection"),
     "done, then reset": (faults.reset(carried_out=True), ""),
     "400": (faults.status(400, reason="BadRequest"), "made up"),
@@ -119,6 +123,41 @@ def test_a_hundred_saves_with_the_cluster_down_do_not_each_wait(proxy: FaultProx
     assert UserPod.objects.filter(state="pending").count() == 100
     proxy.clear()
     assert len(reconcile().done) == 200
+
+
+def test_a_save_waits_for_all_pages_of_a_list_together(
+    proxy: FaultProxy, settings: Settings
+) -> None:
+    options = {**settings.USERPODS_CLUSTER["OPTIONS"], "page_size": 1}
+    settings.USERPODS_CLUSTER = {**settings.USERPODS_CLUSTER, "OPTIONS": options}
+    User.objects.bulk_create([User(username=f"user{number}") for number in range(10)])
+    assert reconcile().ok
+    tasks.forget_pause()
+    proxy.on(faults.delay(0.5), query="limit=1")
+    before = time.monotonic()
+    asked = tasks.ask([str(pk) for pk in User.objects.values_list("pk", flat=True)])
+    assert time.monotonic() - before < BOUND
+    assert asked.later == 10
+    proxy.clear()
+    assert reconcile().done == []
+
+
+def test_saves_do_not_each_wait_for_an_exec_plugin_that_hangs(
+    settings: Settings, cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    script = f"echo x >> {runs}; exec sleep 600"
+    user = plugin(tmp_path / "plugin", script)
+    path = write(tmp_path / "config", user, server=cluster.server)
+    use_cluster(settings, path, namespace)
+    tasks.forget_pause()
+    before = time.monotonic()
+    for number in range(20):
+        User.objects.create_user(f"user{number}")
+    assert time.monotonic() - before < BOUND + 1
+    assert runs.read_text().count("x") == 1
+    assert "exec plugin" in UserPod.objects.get(name="user-user0").message
+    tasks.forget_pause()
 
 
 @pytest.mark.parametrize("fault", ["401", "403 RBAC", "410", "500", "HTML", "cut", "short"])

@@ -62,11 +62,12 @@ class KubernetesCluster(Cluster):
     says, else ``~/.kube/config``; a ``kubeconfig`` with a single context needs no ``context``.
     With neither the pod's own service account is used; outside of a pod one has to be named.
 
-    ``timeout``: seconds that a call may take in all; ``connect_timeout``: seconds for one attempt
-    to connect; ``qps`` and ``burst``: calls a second in the long run (0: no limit) and at once;
-    ``concurrency``: connections kept open, and threads that a caller may use; ``page_size``:
-    objects in one answer to a list; ``cluster_domain``: the DNS suffix of Services;
-    ``compress``: ask for lists gzipped, which saves much network for a little CPU.
+    ``timeout``: seconds that a call may take in all, and each page of a list;
+    ``connect_timeout``: seconds for one attempt to connect; ``qps`` and ``burst``: calls a second
+    in the long run (0: no limit) and at once; ``concurrency``: connections kept open, and threads
+    that a caller may use; ``page_size``: objects in one answer to a list; ``cluster_domain``: the
+    DNS suffix of Services; ``compress``: ask for lists gzipped, which saves much network for a
+    little CPU.
     """
 
     def __init__(
@@ -136,17 +137,21 @@ class KubernetesCluster(Cluster):
         without: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Iterator[Manifest]:
-        """Yield the matching objects, page by page; the next page comes while you work on one."""
+        """Yield the matching objects, page by page; the next page comes while you work on one.
+
+        With ``timeout`` all pages have to be read within that.
+        """
         where = f"in namespace {namespace}" if namespace is not None else "in all namespaces"
         what = f"list {kind.kind}s {where}"
-        resource = self._resource(kind, self._deadline(timeout))
+        whole = None if timeout is None else self._deadline(timeout)
+        resource = self._resource(kind, whole or self._deadline(None))
         query = f"?limit={self._page_size}&labelSelector={quote(label_selector(labels, without))}"
         path = resource.collection(namespace) + query
 
         def fetch(token: str) -> bytes:
             url = f"{path}&continue={quote(token)}" if token else path
             request = Request("GET", url, what, compress=self._compress)
-            return self._transport.call(request, self._deadline(timeout))
+            return self._transport.call(request, whole or self._deadline(None))
 
         yield from read_pages(fetch, kind=kind, what=what, server=lambda: self._transport.server)
 

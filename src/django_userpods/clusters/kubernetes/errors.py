@@ -161,10 +161,14 @@ def from_failure(
         return ClusterUnavailable(f"{what}: the host name of {server} cannot be resolved")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return ClusterUnavailable(f"{what}: {server} refuses connections; is the API server up?")
-    if "ReadTimeoutError" in names or isinstance(error, TimeoutError):
-        return timed_out(what=what, server=server, seconds=seconds)
     if "ConnectTimeoutError" in names:
-        return ClusterTimeout(f"{what}: no connection to {server} could be made in time")
+        through = f" through the proxy {proxy}" if proxy else ""
+        return ClusterTimeout(
+            f"{what}: no connection to {server} could be made in time{through}; is the network up, "
+            "and does its host name resolve?"
+        )
+    if "ReadTimeoutError" in names or any(isinstance(cause, TimeoutError) for cause in causes):
+        return timed_out(what=what, server=server, seconds=seconds)
     return ClusterUnavailable(
         f"{what}: the connection to {server} broke: {type(causes[-1]).__name__}: "
         f"{shortened(str(causes[-1]))}"
@@ -186,6 +190,14 @@ def _of_proxy(causes: list[BaseException]) -> str:
 def timed_out(*, what: str, server: str, seconds: float) -> ClusterTimeout:
     """Return the error for a call whose time is over."""
     return ClusterTimeout(f"{what}: {server} did not answer within {seconds:g} s")
+
+
+def too_large(*, what: str, server: str, limit: int) -> BadAnswer:
+    """Return the error for an answer of more than ``limit`` bytes."""
+    return BadAnswer(
+        f"{what}: {server} answered with more than {limit >> 20} MiB; if that is a list of large "
+        "objects, set a smaller page_size in OPTIONS of USERPODS_CLUSTER"
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

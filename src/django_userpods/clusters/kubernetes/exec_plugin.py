@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+import selectors
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +33,9 @@ _CLUSTER = (
     "proxy-url",
     "disable-compression",
 )
+#: Maximum number of bytes of a plugin's output; a token or a certificate has a few KiB.
+_MOST = 1 << 20
+_PIECE = 1 << 16
 _EXTENSION = "client.authentication.k8s.io/exec"
 
 
@@ -75,18 +80,54 @@ def run(context: Context, *, seconds: float) -> Credential:
         hint = f"; {spec['installHint']}" if spec.get("installHint") else ""
         raise _failure(context, f"{getattr(error, 'strerror', None) or error}{hint}") from error
     try:
-        out, said = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired as error:
+        out, said = _read(process, time.monotonic() + seconds)
+    except (TimeoutError, subprocess.TimeoutExpired) as error:
         raise _failure(context, f"it did not end within {seconds:g} s") from error
+    except _TooMuch as error:
+        raise _failure(context, f"it printed more than {_MOST >> 10} KiB") from error
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
     if process.returncode != 0:
         text = said.decode("utf-8", "replace")
         raise _failure(context, f"exit status {process.returncode}: {text}")
     return _parse(context, out, str(spec["apiVersion"]))
+
+
+class _TooMuch(Exception):  # noqa: N818 - never leaves this module
+    """A plugin prints without an end."""
+
+
+def _read(process: subprocess.Popen[bytes], end: float) -> tuple[bytes, bytes]:
+    """Read both outputs of a plugin to their ends and wait for its own, until a moment.
+
+    (``communicate`` takes all that comes. A pipe that a child of the plugin keeps open after it is
+    read until the end, too.)
+    """
+    kept = {process.stdout: bytearray(), process.stderr: bytearray()}
+    with selectors.DefaultSelector() as selector:
+        for pipe in kept:
+            if pipe is not None:
+                selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
+            left = end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            for key, _ in selector.select(left):
+                piece = os.read(key.fd, _PIECE)
+                read = kept[key.fileobj]  # type: ignore[index] # one of the two
+                read += piece
+                if len(read) > _MOST:
+                    raise _TooMuch
+                if not piece:
+                    selector.unregister(key.fileobj)
+    process.wait(max(0.0, end - time.monotonic()))
+    return bytes(kept[process.stdout]), bytes(kept[process.stderr])
 
 
 def _info(context: Context, spec: dict[str, Any]) -> str:

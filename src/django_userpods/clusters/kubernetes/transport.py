@@ -1,8 +1,8 @@
 """One call to an API server: its time, its retries, its rate; knows HTTP, not Kubernetes' kinds.
 
-A call may take ``timeout`` seconds in all: waiting for its turn, connecting, sending, the answer
-and every retry. What it may not do is wait for ever: bodies are read piece by piece against that
-deadline, so a server that sends a byte a second does not hold a caller either.
+A call may take ``timeout`` seconds in all: waiting for its turn and for credentials, looking the
+name up, connecting, sending, the answer from its first byte to its last, and every retry
+(``bounded``, ``errand``). An answer may have a size, too.
 """
 
 from __future__ import annotations
@@ -10,19 +10,15 @@ from __future__ import annotations
 import threading
 import time
 import zlib
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from django_userpods.clusters.kubernetes import errors
-from django_userpods.clusters.kubernetes.retry import (
-    Deadline,
-    parse_retry_after,
-    pause_before_retry,
-)
+from django_userpods.clusters.kubernetes import bounded, errors
+from django_userpods.clusters.kubernetes.errand import OneErrand
+from django_userpods.clusters.kubernetes.retry import parse_retry_after, pause_before_retry
 from django_userpods.exceptions import (
     BadAnswer,
     ClusterConfigurationError,
@@ -33,20 +29,23 @@ from django_userpods.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping
 
     from urllib3.response import BaseHTTPResponse
 
     from django_userpods.clusters.kubernetes.ratelimit import RateLimiter
+    from django_userpods.clusters.kubernetes.retry import Deadline
 
-_T = TypeVar("_T")
 _PIECE = 1 << 18
+#: Maximum number of bytes of an answer, as sent and as unpacked. A page of 500 objects of the usual
+#: 4 KiB has 2 MiB; an object has at most 1.5 MiB (etcd's ``--max-request-bytes``).
+LARGEST = 128 << 20
 #: Credentials are asked for anew after this many seconds; the official client then looks whether
 #: the token in the pod's file (every minute) or of an exec plugin (before it expires) is due.
 _CREDENTIALS_LAST = 10.0
 _NO_RETRIES = urllib3.Retry(total=False, redirect=False)
 #: OSError: a CA file that has gone; ValueError: a URL that urllib3 cannot read.
-_FAILURES = (HTTPError, OSError, ValueError)
+_FAILURES = (HTTPError, OSError, ValueError, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +79,18 @@ class Connection:
     _header: str | None = None
     _header_until: float = 0.0
     _headers: dict[tuple[str, bool], MutableMapping[str, str]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _renewal: OneErrand[None] = field(default_factory=lambda: OneErrand(name="credentials"))
+
+    def __post_init__(self) -> None:
+        bounded.bound(self.pools)
 
     def headers(self, request: Request, deadline: Deadline, agent: str) -> MutableMapping[str, str]:
         """Return the headers of a request; the same dict as long as the credentials hold."""
-        now = time.monotonic()
-        if now >= self._header_until:
-            with held(self._lock, deadline, what=request.what):
-                if now >= self._header_until:
-                    header = within(deadline, self.authorization, what=request.what)
-                    if header != self._header:
-                        self._header, self._headers = header, {}
-                    self._header_until = time.monotonic() + _CREDENTIALS_LAST
+        if time.monotonic() >= self._header_until:
+            try:
+                self._renewal.run(self._renew, deadline.remaining())
+            except TimeoutError as error:
+                raise _credentials_late(deadline, request.what) from error
         key = (request.content_type if request.body is not None else "", request.compress)
         headers = self._headers.get(key)
         if headers is None:
@@ -105,6 +104,12 @@ class Connection:
                 headers = _with_repeats(headers, self.impersonation)
             self._headers[key] = headers
         return headers
+
+    def _renew(self) -> None:
+        header = self.authorization()
+        if header != self._header:
+            self._header, self._headers = header, {}
+        self._header_until = time.monotonic() + _CREDENTIALS_LAST
 
 
 class Transport:
@@ -124,6 +129,7 @@ class Transport:
         self._agent = agent
         self._connection: Connection | None = None
         self._lock = threading.Lock()
+        self._connecting: OneErrand[None] = OneErrand(name="connection")
 
     @property
     def server(self) -> str:
@@ -179,31 +185,50 @@ class Transport:
 
     def _connected(self, refused: Connection | None, deadline: Deadline, what: str) -> Connection:
         """Return the connection, or a new one if the server refused the credentials of this."""
-        connection = self._connection
-        if connection is not None and connection is not refused:
-            return connection
-        with held(self._lock, deadline, what=what):
+
+        def replace() -> None:
             if self._connection is None or self._connection is refused:
-                self._connection = within(deadline, self._connect, what=what)
+                self._connection = self._connect()
                 if refused is not None:
                     refused.pools.clear()
-            return self._connection
+
+        while True:
+            connection = self._connection
+            if connection is not None and connection is not refused:
+                return connection
+            try:
+                self._connecting.run(replace, deadline.remaining())
+            except TimeoutError as error:
+                raise _credentials_late(deadline, what) from error
 
     def _exchange(
         self, connection: Connection, request: Request, deadline: Deadline
     ) -> tuple[int, Mapping[str, str], bytes]:
-        remaining = deadline.remaining()
-        what, server = request.what, connection.server
-        if remaining <= 0:
-            raise errors.timed_out(what=what, server=server, seconds=deadline.seconds)
+        if deadline.remaining() <= 0:
+            raise errors.timed_out(
+                what=request.what, server=connection.server, seconds=deadline.seconds
+            )
+        headers = connection.headers(request, deadline, self._agent)
+        with bounded.keep(deadline):
+            return self._exchange_bounded(connection, request, deadline, headers)
+
+    def _exchange_bounded(
+        self,
+        connection: Connection,
+        request: Request,
+        deadline: Deadline,
+        headers: Mapping[str, str],
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        what, server, remaining = request.what, connection.server, deadline.remaining()
         try:
             response = connection.pools.urlopen(
                 request.method,
                 connection.base + request.path,
                 body=request.body,
-                headers=connection.headers(request, deadline, self._agent),
+                headers=headers,
                 timeout=urllib3.Timeout(
-                    connect=min(self._connect_timeout, remaining), read=remaining
+                    connect=max(0.001, min(self._connect_timeout, remaining)),
+                    read=max(0.001, remaining),
                 ),
                 retries=_NO_RETRIES,
                 redirect=False,
@@ -221,10 +246,13 @@ class Transport:
                 )
             ) from error
         try:
-            body = _read(response, deadline)
+            body = _unpacked(_read(response, deadline), response)
         except TimeoutError as error:
             response.close()
             raise errors.timed_out(what=what, server=server, seconds=deadline.seconds) from error
+        except _TooLarge as error:
+            response.close()
+            raise errors.too_large(what=what, server=server, limit=LARGEST) from error
         except _FAILURES as error:
             response.close()
             if deadline.remaining() <= 0.001:
@@ -235,17 +263,10 @@ class Transport:
                 BadAnswer(f"{what}: the answer of {server} broke off in the middle")
             ) from error
         response.release_conn()
-        headers: Mapping[str, str] = response.headers
-        if headers.get("Content-Encoding") == "gzip":
-            try:
-                body = zlib.decompress(body, wbits=31)
-            except zlib.error as error:
-                raise _Failure(
-                    BadAnswer(f"{what}: the answer of {server} broke off in the middle")
-                ) from error
-        if 200 <= response.status < 300 and "json" not in headers.get("Content-Type", ""):
+        answered: Mapping[str, str] = response.headers
+        if 200 <= response.status < 300 and "json" not in answered.get("Content-Type", ""):
             raise errors.not_json(response.status, body, what=what, server=server)
-        return response.status, headers, body
+        return response.status, answered, body
 
 
 def _with_repeats(
@@ -268,53 +289,38 @@ class _Failure(Exception):  # noqa: N818 - never leaves this module
         super().__init__(str(error))
 
 
+class _TooLarge(Exception):  # noqa: N818 - never leaves this module
+    """An answer has more than ``LARGEST`` bytes."""
+
+
 def _read(response: BaseHTTPResponse, deadline: Deadline) -> bytes:
     """Read a body piece by piece, undecoded; TimeoutError at the deadline."""
     pieces: list[bytes] = []
+    size = 0
     while True:
-        remaining = deadline.remaining()
-        if remaining <= 0:
+        if deadline.remaining() <= 0:
             raise TimeoutError
-        # urllib3 sets the socket's timeout once, for a whole request.
-        sock = getattr(response.connection, "sock", None)
-        if sock is not None:
-            sock.settimeout(remaining)
         piece = response.read1(_PIECE, decode_content=False)
         if not piece:
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.append(piece)
+        size += len(piece)
+        if size > LARGEST:
+            raise _TooLarge
 
 
-@contextmanager
-def held(lock: threading.Lock, deadline: Deadline, *, what: str) -> Iterator[None]:
-    """Hold a lock under which credentials are fetched, but do not wait for it for ever."""
-    if not lock.acquire(timeout=max(0.0, deadline.remaining())):
-        raise _credentials_late(deadline, what)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def within(deadline: Deadline, work: Callable[[], _T], *, what: str) -> _T:
-    """Do work that knows no deadline (an exec plugin) in a thread, and wait only so long for it."""
-    results: list[_T] = []
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:  # noqa: BLE001 - raised again by the one who waits
-            failures.append(error)
-
-    thread = threading.Thread(target=run, name="userpods-credentials", daemon=True)
-    thread.start()
-    thread.join(max(0.0, deadline.remaining()))
-    if failures:
-        raise failures[0]
-    if not results:
-        raise _credentials_late(deadline, what)
-    return results[0]
+def _unpacked(body: bytes, response: BaseHTTPResponse) -> bytes:
+    """Return a body unpacked; zlib.error where it was cut."""
+    if response.headers.get("Content-Encoding") != "gzip":
+        return body
+    unpacking = zlib.decompressobj(wbits=31)
+    whole = unpacking.decompress(body, LARGEST)
+    if unpacking.unconsumed_tail:
+        raise _TooLarge
+    if not unpacking.eof:
+        message = "cut short"
+        raise zlib.error(message)
+    return whole
 
 
 def _credentials_late(deadline: Deadline, what: str) -> ClusterConfigurationError:

@@ -1,0 +1,139 @@
+"""Connections that keep a deadline: from the name's lookup to the last byte of an answer.
+
+urllib3 and the standard library bound each single wait for the network, so a peer that sends a
+byte now and then can hold a caller for days. Here what is waited for is the rest of the time that
+the whole call has, at each wait. Looking a name up has no bound of its own at all.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from urllib3.exceptions import ConnectTimeoutError
+
+from django_userpods.clusters.kubernetes.errand import Errand
+from django_userpods.clusters.kubernetes.retry import Deadline
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+
+    import urllib3
+
+#: Bytes that are sent under one look at the clock.
+_PIECE = 1 << 16
+#: For a connection that is used outside of ``keep``.
+_USUAL = 30.0
+
+
+class _Calls(threading.local):
+    """The deadline of the call that this thread is in."""
+
+    deadline: Deadline | None = None
+
+
+_calls = _Calls()
+
+
+@contextmanager
+def keep(deadline: Deadline) -> Iterator[None]:
+    """Have this thread's connections keep a deadline."""
+    before, _calls.deadline = _calls.deadline, deadline
+    try:
+        yield
+    finally:
+        _calls.deadline = before
+
+
+def bound(pools: urllib3.PoolManager) -> None:
+    """Make a pool manager's connections keep deadlines."""
+    classes: dict[str, Any] = pools.pool_classes_by_scheme
+    pools.pool_classes_by_scheme = {
+        scheme: type(
+            f"Bounded{pool.__name__}",
+            (pool,),
+            {"ConnectionCls": type("BoundedConnection", (_Connection, pool.ConnectionCls), {})},
+        )
+        for scheme, pool in classes.items()
+    }
+
+
+def _deadline() -> Deadline:
+    return _calls.deadline or Deadline(_USUAL)
+
+
+def _set_timeout(sock: Any, deadline: Deadline) -> None:  # noqa: ANN401 - a socket, or TLS in TLS
+    remaining = deadline.remaining()
+    if remaining <= 0:
+        raise TimeoutError
+    sock.settimeout(remaining)
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose every read keeps the deadline of the call that it is for."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(sock, *args, **kwargs)
+        raw: Any = self.fp
+        self.fp = io.BufferedReader(_Reader(raw.detach(), sock, _deadline()))
+
+
+class _Reader(io.RawIOBase):
+    """What is read of a socket by a deadline."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, deadline: Deadline) -> None:
+        self._raw, self._sock, self._deadline = raw, sock, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:  # noqa: ANN401 - a buffer
+        _set_timeout(self._sock, self._deadline)
+        return self._raw.readinto(buffer)
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Connection:
+    """Mixed into urllib3's connections."""
+
+    response_class = _Answer
+    sock: Any
+    host: str
+    close: Callable[[], None]
+
+    def connect(self) -> None:
+        """Look the name up, connect, pass a proxy, agree on TLS: all in the rest of the time."""
+        deadline = _deadline()
+        late = threading.Event()
+
+        def work() -> None:
+            with keep(deadline):
+                super(_Connection, self).connect()  # type: ignore[misc] # of urllib3's class
+            if late.is_set():
+                self.close()
+
+        try:
+            Errand(work, name="connect").wait(deadline.remaining())
+        except TimeoutError as error:
+            late.set()
+            message = f"no connection to {self.host} within {deadline.seconds:g} s"
+            raise ConnectTimeoutError(self, message) from error
+
+    def send(self, data: Any) -> None:  # noqa: ANN401 - bytes, as our calls send them
+        """Send, and let a peer that takes a byte at a time do so for no longer either."""
+        if self.sock is None:
+            self.connect()
+        deadline, whole = _deadline(), memoryview(data)
+        for start in range(0, len(whole), _PIECE):
+            _set_timeout(self.sock, deadline)
+            super().send(whole[start : start + _PIECE])  # type: ignore[misc]
