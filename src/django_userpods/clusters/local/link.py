@@ -37,7 +37,11 @@ class Link:
         with self._mutex:
             if self._lock is not None:
                 return
-            descriptor = os.open(self._state.clients_lock, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                descriptor = os.open(self._state.clients_lock, os.O_RDWR | os.O_CREAT, 0o600)
+            except OSError as error:
+                msg = f"the local cluster cannot use {self._state.clients_lock}: {error.strerror}"
+                raise ClusterUnavailable(msg) from error
             try:
                 # The supervisor holds it for moments only.
                 wait_for_lock(descriptor, fcntl.LOCK_SH, timeout=timeout)

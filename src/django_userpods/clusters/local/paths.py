@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
-from django_userpods.exceptions import ClusterConfigurationError
+from django_userpods.exceptions import ClusterConfigurationError, ClusterUnavailable
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,11 @@ class StateDir:
 
     @classmethod
     def open(cls, path: str | Path) -> StateDir:
-        """Make the directory where it is missing; ClusterConfigurationError where that fails."""
+        """Make the directory where it is missing.
+
+        Raises ClusterConfigurationError where it cannot be written, and ClusterUnavailable where
+        there is no room.
+        """
         root = Path(path).expanduser().absolute()
         state = cls(root)
         try:
@@ -25,6 +32,9 @@ class StateDir:
             probe.touch()
             probe.unlink(missing_ok=True)
         except OSError as error:
+            if error.errno in _NO_ROOM:
+                msg = f"the local cluster's state_dir {root}: {error.strerror}; make room there"
+                raise ClusterUnavailable(msg) from error
             msg = (
                 f"the local cluster cannot write to its state_dir {root}: {error.strerror}. "
                 "Give OPTIONS a state_dir that the user running Django may write to"

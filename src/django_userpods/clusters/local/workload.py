@@ -145,7 +145,8 @@ class Workload:
                 if log.tell() > MAX_LOG:
                     self._cut_log(spec.log)
                 stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-                log.write(f"--- {stamp} start on port {spec.port}: {spec.argv}\n".encode())
+                with contextlib.suppress(OSError):  # a full disk is no reason not to run
+                    log.write(f"--- {stamp} start on port {spec.port}: {spec.argv}\n".encode())
                 process = subprocess.Popen(  # noqa: S603 - running the template's command is its purpose
                     [program, *spec.argv[1:]],
                     cwd=spec.work,
