@@ -11,6 +11,7 @@ from django.db import DatabaseError, router
 from django.http.request import validate_host
 from django.utils.http import is_same_domain
 
+from django_userpods import tasks
 from django_userpods.conf import conf, get_cluster
 from django_userpods.core import naming, template
 from django_userpods.core.addresses import Way
@@ -60,8 +61,20 @@ TRUSTED_ORIGINS_ID = "userpods.W013"
 SAMESITE_ID = "userpods.W014"
 #: There are pods whose names begin otherwise than the router admits.
 PREFIX_ID = "userpods.W003"
+#: Tasks are taken and never run.
+DUMMY_TASKS_ID = "userpods.W004"
+#: What whoami remembers is each process' own, or nothing.
+CACHE_ID = "userpods.W005"
 #: The settings name no cluster that can be spoken to from here.
 UNREACHABLE_ID = "userpods.W002"
+_DUMMY_TASKS = "django.tasks.backends.dummy.DummyBackend"
+_UNSHARED_CACHES = {
+    "django.core.cache.backends.dummy.DummyCache": "remembers nothing",
+    "django.core.cache.backends.locmem.LocMemCache": (
+        "each process has for itself: who is signed out in one is let in by the others for some "
+        "seconds more"
+    ),
+}
 
 
 def register() -> None:
@@ -70,6 +83,8 @@ def register() -> None:
     checks.register(check_template, "userpods")
     checks.register(check_unknown, "userpods")
     checks.register(check_cluster_is_named, "userpods")
+    checks.register(check_tasks_are_run, "userpods")
+    checks.register(check_cache_is_shared, "userpods", deploy=True)
     checks.register(check_site_and_pods_are_apart, "userpods")
     # Under no tag of ours: Django 6.1 asks all databases of whoever names a tag.
     checks.register(check_names_of_pods, checks.Tags.database)
@@ -155,6 +170,49 @@ def check_cluster_is_named(
             f"User pods cannot be made from here: {problem}.",
             hint="See docs/settings.md, options of the Kubernetes cluster.",
             id=UNREACHABLE_ID,
+        )
+    ]
+
+
+def check_tasks_are_run(
+    app_configs: Sequence[Any] | None = None,  # noqa: ARG001
+    **_: Any,  # noqa: ANN401
+) -> list[checks.CheckMessage]:
+    """Find out that pods are asked for of a task backend that runs nothing."""
+    if not tasks.has_task_backend() or tasks.backend_name() != _DUMMY_TASKS:
+        return []
+    return [
+        checks.Warning(
+            "TASKS['default'] is Django's DummyBackend, which takes tasks and never runs them: "
+            "pods are made by sync_userpods alone.",
+            hint="Name a backend that runs tasks, or none: work is then done in the request, "
+            "within USERPODS_INLINE_TIMEOUT.",
+            id=DUMMY_TASKS_ID,
+        )
+    ]
+
+
+def check_cache_is_shared(
+    app_configs: Sequence[Any] | None = None,  # noqa: ARG001
+    **_: Any,  # noqa: ANN401
+) -> list[checks.CheckMessage]:
+    """Find out that ``USERPODS_CACHE`` names a cache that is of no use to whoami.
+
+    At ``check --deploy``: one process on a developer's machine shares with nobody.
+    """
+    try:
+        alias = conf.USERPODS_CACHE
+    except SettingError:
+        return []  # said by check_settings
+    said = _UNSHARED_CACHES.get(settings.CACHES[alias].get("BACKEND", "")) if alias else None
+    if said is None:
+        return []
+    return [
+        checks.Warning(
+            f"USERPODS_CACHE names CACHES[{alias!r}], which {said}.",
+            hint="Name a cache that all processes share (Redis, memcached, the database), or leave "
+            "the setting out.",
+            id=CACHE_ID,
         )
     ]
 

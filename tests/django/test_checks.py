@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Any
 
+import django
 import pytest
 from django.core import checks
 from django.core.management import call_command
@@ -324,3 +325,39 @@ def test_in_a_pod_no_context_has_to_be_named(
         "IN_TESTS": True,
     }
     assert found() == []
+
+
+# --- what does nothing
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has a task framework from 6.0 on")
+def test_a_task_backend_that_runs_nothing_is_warned_of(settings: Any) -> None:
+    assert found() == []
+    settings.TASKS = {"default": {"BACKEND": "django.tasks.backends.dummy.DummyBackend"}}
+    (message,) = found()
+    assert message.id == "userpods.W004"
+    assert "sync_userpods alone" in message.msg
+    settings.TASKS = {"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}}
+    assert found() == []
+
+
+def deployed() -> list[checks.CheckMessage]:
+    return checks.run_checks(tags=["userpods"], include_deployment_checks=True)
+
+
+@pytest.mark.parametrize(
+    ("backend", "says"),
+    [("dummy.DummyCache", "remembers nothing"), ("locmem.LocMemCache", "for itself")],
+)
+def test_a_cache_that_is_not_shared_is_warned_of(settings: Any, backend: str, says: str) -> None:
+    settings.CACHES = {
+        "default": {"BACKEND": f"django.core.cache.backends.{backend}"},
+        "shared": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"},
+    }
+    assert deployed() == []
+    settings.USERPODS_CACHE = "default"
+    (message,) = deployed()
+    assert message.id == "userpods.W005"
+    assert says in message.msg
+    settings.USERPODS_CACHE = "shared"
+    assert deployed() == []
