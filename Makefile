@@ -14,7 +14,8 @@ LOCK := requirements-dev.txt
 UNIT := not cluster and not router and not browser and not node and not processes and not fresh \
 	and not databases and not apps
 
-.PHONY: help venv lock check test e2e fuzz fresh cluster bench matrix clients tools demo clean
+.PHONY: help venv lock check test e2e fuzz sequences fresh cluster bench matrix clients tools demo \
+	clean
 
 help:  ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | column -ts $$'\t'
@@ -62,6 +63,9 @@ cluster: tools  ## A cluster to try things on, until Ctrl-C (NODE=1: with a node
 
 fuzz: tools  ## Fuzz the router for FUZZ_SECONDS (600; FUZZ_SEED=n to run one again); docs/fuzzing.md
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.router.fuzz --seconds $(or $(FUZZ_SECONDS),600) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
+
+sequences: venv  ## SEQUENCES (1000) random sequences of operations on the memory cluster (SEED=n to run some again)
+	USERPODS_SEQUENCES=$(or $(SEQUENCES),1000) $(BIN)/pytest -q tests/django/test_any_sequence.py $(if $(SEED),--hypothesis-seed=$(SEED))
 
 bench: tools  ## The benchmarks, into docs/benchmarks (several minutes; wants a quiet machine)
 	@tools/apt-install bench

@@ -145,11 +145,6 @@ def backend_name() -> str:
     return str(getattr(settings, "TASKS", {}).get("default", {}).get("BACKEND") or "")
 
 
-def forget_pause() -> None:
-    """Let inline tries go on at once (for whoever knows that all is well)."""
-    get_cluster().paused_until = 0.0
-
-
 def _leave_in_tests(keys: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:
     """Say on the rows why nothing is sent; quietly, since it is so at every save of a user."""
     asked.later, asked.reason = len(keys), str(NotInTests())

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import django
 import pytest
 
-from django_userpods import signals, tasks
+from django_userpods import signals
 from django_userpods.reconcile import reconcile
+from tests.django.support import end_pause
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _no_pause() -> None:
     """Let no test suffer from an earlier one's cluster that was down."""
-    tasks.forget_pause()
+    end_pause()
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from django_userpods import tasks
 from django_userpods.core import builtin
 from django_userpods.core.objects import DEPLOYMENT, Ref
 from django_userpods.exceptions import ClusterUnavailable, Invalid
 from django_userpods.models import AccessToken, UserPod
 from django_userpods.testing import MemoryCluster
+from tests.django.support import end_pause
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ PODS = "/admin/userpods/userpod/"
 
 @pytest.fixture(autouse=True)
 def _cluster(memory: MemoryCluster) -> Iterator[None]:
-    tasks.forget_pause()
+    end_pause()
     yield
-    tasks.forget_pause()
+    end_pause()
 
 
 @pytest.fixture

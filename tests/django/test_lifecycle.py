@@ -15,6 +15,7 @@ from django_userpods.core.objects import DEPLOYMENT, Ref
 from django_userpods.exceptions import ClusterUnavailable, Invalid
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
+from tests.django.support import end_pause
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def _cluster(memory: MemoryCluster) -> Iterator[None]:
-    tasks.forget_pause()
+    end_pause()
     yield
-    tasks.forget_pause()
+    end_pause()
 
 
 def pod_of(username: str) -> UserPod:

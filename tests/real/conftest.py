@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from django_userpods import tasks
+from tests.django.support import end_pause
 from tests.faultproxy import FaultProxy
 from tests.real.project import use_cluster
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def real(settings: Settings, cluster: Cluster, namespace: str) -> Iterator[str]:
     """The settings point at a fresh namespace of the real cluster; gives its name."""
     use_cluster(settings, cluster.kubeconfig, namespace)
-    tasks.forget_pause()
+    end_pause()
     yield namespace
-    tasks.forget_pause()
+    end_pause()
 
 
 @pytest.fixture
@@ -32,6 +32,6 @@ def proxy(settings: Settings, cluster: Cluster, namespace: str) -> Iterator[Faul
     """The same with a proxy in between that can be made to misbehave."""
     with FaultProxy(cluster.kubeconfig) as faulty:
         use_cluster(settings, faulty.kubeconfig, namespace)
-        tasks.forget_pause()
+        end_pause()
         yield faulty
-        tasks.forget_pause()
+        end_pause()

@@ -18,6 +18,7 @@ from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
 from tests import faults
 from tests.clusters.kubeconfigs import plugin, write
+from tests.django.support import end_pause
 from tests.real.project import objects, pair, use_cluster
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def test_a_save_waits_for_all_pages_of_a_list_together(
     settings.USERPODS_CLUSTER = {**settings.USERPODS_CLUSTER, "OPTIONS": options}
     User.objects.bulk_create([User(username=f"user{number}") for number in range(10)])
     assert reconcile().ok
-    tasks.forget_pause()
+    end_pause()
     proxy.on(faults.delay(0.5), query="limit=1")
     before = time.monotonic()
     asked = tasks.ask([str(pk) for pk in User.objects.values_list("pk", flat=True)])
@@ -150,14 +151,14 @@ def test_saves_do_not_each_wait_for_an_exec_plugin_that_hangs(
     user = plugin(tmp_path / "plugin", script)
     path = write(tmp_path / "config", user, server=cluster.server)
     use_cluster(settings, path, namespace)
-    tasks.forget_pause()
+    end_pause()
     before = time.monotonic()
     for number in range(20):
         User.objects.create_user(f"user{number}")
     assert time.monotonic() - before < BOUND + 1
     assert runs.read_text().count("x") == 1
     assert "exec plugin" in UserPod.objects.get(name="user-user0").message
-    tasks.forget_pause()
+    end_pause()
 
 
 @pytest.mark.parametrize("fault", ["401", "403 RBAC", "410", "500", "HTML", "cut", "short"])
@@ -172,7 +173,7 @@ def test_a_list_that_fails_in_the_middle_deletes_and_doubles_nothing(
     reconcile()
     before = objects(cluster, namespace)
     User.objects.filter(username="user0").delete()
-    tasks.forget_pause()
+    end_pause()
     proxy.on(FAULTS[fault][0], method="GET", query="continue=")
     with pytest.raises(ClusterError):
         reconcile()
