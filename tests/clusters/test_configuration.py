@@ -58,7 +58,7 @@ def test_an_invalid_option_is_named(options: dict[str, Any]) -> None:
         KubernetesCluster(**options)
 
 
-def test_the_promised_defaults() -> None:
+def test_the_defaults_are_those_that_are_promised() -> None:
     cluster = KubernetesCluster()
 
     assert cluster.concurrency == 8
@@ -100,7 +100,7 @@ def test_the_official_client_is_imported_by_the_first_call_only(tmp_path: Path) 
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=60)
 
 
-def test_no_cluster_anywhere(nowhere: Path) -> None:
+def test_where_no_cluster_is_named_the_error_says_where_to(nowhere: Path) -> None:
     with pytest.raises(ClusterConfigurationError, match="no cluster to speak to") as caught:
         KubernetesCluster().get(NOTHING)
 
@@ -110,7 +110,9 @@ def test_no_cluster_anywhere(nowhere: Path) -> None:
         KubernetesCluster().whereabouts()
 
 
-def test_a_pod_without_a_token(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pod_without_a_token_is_told_what_to_mount(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
 
@@ -144,19 +146,19 @@ def test_an_invalid_kubeconfig_is_refused(nowhere: Path, text: str, says: str) -
     assert "token-value" not in str(caught.value)
 
 
-def test_a_kubeconfig_that_is_a_directory(nowhere: Path) -> None:
+def test_a_kubeconfig_that_is_a_directory_is_said_to_be_one(nowhere: Path) -> None:
     with pytest.raises(ClusterConfigurationError, match="cannot be read: Is a directory"):
         KubernetesCluster(kubeconfig=nowhere).get(NOTHING)
 
 
-def test_a_context_that_is_not_there(nowhere: Path) -> None:
+def test_a_context_that_is_not_there_is_named(nowhere: Path) -> None:
     path = write(nowhere / "config", {"token": "x"})
 
     with pytest.raises(ClusterConfigurationError, match="there is no context 'other'"):
         KubernetesCluster(kubeconfig=path, context="other").get(NOTHING)
 
 
-def test_a_host_that_has_no_address(nowhere: Path) -> None:
+def test_a_host_that_has_no_address_is_named(nowhere: Path) -> None:
     path = write(nowhere / "config", {"token": "x"}, server="https://no-such-host.invalid:6443")
 
     with pytest.raises(ClusterUnavailable, match=r"https://no-such-host.invalid:6443 cannot be"):
@@ -164,14 +166,14 @@ def test_a_host_that_has_no_address(nowhere: Path) -> None:
 
 
 @pytest.mark.parametrize("server", ["nonsense", "ftp://127.0.0.1", "https://", "127.0.0.1:6443"])
-def test_a_server_that_is_no_url(nowhere: Path, server: str) -> None:
+def test_a_server_that_is_no_url_is_refused(nowhere: Path, server: str) -> None:
     path = write(nowhere / "config", {"token": "x"}, server=server)
 
     with pytest.raises(ClusterConfigurationError, match="no URL"):
         KubernetesCluster(kubeconfig=path).get(NOTHING)
 
 
-def test_a_proxy_that_is_no_url(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_is_no_url_is_refused(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "nonsense://127.0.0.1:1")
     path = write(nowhere / "config", {"token": "x"}, server="https://127.0.0.1:9")
 
@@ -197,14 +199,14 @@ def test_passwords_and_tokens_are_in_no_text(nowhere: Path) -> None:
         ("echo '{}'", "gives no credentials"),
     ],
 )
-def test_an_exec_plugin_that_fails(nowhere: Path, script: str, says: str) -> None:
+def test_an_exec_plugin_that_fails_is_quoted(nowhere: Path, script: str, says: str) -> None:
     path = write(nowhere / "config", plugin(nowhere / "plugin", script))
 
     with pytest.raises(ClusterConfigurationError, match=says):
         KubernetesCluster(kubeconfig=path).get(NOTHING)
 
 
-def test_an_exec_plugin_that_is_not_there(nowhere: Path) -> None:
+def test_an_exec_plugin_that_is_not_there_gives_no_credentials(nowhere: Path) -> None:
     user = plugin(nowhere / "plugin", "true")
     (nowhere / "plugin").unlink()
     path = write(nowhere / "config", user)
@@ -213,7 +215,7 @@ def test_an_exec_plugin_that_is_not_there(nowhere: Path) -> None:
         KubernetesCluster(kubeconfig=path).get(NOTHING)
 
 
-def test_an_exec_plugin_that_hangs(nowhere: Path) -> None:
+def test_an_exec_plugin_that_hangs_is_given_up(nowhere: Path) -> None:
     path = write(nowhere / "config", plugin(nowhere / "plugin", "exec sleep 3"))
     client = KubernetesCluster(kubeconfig=path, timeout=0.5)
     with pytest.raises(ClusterConfigurationError, match=r"within 0\.5 s"):
@@ -240,7 +242,7 @@ def test_many_threads_do_not_queue_for_an_exec_plugin_that_hangs(nowhere: Path) 
 
 
 @pytest.mark.cluster
-def test_kubeconfig_from_the_environment_and_from_home(
+def test_a_kubeconfig_is_found_in_the_environment_and_at_home(
     nowhere: Path, cluster: RealCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", f"{nowhere / 'missing'}{os.pathsep}{cluster.kubeconfig}")
@@ -256,7 +258,7 @@ def test_kubeconfig_from_the_environment_and_from_home(
 
 
 @pytest.mark.cluster
-def test_the_pods_own_service_account(
+def test_the_pods_own_service_account_is_used_and_read_again_after_a_401(
     nowhere: Path, cluster: RealCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from kubernetes.config import incluster_config

@@ -39,7 +39,9 @@ CONFIGMAP = Kind("v1", "ConfigMap")
 # --- what is sent
 
 
-def test_urls_and_headers(through: KubernetesCluster, proxy: FaultProxy, namespace: str) -> None:
+def test_urls_and_headers_are_what_the_api_wants(
+    through: KubernetesCluster, proxy: FaultProxy, namespace: str
+) -> None:
     stored = through.create(service(namespace))
     through.apply(service(namespace))
     list(through.list(SERVICE, namespace=namespace, labels={"app": "user-alice"}))

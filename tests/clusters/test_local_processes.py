@@ -132,13 +132,13 @@ class TestProcesses:
         wait_ready(cluster)
         assert condition(cluster, kind="ReplicaFailure")["reason"] == ""
 
-    def test_no_command_at_all(self, state_dir: Path) -> None:
+    def test_without_a_command_the_deployment_says_where_to_give_one(self, state_dir: Path) -> None:
         cluster = LocalCluster(state_dir=str(state_dir))
         cluster.create(deployment())
         assert "OPTIONS['command']" in wait_reason(cluster, "NoCommand")["message"]
         cluster.close()
 
-    def test_a_process_that_does_not_listen(self, cluster: LocalCluster) -> None:
+    def test_a_process_that_does_not_listen_is_said_not_to(self, cluster: LocalCluster) -> None:
         cluster.create(deployment(command=["sleep", "600"]))
         assert "takes no connections" in wait_reason(cluster, "NotListening")["message"]
 

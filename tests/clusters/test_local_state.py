@@ -52,7 +52,7 @@ def cluster(local_cluster: LocalCluster) -> LocalCluster:
 
 
 class TestObjects:
-    def test_life_of_an_object(self, cluster: LocalCluster) -> None:
+    def test_an_object_lives_as_on_an_api_server(self, cluster: LocalCluster) -> None:
         created = cluster.create(service())
         assert created["metadata"]["uid"]
         assert created["metadata"]["generation"] == 1
@@ -88,7 +88,7 @@ class TestObjects:
         with pytest.raises(Conflict, match="changed meanwhile"):
             cluster.apply(stale)
 
-    def test_list_by_namespace_and_labels(self, cluster: LocalCluster) -> None:
+    def test_a_list_is_narrowed_by_namespace_and_labels(self, cluster: LocalCluster) -> None:
         kind = Kind("v1", "ConfigMap")
         for namespace, name, labels in (
             ("a", "one", {"x": "1", "y": "1"}),
@@ -144,7 +144,7 @@ class TestObjects:
 
 
 class TestPorts:
-    def test_never_one_for_two(self, cluster: LocalCluster) -> None:
+    def test_no_two_services_share_a_port(self, cluster: LocalCluster) -> None:
         def make(number: int) -> None:
             cluster.create(deployment(f"user-{number}", replicas=0))
             cluster.create(service(f"user-{number}"))
@@ -229,7 +229,7 @@ class TestBadConfiguration:
         with pytest.raises(ClusterConfigurationError, match=words):
             LocalCluster(**options)
 
-    def test_a_state_dir_that_cannot_be_written(self, tmp_path: Path) -> None:
+    def test_a_state_dir_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         cluster = LocalCluster(state_dir=str(tmp_path / "file" / "state"))
         with pytest.raises(ClusterConfigurationError, match="cannot write to its state_dir"):
@@ -248,7 +248,9 @@ class TestBadConfiguration:
             with pytest.raises(ClusterTimeout, match="locked"):
                 cluster.create(service("other"), timeout=0.2)
 
-    def test_a_supervisor_that_cannot_start(self, cluster: LocalCluster, state_dir: Path) -> None:
+    def test_a_supervisor_that_cannot_start_is_an_error_and_can_later(
+        self, cluster: LocalCluster, state_dir: Path
+    ) -> None:
         cluster.create(service())
         (state_dir / "wake").mkdir()
         with pytest.raises(ClusterUnavailable, match="did not start"):

@@ -37,7 +37,7 @@ def cluster(local_cluster: LocalCluster) -> LocalCluster:
 
 
 class TestSupervisor:
-    def test_killed_with_everything_it_ran_and_carried_on_by_the_next(
+    def test_a_killed_supervisor_takes_all_with_it_and_the_next_carries_on(
         self, cluster: LocalCluster, state_dir: Path
     ) -> None:
         cluster.create(deployment())
@@ -56,7 +56,9 @@ class TestSupervisor:
         assert port_of(cluster) == port
         assert ask(cluster)["pid"] != before["pid"]
 
-    def test_killed_together_with_its_reaper(self, cluster: LocalCluster, state_dir: Path) -> None:
+    def test_one_killed_together_with_its_reaper_leaves_nothing_to_the_next(
+        self, cluster: LocalCluster, state_dir: Path
+    ) -> None:
         cluster.create(deployment())
         cluster.create(service())
         wait_ready(cluster)
@@ -126,7 +128,7 @@ class TestSupervisor:
         assert ask(again)["argv"] == ["second"]
         again.close()
 
-    def test_stop_and_status_commands(
+    def test_the_commands_status_and_stop_do_what_they_say(
         self, cluster: LocalCluster, state_dir: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         cluster.create(deployment())
@@ -187,7 +189,9 @@ sys.stdin.read()
             for user in users:
                 user.communicate("")
 
-    def test_a_removed_state_directory(self, cluster: LocalCluster, state_dir: Path) -> None:
+    def test_a_removed_state_directory_ends_the_workloads_and_is_made_again(
+        self, cluster: LocalCluster, state_dir: Path
+    ) -> None:
         cluster.create(deployment())
         cluster.create(service())
         wait_ready(cluster)

@@ -91,11 +91,11 @@ def test_the_rate_limit_respects_a_calls_deadline(tmp_path: Any) -> None:
     ("value", "seconds"),
     [("0", 0), ("7", 7), (" 3 ", 3), ("", None), (None, None), ("soon", None), ("-1", None)],
 )
-def test_retry_after_in_seconds(value: str | None, seconds: float | None) -> None:
+def test_retry_after_may_be_seconds(value: str | None, seconds: float | None) -> None:
     assert parse_retry_after(value) == seconds
 
 
-def test_retry_after_as_a_date() -> None:
+def test_retry_after_may_be_a_date() -> None:
     soon = parse_retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=30)))
     assert soon is not None
     assert 28 < soon <= 30
@@ -120,7 +120,7 @@ def test_a_pause_is_never_shorter_than_asked() -> None:
         assert 2 <= pause <= 2.2
 
 
-def test_no_second_try_for_what_would_be_the_same() -> None:
+def test_what_would_be_the_same_again_is_not_tried_again() -> None:
     for error in (Forbidden(""), NotFound(""), ClusterUnavailable("", status=501)):
         assert pause_before_retry(error, attempt=1, retry_after=None) is None
 

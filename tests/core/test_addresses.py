@@ -218,7 +218,7 @@ def test_on_the_sites_own_host_only_a_pods_path_is_a_pods_url() -> None:
     assert parse("/pods/{pod}/").split("https://www.example.org/pods/alice/") is None
 
 
-def test_hosts_that_are_pods() -> None:
+def test_pods_hosts_are_told_from_others() -> None:
     assert HOSTS.covers("Alice.pods.example.org")
     assert not HOSTS.covers("pods.example.org")
     assert not HOSTS.covers("alice")

@@ -29,7 +29,7 @@ def test_a_ready_deployment_is_running() -> None:
     assert of_deployment(found) == Health(State.RUNNING)
 
 
-def test_stopped() -> None:
+def test_no_replicas_are_stopped() -> None:
     assert of_deployment(deployment(replicas=0)) == Health(State.STOPPED)
 
 
@@ -49,13 +49,13 @@ def test_a_deployment_that_is_not_up_yet_is_starting(found: dict[str, Any]) -> N
     assert of_deployment(found) == Health(State.STARTING)
 
 
-def test_a_quota_that_is_used_up() -> None:
+def test_a_quota_that_is_used_up_is_a_failure() -> None:
     text = 'pods "x" is forbidden: exceeded quota: small'
     found = deployment(conditions=[condition("ReplicaFailure", "True", "FailedCreate", text)])
     assert of_deployment(found) == Health(State.FAILED, f"FailedCreate: {text}")
 
 
-def test_a_deadline_that_has_passed() -> None:
+def test_a_deadline_that_has_passed_is_a_failure() -> None:
     bad = condition("Progressing", "False", "ProgressDeadlineExceeded", "timed out")
     assert of_deployment(deployment(conditions=[bad])) == Health(
         State.FAILED, "ProgressDeadlineExceeded: timed out"
@@ -74,7 +74,7 @@ def pod(*waiting: dict[str, Any], init: bool = False, **status: Any) -> dict[str
     "reason",
     ["ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError"],
 )
-def test_a_container_that_is_stuck(reason: str, init: bool) -> None:
+def test_a_container_that_is_stuck_is_a_failure_with_its_reason(reason: str, init: bool) -> None:
     found = of_pods([pod({"reason": reason, "message": "because"}, init=init)])
     assert found == Health(State.FAILED, f"{reason}: because")
 
@@ -89,7 +89,7 @@ def test_a_crash_loop_names_the_exit_code() -> None:
     )
 
 
-def test_a_pod_that_fits_nowhere() -> None:
+def test_a_pod_that_fits_nowhere_is_starting_and_says_why() -> None:
     unschedulable = condition("PodScheduled", "False", "Unschedulable", "0/3 nodes: no memory")
     assert of_pods([pod(conditions=[unschedulable])]) == Health(
         State.STARTING, "Unschedulable: 0/3 nodes: no memory"
@@ -105,7 +105,7 @@ def test_what_fails_outweighs_what_waits() -> None:
 @pytest.mark.parametrize(
     "pods", [[], [{}], [pod()], [pod({"reason": "ContainerCreating"})], [{"status": {}}]]
 )
-def test_nothing_known(pods: list[dict[str, Any]]) -> None:
+def test_pods_of_which_nothing_is_known_say_nothing(pods: list[dict[str, Any]]) -> None:
     assert of_pods(pods) is None
 
 

@@ -176,7 +176,7 @@ def test_a_name_apart_is_no_other_users_name() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["user-", "u", "team-a-", "x" * 24, "a0-"])
-def test_prefixes_that_may_be(prefix: str) -> None:
+def test_a_valid_prefix_begins_every_name(prefix: str) -> None:
     assert naming.is_valid_prefix(prefix)
     for username in HOSTILE:
         name = naming.name_for(username, prefix=prefix)
@@ -187,7 +187,7 @@ def test_prefixes_that_may_be(prefix: str) -> None:
 @pytest.mark.parametrize(
     "prefix", ["", "-", "-a", "1-", "A", "user_", "a--", "a--b", "x" * 25, "é-", "a.", "a\n"]
 )
-def test_prefixes_that_may_not_be(prefix: str) -> None:
+def test_prefixes_that_make_no_names_are_refused(prefix: str) -> None:
     assert not naming.is_valid_prefix(prefix)
 
 

@@ -95,12 +95,12 @@ def test_a_pods_name_is_a_hosts_label_with_room_left(
 
 
 @pytest.mark.parametrize("suffix", ["0123456789abcdef", "", "-a", "a-", "a--b", "A", "a.b", "a\n"])
-def test_suffixes_that_may_not_be(suffix: str) -> None:
+def test_suffixes_outside_the_grammar_are_refused(suffix: str) -> None:
     assert not naming.is_valid_suffix(suffix)
 
 
 @pytest.mark.parametrize("slot", ["", "-a", "a-", "a--b", "A", "a.b", "x" * 13, "a\n", "ü"])
-def test_slots_that_may_not_be(slot: str) -> None:
+def test_slots_outside_the_grammar_are_refused(slot: str) -> None:
     assert not naming.is_valid_slot(slot)
 
 

@@ -73,7 +73,7 @@ def test_another_namespace_is_another_object() -> None:
         (None, Holder.FOREIGN),
     ],
 )
-def test_whose_an_object_is(labels: dict[str, str] | None, expected: Holder) -> None:
+def test_an_object_is_whose_its_labels_say(labels: dict[str, str] | None, expected: Holder) -> None:
     assert holder({"metadata": {"labels": labels}}, installation=BLUE, pod="p0d7") == expected
 
 

@@ -152,7 +152,7 @@ def test_literal_text_is_taken_as_it_is() -> None:
     assert compiled.fill(VALUES) == {"a": "{name} {oops} {{x}}"}
 
 
-def test_values_that_json_cannot_say() -> None:
+def test_values_that_json_cannot_say_are_refused() -> None:
     import datetime
 
     with pytest.raises(TemplateError, match=r"Deployment\.a: a value of type date .* quotes"):

@@ -132,7 +132,7 @@ CONTAINERS = {
         ),
     ],
 )
-def test_differences_by_what_is_known_of_a_field(
+def test_what_is_known_of_a_field_decides_whether_it_differs(
     type_name: str, declared: Any, observed: Any, paths: list[str]
 ) -> None:
     assert differences(declared, observed, type_name=type_name) == paths

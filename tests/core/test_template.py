@@ -108,7 +108,7 @@ def test_what_others_need_comes_first() -> None:
     ]
 
 
-def test_find_and_kinds() -> None:
+def test_a_template_knows_its_kinds_and_finds_its_objects() -> None:
     template = compiled(pair())
     assert template.kinds == {DEPLOYMENT, SERVICE}
     assert template.find(SERVICE, "user-alice", VALUES) is not None
@@ -181,6 +181,6 @@ def test_string_data_wins_over_data_and_is_compared() -> None:
     assert [found.path for found in item.manifest.differences(stored, VALUES)] == [".data.a"]
 
 
-def test_an_unknown_placeholder_in_a_secret() -> None:
+def test_an_unknown_placeholder_in_a_secret_is_refused_at_its_place() -> None:
     with pytest.raises(TemplateError, match=r"Secret\.stringData\.a: unknown placeholder \{x\}"):
         compiled([*pair(), extra("Secret", stringData={"a": "{x}"})])

@@ -27,7 +27,7 @@ def write(folder: Path, text: str | bytes) -> Path:
     return path
 
 
-def test_a_yaml_file_of_several_documents(tmp_path: Path) -> None:
+def test_a_yaml_file_of_several_documents_is_read_whole(tmp_path: Path) -> None:
     text = "---\n" + yaml.safe_dump_all(pair()) + "\n---\n# nothing\n---\n"
     assert read_yaml(write(tmp_path, text)) == pair()
 
@@ -52,7 +52,7 @@ def test_yaml_that_does_not_parse_says_where(tmp_path: Path, text: str | bytes, 
     assert str(path) in caught.value.where
 
 
-def test_a_yaml_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_yaml_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(TemplateError, match="cannot be read: No such file"):
         read_yaml(tmp_path / "none.yaml")
 
@@ -120,7 +120,9 @@ def test_personal_manifests_still_stop_and_restart() -> None:
         (lambda m: m.clear(), ""),
     ],
 )
-def test_personal_manifests_that_break_a_promise(change: Any, where: str) -> None:
+def test_personal_manifests_that_break_a_promise_are_refused_at_the_place(
+    change: Any, where: str
+) -> None:
     with pytest.raises(TemplateError) as caught:
         own(change)
     assert caught.value.where == where

@@ -332,7 +332,7 @@ def test_an_invalid_entry_of_the_cache_is_not_believed(
         assert ask(signed_in).json()["user"] == "alice"
 
 
-def test_a_cache_that_does_not_exist(signed_in: Client, settings: Any) -> None:
+def test_a_cache_that_does_not_exist_stops_nobody(signed_in: Client, settings: Any) -> None:
     settings.USERPODS_CACHE = "nowhere"
     assert ask(signed_in).json()["user"] == "alice"
 

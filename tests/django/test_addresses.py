@@ -226,7 +226,7 @@ def test_the_pages_of_another_users_pod_are_refused(signed_in: Client, bob: Any)
 
 
 @pytest.mark.parametrize("host", [ALICES, "bob.pods.example.org", "carol.pods.example.org"])
-def test_one_query_whatever_the_host(alice: Any, bob: Any, host: str) -> None:
+def test_whoami_takes_one_query_whatever_the_host(alice: Any, bob: Any, host: str) -> None:
     headers = {"X-Userpods-Host": host, "Authorization": bearer(alice)}
     client = Client()
     client.get("/whoami", headers=headers)

@@ -94,7 +94,9 @@ def test_a_request_of_nobody_is_not_logged(
     assert not complaints(caplog)
 
 
-def test_under_asgi_neither(async_client: AsyncClient, alice: Any, caplog: Any) -> None:
+def test_nor_is_anything_logged_under_asgi(
+    async_client: AsyncClient, alice: Any, caplog: Any
+) -> None:
     async_client.force_login(alice)
     UserPod.objects.update(state="starting")
 

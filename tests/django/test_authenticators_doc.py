@@ -46,7 +46,7 @@ def ask(text: str) -> Any:
 
 
 @pytest.mark.parametrize("name", [None, "default"], ids=["no cache", "USERPODS_CACHE"])
-def test_who_it_lets_in(
+def test_it_lets_in_who_brings_its_own_signature_alone(
     alice: Any, settings: Any, django_capture_on_commit_callbacks: Any, name: str | None
 ) -> None:
     settings.USERPODS_CACHE = name

@@ -199,7 +199,7 @@ def test_an_invalid_template_is_an_error_with_its_place(
     assert message.hint
 
 
-def test_yaml_that_does_not_parse(settings: Any, tmp_path: Path) -> None:
+def test_yaml_that_does_not_parse_is_named_with_its_line(settings: Any, tmp_path: Path) -> None:
     path = tmp_path / "pod.yaml"
     path.write_text("kind: Deployment\nmetadata: {name\n")
     settings.USERPODS_TEMPLATE = str(path)
@@ -216,7 +216,7 @@ def test_yaml_that_does_not_parse(settings: Any, tmp_path: Path) -> None:
     assert found() == []
 
 
-def test_an_unknown_placeholder_in_a_setting(settings: Any) -> None:
+def test_an_unknown_placeholder_in_a_setting_is_refused_at_its_place(settings: Any) -> None:
     settings.USERPODS_ENV = {"HOME_URL": "https://{domain}/"}
     (message,) = found()
     assert message.id == "userpods.E020"
@@ -234,7 +234,7 @@ def test_a_callable_template_is_not_called(settings: Any) -> None:
     assert found() == []
 
 
-def test_a_setting_that_is_none_of_ours(settings: Any) -> None:
+def test_a_setting_that_is_none_of_ours_is_warned_of(settings: Any) -> None:
     settings.USERPODS_NAMESPACES = "x"
     (message,) = found()
     assert message.id == "userpods.W001"
@@ -273,7 +273,7 @@ def test_all_that_is_wrong_is_said_at_once(settings: Any) -> None:
         ("LOGIN_URL", "login"),
     ],
 )
-def test_settings_that_make_sense(settings: Any, name: str, value: Any) -> None:
+def test_valid_settings_are_clean(settings: Any, name: str, value: Any) -> None:
     setattr(settings, f"USERPODS_{name}", value)
     assert found() == []
 

@@ -164,7 +164,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 class TestApiLogin:
-    def test_signs_in_and_out(self, site: Site) -> None:
+    def test_a_user_signs_in_is_routed_and_signs_out(self, site: Site) -> None:
         status, headers, told = site.login({"user": "alice", "pwd": site.passwords["alice"]})
         assert (status, told) == (200, {"user": "alice"})
         assert "no-store" in headers["cache-control"]
@@ -218,7 +218,9 @@ class TestApiLogin:
             (b'{"user": "alice", "pwd": 1}', "'pwd' is missing or not a text"),
         ],
     )
-    def test_what_is_no_login(self, site: Site, body: bytes, words: str) -> None:
+    def test_what_is_no_login_is_a_400_that_says_why(
+        self, site: Site, body: bytes, words: str
+    ) -> None:
         status, _, told = site.login(body)
         assert status == 400
         assert words in told["error"]

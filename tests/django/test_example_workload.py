@@ -57,7 +57,7 @@ def test_tells_whose_it_is_and_refuses_others(port: int) -> None:
     assert pod.ask("GET", "/healthz")[0] == 200
 
 
-def test_keeps_connections(port: int) -> None:
+def test_it_keeps_connections_open(port: int) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as link:
         for method, body in (("GET", None), ("POST", "x" * 100_000), ("HEAD", None)):
             link.request(method, "/headers", body)

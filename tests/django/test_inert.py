@@ -115,7 +115,7 @@ def test_whoami_answers_as_ever(real: dict[str, Any], client: Client) -> None:
     assert response["X-Target-Address"] == "user-alice.default.svc.cluster.local:8000"
 
 
-def test_no_warning_of_a_cluster_that_tests_do_not_need(settings: Any) -> None:
+def test_a_cluster_that_tests_do_not_need_is_not_warned_of(settings: Any) -> None:
     from django.core import checks
 
     settings.USERPODS_CLUSTER = {"BACKEND": KUBERNETES, "OPTIONS": {"context": "no such"}}
@@ -139,7 +139,9 @@ def test_no_warning_of_a_cluster_that_tests_do_not_need(settings: Any) -> None:
         ),
     ],
 )
-def test_what_tests_may_use(settings: Any, setting: dict[str, Any], inert: bool) -> None:
+def test_tests_use_a_cluster_only_where_the_settings_let_them(
+    settings: Any, setting: dict[str, Any], inert: bool
+) -> None:
     settings.USERPODS_CLUSTER = setting
     assert is_inert() is inert
     assert isinstance(get_cluster(), InertCluster) is inert

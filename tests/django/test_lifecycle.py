@@ -41,7 +41,7 @@ def deployment_of(memory: MemoryCluster, username: str) -> dict[str, Any]:
     return memory.objects[Ref(DEPLOYMENT, "default", f"user-{username}")]
 
 
-def test_stop_and_start(memory: MemoryCluster) -> None:
+def test_stop_and_start_change_the_named_pods_alone(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     UserFactory(username="bob")
     result = lifecycle.stop(UserPod.objects.filter(name="user-alice"))

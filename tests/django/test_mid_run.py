@@ -102,7 +102,9 @@ def test_an_unreachable_cluster_is_given_up(memory: MemoryCluster) -> None:
     assert len(pairs(memory)) == 60
 
 
-def test_a_cluster_that_goes_down_in_the_middle(memory: MemoryCluster) -> None:
+def test_a_cluster_that_goes_down_in_the_middle_is_given_up_and_later_finished(
+    memory: MemoryCluster,
+) -> None:
     bulk(40)
     original, count = memory.create, itertools.count()
 
@@ -124,7 +126,7 @@ def test_a_cluster_that_goes_down_in_the_middle(memory: MemoryCluster) -> None:
     assert len(pairs(memory)) == 40
 
 
-def test_time_that_runs_out_in_the_middle(
+def test_time_that_runs_out_in_the_middle_leaves_the_rest_for_later(
     memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some = bulk(30)
@@ -184,7 +186,9 @@ def test_a_user_whose_customised_manifests_are_invalid_fails_alone(
     assert reconcile().done == []
 
 
-def test_a_template_for_each_user(memory: MemoryCluster, settings: Any) -> None:
+def test_a_template_of_each_users_own_fails_for_that_user_alone(
+    memory: MemoryCluster, settings: Any
+) -> None:
     def template(user: Any) -> Any:
         if user.get_username() == "carol":
             raise RuntimeError("no plan")
@@ -206,7 +210,9 @@ def test_a_template_for_each_user(memory: MemoryCluster, settings: Any) -> None:
 
 
 @pytest.mark.parametrize("answer", [None, 0, ""])
-def test_who_is_selected(memory: MemoryCluster, settings: Any, answer: Any) -> None:
+def test_a_selection_decides_who_gets_a_pod(
+    memory: MemoryCluster, settings: Any, answer: Any
+) -> None:
     settings.USERPODS_SELECT = lambda user: user.get_username() != "bob" or answer
     UserFactory(username="alice")
     bob = UserFactory(username="bob")
@@ -239,7 +245,7 @@ def test_a_selection_that_raises_harms_nobody(memory: MemoryCluster, settings: A
 
 
 @pytest.mark.parametrize("verb", ["list", "create", "apply", "delete", "get"])
-def test_a_second_sync_in_the_middle_of_the_first(
+def test_a_second_sync_in_the_middle_of_the_first_spoils_neither(
     memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch, settings: Any, verb: str
 ) -> None:
     # One call after the other, so that the second sync runs in this thread.

@@ -43,7 +43,7 @@ def test_tokens_are_not_alike(memory: MemoryCluster) -> None:
     assert len({AccessToken.objects.issue(user)[1] for _ in range(50)}) == 50
 
 
-def test_which_tokens_are_valid(memory: MemoryCluster) -> None:
+def test_a_token_is_valid_until_it_expires_or_is_revoked(memory: MemoryCluster) -> None:
     now = timezone.now()
     assert AccessToken().is_valid
     assert AccessToken(expires_at=now + datetime.timedelta(minutes=1)).is_valid
@@ -124,7 +124,7 @@ def test_a_row_outlives_its_user(memory: MemoryCluster) -> None:
     assert UserPod.objects.get().owner is None
 
 
-def test_names_for_people() -> None:
+def test_rows_are_called_by_what_people_know() -> None:
     assert str(UserPod(name="user-alice", owner_pk="7")) == "user-alice"
     assert str(UserPod(owner_pk="7")) == "user 7"
     assert str(AccessToken(label="laptop")) == "laptop"

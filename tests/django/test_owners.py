@@ -83,7 +83,7 @@ def test_a_foreign_object_outlives_the_user(memory: MemoryCluster) -> None:
     assert not UserPod.objects.exists()
 
 
-def test_an_object_of_ours_that_the_list_did_not_show(
+def test_an_object_of_ours_that_the_list_did_not_show_is_put_right(
     memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = UserFactory(username="alice")
@@ -100,7 +100,7 @@ def test_an_object_of_ours_that_the_list_did_not_show(
     assert deployment(memory, "user-alice")["spec"]["replicas"] == 1
 
 
-def test_an_object_that_is_still_being_deleted(
+def test_an_object_that_is_still_being_deleted_is_waited_for_in_words(
     memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = UserFactory(username="alice")
@@ -115,7 +115,7 @@ def test_an_object_that_is_still_being_deleted(
 # --- names
 
 
-def test_a_newcomer_with_a_renamed_users_old_name(memory: MemoryCluster) -> None:
+def test_a_newcomer_gets_another_name_than_a_renamed_users_old_one(memory: MemoryCluster) -> None:
     first = UserFactory(username="alice")
     reconcile()
     setattr(first, first.USERNAME_FIELD, "alicia")
@@ -189,7 +189,7 @@ def test_a_newcomer_waits_for_pods_that_still_run(memory: MemoryCluster) -> None
     assert row(second).name == "user-alice"
 
 
-def test_a_user_of_the_same_key(memory: MemoryCluster) -> None:
+def test_a_user_of_the_same_key_gets_a_pod_of_their_own(memory: MemoryCluster) -> None:
     first = UserFactory(username="alice")
     pk = first.pk
     reconcile()
@@ -200,7 +200,7 @@ def test_a_user_of_the_same_key(memory: MemoryCluster) -> None:
     assert row(second).owner == second
 
 
-def test_hostile_usernames_at_once(memory: MemoryCluster) -> None:
+def test_hostile_usernames_all_get_pods_of_their_own(memory: MemoryCluster) -> None:
     hostile = ["Alice", "alice", "a.b", "a_b", "a-b", "🐙", "{name}", "x: y\n- z", "-", "x" * 150]
     users_ = [UserFactory(username=name) for name in hostile]
     assert reconcile().ok
@@ -211,7 +211,7 @@ def test_hostile_usernames_at_once(memory: MemoryCluster) -> None:
     assert reconcile().done == []
 
 
-def test_a_name_that_was_taken_between_looking_and_storing(
+def test_a_name_that_was_taken_between_looking_and_storing_is_given_another(
     memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from django_userpods.reconcile import rows
@@ -247,7 +247,7 @@ def two(settings: Any, memory: MemoryCluster) -> MemoryCluster:
     return memory
 
 
-def test_two_installations_in_one_cluster(two: MemoryCluster) -> None:
+def test_two_installations_in_one_cluster_leave_each_other_alone(two: MemoryCluster) -> None:
     assert reconcile().ok
     assert pairs(two) == ["blue-alice", "green-alice"]
     users().all().delete()
@@ -255,7 +255,9 @@ def test_two_installations_in_one_cluster(two: MemoryCluster) -> None:
     assert pairs(two) == ["blue-alice"]
 
 
-def test_two_installations_that_want_one_name(two: MemoryCluster, settings: Any) -> None:
+def test_of_two_installations_that_want_one_name_the_first_keeps_it(
+    two: MemoryCluster, settings: Any
+) -> None:
     settings.USERPODS_NAME_PREFIX = "blue-"
     before = deployment(two, "blue-alice")["metadata"]["uid"]
     report = reconcile()
@@ -305,7 +307,7 @@ def test_objects_without_an_owner_are_left_alone(
     assert "by-hand has no label of a pod: left alone" in caplog.text
 
 
-def test_an_orphan_whose_user_came_meanwhile(
+def test_an_orphan_whose_user_came_meanwhile_is_left(
     memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = MemoryCluster.list
@@ -331,7 +333,7 @@ def by_letter(user: Any) -> str:
     return f"team-{user.get_username()[0]}"
 
 
-def test_a_namespace_for_each_user(memory: MemoryCluster, settings: Any) -> None:
+def test_each_user_may_have_a_namespace_of_their_own(memory: MemoryCluster, settings: Any) -> None:
     settings.USERPODS_NAMESPACE = "tests.django.test_owners.by_letter"
     for name in ("alice", "bob", "anna"):
         UserFactory(username=name)
@@ -363,7 +365,9 @@ def test_a_namespace_stays_when_the_setting_changes(memory: MemoryCluster, setti
 
 
 @pytest.mark.parametrize("bad", ["", "Not Valid", None, 7, "x" * 64, "../etc"])
-def test_a_namespace_that_is_none(memory: MemoryCluster, settings: Any, bad: Any) -> None:
+def test_a_namespace_that_is_none_fails_that_user_alone(
+    memory: MemoryCluster, settings: Any, bad: Any
+) -> None:
     settings.USERPODS_NAMESPACE = lambda user: bad if user.get_username() == "alice" else "apps"
     alice = UserFactory(username="alice")
     UserFactory(username="bob")
@@ -374,7 +378,9 @@ def test_a_namespace_that_is_none(memory: MemoryCluster, settings: Any, bad: Any
     assert pairs(memory) == ["user-bob"]
 
 
-def test_a_namespace_callable_that_raises(memory: MemoryCluster, settings: Any) -> None:
+def test_a_namespace_callable_that_raises_writes_nothing(
+    memory: MemoryCluster, settings: Any
+) -> None:
     def choose(user: Any) -> str:
         raise LookupError(user.get_username())
 

@@ -111,7 +111,9 @@ def test_a_rolled_back_deletion_never_was(alice: Any, memory: MemoryCluster, com
     assert UserPod.objects.get().owner_id is not None
 
 
-def test_created_and_deleted_in_one_transaction(memory: MemoryCluster, commit: Any) -> None:
+def test_one_created_and_deleted_in_one_transaction_leaves_nothing(
+    memory: MemoryCluster, commit: Any
+) -> None:
     with commit():
         UserFactory().delete()
     assert not memory.objects
@@ -119,7 +121,7 @@ def test_created_and_deleted_in_one_transaction(memory: MemoryCluster, commit: A
     assert writes(memory) == []
 
 
-def test_created_and_deleted_by_a_queryset_in_one_transaction(
+def test_one_created_and_deleted_by_a_queryset_in_one_transaction_leaves_nothing(
     memory: MemoryCluster, commit: Any
 ) -> None:
     with commit():
@@ -138,7 +140,7 @@ def test_nothing_is_left_for_a_worker_of_a_user_who_never_was(
     assert not UserPod.objects.exists()
 
 
-def test_a_newcomer_with_a_renamed_users_name(
+def test_a_newcomer_with_a_renamed_users_name_gets_another_pod(
     alice: Any, memory: MemoryCluster, commit: Any
 ) -> None:
     with commit():
@@ -293,7 +295,9 @@ def test_users_of_a_fixture_get_pods_with_the_next_sync(
     assert pairs(memory) == ["user-fay"]
 
 
-def test_fixtures_of_our_own_rows(alice: Any, memory: MemoryCluster, tmp_path: Path) -> None:
+def test_fixtures_of_our_own_rows_change_nothing_in_the_cluster(
+    alice: Any, memory: MemoryCluster, tmp_path: Path
+) -> None:
     path = tmp_path / "all.json"
     path.write_text(serializers.serialize("json", [alice, *UserPod.objects.all()]))
     delete_by_sql(alice)
@@ -307,7 +311,7 @@ def test_fixtures_of_our_own_rows(alice: Any, memory: MemoryCluster, tmp_path: P
 # --- nothing gets in the way of a save
 
 
-def test_a_cluster_that_is_down(memory: MemoryCluster, commit: Any) -> None:
+def test_a_cluster_that_is_down_fails_no_save(memory: MemoryCluster, commit: Any) -> None:
     memory.fail_with(ClusterUnavailable("no route to host"))
     with commit():
         user = UserFactory(username="dora")
@@ -321,7 +325,7 @@ def test_a_cluster_that_is_down(memory: MemoryCluster, commit: Any) -> None:
     assert row(user).message == ""
 
 
-def test_a_cluster_that_is_down_while_users_go(
+def test_a_cluster_that_is_down_fails_no_deletion(
     alice: Any, memory: MemoryCluster, commit: Any
 ) -> None:
     memory.fail_with(ClusterUnavailable("no route to host"))

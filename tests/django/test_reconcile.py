@@ -155,7 +155,7 @@ def test_what_was_deleted_by_hand_comes_back_with_its_address(memory: MemoryClus
     assert service(memory, "user-bulk001")["spec"]["clusterIP"] == str(address).split(":")[0]
 
 
-def test_an_address_that_is_taken_meanwhile(memory: MemoryCluster) -> None:
+def test_an_address_that_is_taken_meanwhile_is_not_insisted_on(memory: MemoryCluster) -> None:
     users_ = bulk(2)
     reconcile()
     ref = next(ref for ref in memory.objects if ref.kind == SERVICE and "000" in ref.name)
@@ -172,7 +172,7 @@ def test_an_address_that_is_taken_meanwhile(memory: MemoryCluster) -> None:
     assert row(users_[0]).address not in (None, f"{old}:8000", row(users_[1]).address)
 
 
-def test_an_address_that_moved_to_another_users_service(memory: MemoryCluster) -> None:
+def test_addresses_that_changed_hands_are_exchanged_on_the_rows(memory: MemoryCluster) -> None:
     first, second = bulk(2)
     reconcile()
     one, two = row(first).address, row(second).address
@@ -222,7 +222,7 @@ def test_the_loser_of_an_address_is_looked_at_again(memory: MemoryCluster) -> No
 # --- stopped, restarted, recreated
 
 
-def test_stop_and_start(memory: MemoryCluster) -> None:
+def test_stopping_keeps_the_address_and_starting_brings_the_pod_back(memory: MemoryCluster) -> None:
     user = UserFactory(username="alice")
     reconcile()
     UserPod.objects.update(wanted=UserPod.Wanted.STOPPED)
@@ -238,7 +238,7 @@ def test_stop_and_start(memory: MemoryCluster) -> None:
     assert row(user).state == UserPod.State.RUNNING
 
 
-def test_restart(memory: MemoryCluster) -> None:
+def test_a_restart_is_one_update(memory: MemoryCluster) -> None:
     user = UserFactory(username="alice")
     reconcile()
     when = timezone.now()
@@ -252,7 +252,9 @@ def test_restart(memory: MemoryCluster) -> None:
     assert row(user).state == UserPod.State.RUNNING
 
 
-def test_delete_and_recreate(memory: MemoryCluster, settings: Any) -> None:
+def test_delete_and_recreate_makes_all_but_volumes_anew(
+    memory: MemoryCluster, settings: Any
+) -> None:
     settings.USERPODS_TEMPLATE = template_with(VOLUME)
     user = UserFactory(username="alice")
     reconcile()
@@ -276,7 +278,9 @@ def test_delete_and_recreate(memory: MemoryCluster, settings: Any) -> None:
 # --- templates that change
 
 
-def test_a_kind_that_the_template_no_longer_makes(memory: MemoryCluster, settings: Any) -> None:
+def test_objects_of_a_kind_that_the_template_no_longer_makes_are_deleted(
+    memory: MemoryCluster, settings: Any
+) -> None:
     settings.USERPODS_TEMPLATE = template_with(CONFIG)
     user = UserFactory(username="alice")
     reconcile()
@@ -315,7 +319,9 @@ def test_a_new_image_reaches_every_pod(memory: MemoryCluster, settings: Any) -> 
     assert reconcile().done == []
 
 
-def test_a_field_that_the_template_no_longer_has(memory: MemoryCluster, settings: Any) -> None:
+def test_a_field_that_the_template_no_longer_has_is_taken_out(
+    memory: MemoryCluster, settings: Any
+) -> None:
     settings.USERPODS_ENV = {"A": "1", "B": "2"}
     UserFactory(username="alice")
     reconcile()

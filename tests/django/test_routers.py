@@ -49,7 +49,7 @@ def test_a_path_in_the_routers_url_is_kept(router: Router, settings: Any) -> Non
     assert router.told[0][1] == "/internal/purge"
 
 
-def test_every_router_and_every_address_of_a_name(
+def test_every_router_and_every_address_of_a_name_is_told(
     router: Router, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = socket.getaddrinfo
@@ -227,7 +227,7 @@ def test_a_child_that_was_forked_meanwhile_tells_routers_itself(
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://no-such-host.invalid:80"])
-def test_a_router_that_is_not_there(
+def test_a_router_that_is_not_there_is_logged_and_the_others_told(
     router: Router, settings: Any, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.USERPODS_ROUTERS = [url, router.url]
@@ -248,7 +248,7 @@ def test_a_router_that_is_slow_or_broken_slows_nobody(router: Router, settings: 
     assert router.user_ids == ["0", "1", "2"]
 
 
-def test_a_router_for_whom_too_many_wait(
+def test_a_router_for_whom_too_many_wait_is_spared_the_rest(
     settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     told: list[list[str]] = []
@@ -285,7 +285,7 @@ def test_a_user_who_waits_already_is_told_of_once(router: Router, settings: Any)
 
 
 @pytest.mark.django_db
-def test_users_whose_address_changes(
+def test_routers_are_told_of_users_whose_address_changes_once(
     router: Router, settings: Any, memory: MemoryCluster, commit: Any
 ) -> None:
     settings.USERPODS_ROUTERS = [router.url]
@@ -336,7 +336,7 @@ def test_waiting_for_routers_has_an_end(router: Router, settings: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_when_routers_are_told(
+def test_routers_are_told_of_what_ends_access_alone(
     router: Router, settings: Any, memory: MemoryCluster, client: Client, commit: Any
 ) -> None:
     user = UserFactory(username="alice")

@@ -188,7 +188,7 @@ def test_a_main_pod_cannot_be_removed(memory: MemoryCluster) -> None:
         lifecycle.remove_pod(row(user))
 
 
-def test_no_more_pods_than_the_limit(memory: MemoryCluster, settings: Any) -> None:
+def test_nobody_gets_more_pods_than_the_limit(memory: MemoryCluster, settings: Any) -> None:
     user = UserFactory(username="alice")
     with pytest.raises(PodNotAllowed, match="has 1 of 1 pods"):
         lifecycle.add_pod(user, "gpu")

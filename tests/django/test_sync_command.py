@@ -125,7 +125,7 @@ def test_failures_are_named_and_exit_1(memory: MemoryCluster) -> None:
     assert sync()[0] == 0
 
 
-def test_a_cluster_that_is_down(memory: MemoryCluster) -> None:
+def test_a_cluster_that_is_down_is_said_without_a_traceback(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     memory.fail_with(ClusterUnavailable("cannot reach 10.0.0.1:6443"))
     status, out, err = sync()
@@ -150,7 +150,7 @@ def test_a_mass_deletion_is_refused_with_exit_3(memory: MemoryCluster) -> None:
     assert not memory.objects
 
 
-def test_a_database_that_cannot_be_read(
+def test_a_database_that_cannot_be_read_deletes_nothing(
     memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bulk(2)
@@ -257,7 +257,7 @@ def test_json_when_all_is_lost(memory: MemoryCluster, fault: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "inf", "nan"])
-def test_a_time_that_is_none(memory: MemoryCluster, value: str) -> None:
+def test_a_time_that_is_none_is_refused(memory: MemoryCluster, value: str) -> None:
     with pytest.raises(CommandError, match="is not a number of seconds"):
         call_command("sync_userpods", f"--wait={value}")
 

@@ -201,7 +201,7 @@ def test_what_is_no_backend_for_us_means_inline(
 
 
 @needs_tasks
-def test_a_queue_that_is_down(
+def test_a_queue_that_is_down_fails_no_save(
     memory: MemoryCluster,
     settings: Any,
     monkeypatch: pytest.MonkeyPatch,

@@ -63,7 +63,7 @@ def test_why_a_pod_does_not_start(memory: MemoryCluster, count: int) -> None:
     assert len([call for call in memory.calls if call.kind.kind == "Pod"]) == 1
 
 
-def test_a_pod_that_is_well_again(memory: MemoryCluster) -> None:
+def test_a_pod_that_is_well_again_is_running_without_a_word(memory: MemoryCluster) -> None:
     user = UserFactory(username="alice")
     reconcile()
     not_ready(memory, "user-alice")
@@ -75,7 +75,7 @@ def test_a_pod_that_is_well_again(memory: MemoryCluster) -> None:
     assert (row(user).state, row(user).message) == (UserPod.State.RUNNING, "")
 
 
-def test_a_quota_that_is_used_up(memory: MemoryCluster) -> None:
+def test_a_quota_that_is_used_up_is_on_the_row(memory: MemoryCluster) -> None:
     user = UserFactory(username="alice")
     reconcile()
     condition = {
@@ -90,7 +90,7 @@ def test_a_quota_that_is_used_up(memory: MemoryCluster) -> None:
     assert row(user).state == UserPod.State.FAILED
 
 
-def test_objects_that_a_finalizer_holds(
+def test_objects_that_a_finalizer_holds_are_waited_for(
     memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = UserFactory(username="alice")
@@ -106,7 +106,7 @@ def test_objects_that_a_finalizer_holds(
     assert not UserPod.objects.exists()
 
 
-def test_a_service_without_an_address(memory: MemoryCluster) -> None:
+def test_a_service_that_loses_its_address_keeps_the_rows(memory: MemoryCluster) -> None:
     user = UserFactory(username="alice")
     assert reconcile().ok
     address = row(user).address
@@ -129,7 +129,7 @@ def test_a_service_that_never_has_an_address_is_refused(
     assert memory.objects == {}
 
 
-def test_a_kind_whose_api_is_gone(
+def test_a_kind_whose_api_is_gone_stops_those_that_still_want_it(
     memory: MemoryCluster, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.USERPODS_TEMPLATE = template_with(WIDGET)
@@ -169,7 +169,9 @@ def test_a_template_from_a_yaml_file_is_read_anew_when_it_changes(
     assert UserPod.objects.get().image == "a:2"
 
 
-def test_two_ports_and_a_service_of_another_type(memory: MemoryCluster, settings: Any) -> None:
+def test_the_address_has_a_services_first_port_whatever_its_type(
+    memory: MemoryCluster, settings: Any
+) -> None:
     manifests = template_with()
     manifests[1]["spec"] = {
         "type": "NodePort",

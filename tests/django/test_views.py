@@ -120,7 +120,7 @@ def test_a_look_that_finds_nothing_new_leaves_the_time_of_the_last_change(
     assert row(alice).updated_at == before.updated_at
 
 
-def test_wake(signed_in: Client, alice: Any, memory: MemoryCluster) -> None:
+def test_a_wake_starts_a_stopped_pod(signed_in: Client, alice: Any, memory: MemoryCluster) -> None:
     stop()
     response = signed_in.post("/userpods/wake/")
     assert response.status_code == 202
@@ -173,7 +173,9 @@ def test_wake_starts_no_other_users_pod(signed_in: Client, memory: MemoryCluster
 
 
 @pytest.mark.parametrize("path", ["/userpods/waiting/", "/userpods/status/"])
-def test_who_may_not_come_in(client: Client, memory: MemoryCluster, path: str) -> None:
+def test_who_may_not_come_in_gets_a_401_or_403(
+    client: Client, memory: MemoryCluster, path: str
+) -> None:
     assert client.get(path, headers=BROWSER).status_code == 401
     assert client.get(path, headers={"Authorization": "Bearer upt_x"}).status_code == 403
 

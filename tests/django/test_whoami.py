@@ -81,14 +81,14 @@ def test_login_required_middleware_does_not_redirect(client: Client) -> None:
 # --- sessions that count as none
 
 
-def test_a_password_that_changed(signed_in: Client, alice: Any) -> None:
+def test_a_session_from_before_a_new_password_counts_as_none(signed_in: Client, alice: Any) -> None:
     alice.set_password("another")
     alice.save()
     assert answer(ask(signed_in)) == NO_TOKEN
 
 
 @pytest.mark.usefixtures("untouched_session")
-def test_a_secret_key_that_was_rotated(signed_in: Client, settings: Any) -> None:
+def test_a_session_of_a_rotated_secret_key_counts_as_none(signed_in: Client, settings: Any) -> None:
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "another"
     assert answer(ask(signed_in)) == ALICE
@@ -96,12 +96,12 @@ def test_a_secret_key_that_was_rotated(signed_in: Client, settings: Any) -> None
     assert answer(ask(signed_in)) == NO_TOKEN
 
 
-def test_a_user_who_is_gone(signed_in: Client, alice: Any) -> None:
+def test_a_session_of_a_user_who_is_gone_counts_as_none(signed_in: Client, alice: Any) -> None:
     delete_by_sql(alice)
     assert answer(ask(signed_in)) == NO_TOKEN
 
 
-def test_a_session_that_was_deleted(signed_in: Client) -> None:
+def test_a_session_that_was_deleted_counts_as_none(signed_in: Client) -> None:
     SessionStore(session_key=signed_in.cookies["sessionid"].value).delete()
     assert answer(ask(signed_in)) == NO_TOKEN
 
@@ -131,7 +131,7 @@ def test_a_logout_ends_the_session(signed_in: Client) -> None:
 
 
 @pytest.mark.parametrize("cookie", ["", "garbage", "a" * 5000, "../../x", "\u00e9"])
-def test_a_session_cookie_of_somebodys_own(client: Client, cookie: str) -> None:
+def test_a_made_up_session_cookie_counts_as_none(client: Client, cookie: str) -> None:
     client.cookies["sessionid"] = cookie
     assert answer(ask(client)) == NO_TOKEN
 
@@ -146,7 +146,9 @@ def test_an_inactive_user_is_refused(signed_in: Client, alice: Any) -> None:
     assert answer(ask(Client(), token)) == INVALID
 
 
-def test_a_user_who_is_not_selected(signed_in: Client, alice: Any, settings: Any) -> None:
+def test_a_user_who_is_not_selected_is_refused(
+    signed_in: Client, alice: Any, settings: Any
+) -> None:
     settings.USERPODS_SELECT = lambda user: False
     assert answer(ask(signed_in)) == INVALID
     assert answer(ask(Client(), token_for(alice))) == INVALID
@@ -223,21 +225,21 @@ def test_a_good_token_lets_in_beside_a_session_of_somebody_inactive(
     assert answer(ask(signed_in, token_for(bob)))[1]["user"] == "bob"
 
 
-def test_a_token_that_has_expired(alice: Any, client: Client) -> None:
+def test_a_token_that_has_expired_is_refused(alice: Any, client: Client) -> None:
     past = timezone.now() - datetime.timedelta(seconds=1)
     assert answer(ask(client, token_for(alice, expires_at=past))) == INVALID
     future = timezone.now() + datetime.timedelta(hours=1)
     assert answer(ask(client, token_for(alice, expires_at=future))) == ALICE
 
 
-def test_a_token_that_was_revoked(alice: Any, client: Client) -> None:
+def test_a_token_that_was_revoked_is_refused(alice: Any, client: Client) -> None:
     token = token_for(alice)
     assert answer(ask(client, token)) == ALICE
     assert AccessToken.objects.revoke() == 1
     assert answer(ask(client, token)) == INVALID
 
 
-def test_a_token_whose_user_is_gone(alice: Any, client: Client) -> None:
+def test_a_token_whose_user_is_gone_is_refused(alice: Any, client: Client) -> None:
     token = token_for(alice)
     delete_by_sql(alice)
     assert answer(ask(client, token)) == INVALID
@@ -284,7 +286,9 @@ def test_the_username_is_escaped_in_its_header(
     assert response["X-Target-Service"].startswith("user-")
 
 
-def test_a_user_whom_no_signal_told_of(memory: MemoryCluster, client: Client) -> None:
+def test_a_user_whom_no_signal_told_of_gets_a_row_on_the_way(
+    memory: MemoryCluster, client: Client
+) -> None:
     (user,) = bulk(1)
     client.force_login(user)
     assert answer(ask(client)) == (200, {"user": "bulk000", "service": "user-bulk000"})
@@ -292,7 +296,7 @@ def test_a_user_whom_no_signal_told_of(memory: MemoryCluster, client: Client) ->
     assert not memory.calls
 
 
-def test_a_user_who_was_activated_by_sql(signed_in: Client, alice: Any) -> None:
+def test_a_user_who_was_activated_by_sql_gets_a_pod(signed_in: Client, alice: Any) -> None:
     users().update(is_active=False)
     reconcile()
     users().update(is_active=True)
@@ -300,7 +304,7 @@ def test_a_user_who_was_activated_by_sql(signed_in: Client, alice: Any) -> None:
     assert row(alice).wanted == UserPod.Wanted.RUNNING
 
 
-def test_a_name_that_is_not_settled_yet(memory: MemoryCluster, client: Client) -> None:
+def test_a_name_that_is_not_settled_yet_is_a_503(memory: MemoryCluster, client: Client) -> None:
     former = UserFactory(username="alice")
     reconcile()
     former.delete()

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.usefixtures("untouched_session")
-def test_one_query_with_sessions_that_need_none(alice: Any, client: Client, settings: Any) -> None:
+def test_sessions_that_need_no_query_leave_one(alice: Any, client: Client, settings: Any) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
     client.force_login(alice)
     with CaptureQueriesContext(connection) as queries:

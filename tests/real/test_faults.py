@@ -101,7 +101,9 @@ def test_a_save_succeeds_in_time_and_a_sync_heals(
     assert reconcile().done == []
 
 
-def test_refused_connections(proxy: FaultProxy, cluster: Cluster, namespace: str) -> None:
+def test_refused_connections_fail_no_save_and_a_sync_heals(
+    proxy: FaultProxy, cluster: Cluster, namespace: str
+) -> None:
     proxy.refuse()
     user, seconds = save_a_user("ida")
     assert seconds < BOUND

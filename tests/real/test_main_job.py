@@ -85,7 +85,7 @@ def test_what_signals_missed_is_made_up_for(real: str, cluster: Cluster) -> None
     assert "Nothing to do" in sync("--wait", "30") or "Nothing to do" in sync()
 
 
-def test_stop_start_and_restart(real: str, cluster: Cluster) -> None:
+def test_stopping_and_starting_change_the_replicas(real: str, cluster: Cluster) -> None:
     User.objects.create_user("dora")
     rows = UserPod.objects.filter(name="user-dora")
     rows.update(wanted="stopped")

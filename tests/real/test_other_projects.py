@@ -64,7 +64,7 @@ from django.test import TransactionTestCase
 
 
 class LeakTest(TransactionTestCase):
-    def test_a_user_with_a_key_of_productions(self):
+    def test_a_user_with_a_key_of_productions_stays_pending(self):
         User.objects.all().delete()
         user = User.objects.create_user("leak-from-tests", pk=1)
         self.assertEqual(user.userpods.get().state, "pending")

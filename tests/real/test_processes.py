@@ -98,7 +98,7 @@ def test_two_syncs_at_once_both_succeed(tmp_path: Path, cluster: Cluster, namesp
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_sync_that_dies_in_the_middle(
+def test_a_sync_that_dies_in_the_middle_is_finished_by_the_next(
     tmp_path: Path, cluster: Cluster, namespace: str, number: signal.Signals
 ) -> None:
     project = Project(tmp_path, cluster, namespace, qps=40)

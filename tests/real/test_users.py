@@ -30,7 +30,9 @@ def test_a_queryset_deletes_users(real: str, cluster: Cluster) -> None:
     assert objects(cluster, real) == pair("user-ben")
 
 
-def test_a_transaction_that_is_rolled_back(real: str, cluster: Cluster) -> None:
+def test_a_transaction_that_is_rolled_back_leaves_nothing_to_do(
+    real: str, cluster: Cluster
+) -> None:
     ann = User.objects.create_user("ann")
     with transaction.atomic():
         User.objects.create_user("ben")
@@ -41,7 +43,9 @@ def test_a_transaction_that_is_rolled_back(real: str, cluster: Cluster) -> None:
     assert (report.ok, report.done) == (True, [])
 
 
-def test_created_and_deleted_in_one_transaction(real: str, cluster: Cluster) -> None:
+def test_one_created_and_deleted_in_one_transaction_leaves_nothing(
+    real: str, cluster: Cluster
+) -> None:
     with transaction.atomic():
         User.objects.create_user("ann").delete()
     assert objects(cluster, real) == []
@@ -94,7 +98,7 @@ def test_a_username_is_no_reference_to_a_variable(real: str, cluster: Cluster) -
     assert reconcile().done == []
 
 
-def test_hostile_usernames(real: str, cluster: Cluster) -> None:
+def test_hostile_usernames_all_get_pods(real: str, cluster: Cluster) -> None:
     names = ["Ann", "ann", "a@b.example", "émilie", "🎉", "-x-", "1", "a" * 150, "{name}", "a--b"]
     User.objects.bulk_create([User(username=name) for name in names])
     report = reconcile()
