@@ -14,8 +14,12 @@ from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
+from django_userpods.core.addresses import MAIN
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from django_userpods.core.addresses import Addresses
 
 
 class FakeDjango(ThreadingHTTPServer):
@@ -34,6 +38,8 @@ class FakeDjango(ThreadingHTTPServer):
         self.answer: dict[str, str] = {}
         #: More headers of every answer.
         self.headers: list[tuple[str, str]] = []
+        #: Where pods are: whoami then answers for the pod that is asked about alone.
+        self.where: Addresses | None = None
         self.odd: Callable[[Handler], None] | None = None
         self.waiting_is_broken = False
         self.delay = 0.0
@@ -121,14 +127,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def session(self) -> str | None:
         """As Django reads it: the last of two cookies of one name."""
+        where, name = self.server.where, "sessionid"
+        if where is not None and where.host:
+            name = "__Host-userpods" if where.is_secure else "userpods"
         found = None
         for pair in (self.headers.get("Cookie") or "").split(";"):
             try:
                 cookie = SimpleCookie(pair.strip())
             except CookieError:
                 continue
-            if "sessionid" in cookie:
-                found = cookie["sessionid"].value
+            if name in cookie:
+                found = cookie[name].value
         return found
 
     def whoami(self) -> None:
@@ -149,8 +158,18 @@ class Handler(BaseHTTPRequestHandler):
             self.say(401, b'{"error": "no token"}')
         elif name in server.inactive:
             self.say(403, b'{"error": "invalid token"}')
+        elif not self.is_about(name):
+            self.say(403, b'{"error": "not your pod"}')
         else:
             self.say(200, b"{}", *self.target(name))
+
+    def is_about(self, name: str) -> bool:
+        """Tell whether the pod that the router names is this user's, or anybody's."""
+        where = self.server.where
+        if where is None:
+            return True
+        host = self.headers.get("X-Userpods-Host", "")
+        return where.at(host, self.headers.get("X-Userpods-Path", "")) in (name, MAIN)
 
     def target(self, name: str) -> list[tuple[str, str]]:
         headers = {

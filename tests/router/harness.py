@@ -155,6 +155,15 @@ def lua(value: object) -> str:
     raise TypeError(type(value))
 
 
+def pods_conf(pods_url: str) -> str:
+    """Return what settings/pods.conf has to be for a `pods_url`."""
+    has_host = "://" in pods_url
+    lines = ["include reserved.conf;"] if has_host else []
+    if not has_host or "{pod}" not in pods_url:
+        lines.append("include shared-host.conf;")
+    return "\n".join([*lines, ""])
+
+
 @dataclass
 class Router:
     """The shipped nginx.conf and Lua, unchanged, with settings of this test.
@@ -173,6 +182,8 @@ class Router:
     # Lines of settings/site.conf and what takes their place.
     site: dict[str, str] = field(default_factory=dict)
     site_paths: tuple[str, ...] = ("/accounts/", "/admin/", "/api/", "/static/", "/userpods/")
+    # Lines of settings/servers.conf: more servers.
+    servers: str = ""
     port: int = field(default_factory=free_port)
     internal: int = field(default_factory=free_port)
     process: Process = field(init=False)
@@ -182,10 +193,10 @@ class Router:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "run").mkdir(exist_ok=True)
         (self.folder / "settings").mkdir(exist_ok=True)
-        for name in ("nginx.conf", "site.conf", "unsaid.conf", "lua"):
-            link = self.folder / name
+        for file in (*ROUTER.glob("*.conf"), ROUTER / "lua"):
+            link = self.folder / file.name
             if not link.exists():
-                link.symlink_to(ROUTER / name)
+                link.symlink_to(file)
         modules = re.findall(
             "^load_module .*;$", (ROUTER / "settings" / "main.conf").read_text(), re.MULTILINE
         )
@@ -214,6 +225,8 @@ class Router:
                 {self.public}
                 {paths}
             """,
+            "pods.conf": pods_conf(str(options.get("pods_url", ""))),
+            "servers.conf": self.servers,
             "site.conf": site,
             "internal.conf": f"listen 127.0.0.1:{self.internal};\n",
             "settings.lua": f"return {lua(options)}\n",

@@ -110,12 +110,12 @@ def test_a_page_of_another_origin_opens_none(router: Router, origin: str) -> Non
     assert router.get("/", ALICE).status == 200
     with pytest.raises(InvalidStatus) as refused, websocket(router, origin):
         pass
-    assert refused.value.response.status_code == 403
+    assert refused.value.response.status_code == 401
     assert b"another origin" in (refused.value.response.body or b"")
 
 
 def test_over_tls_a_page_without_it_is_another_origin(tmp_path: Path, django: FakeDjango) -> None:
-    options: dict[str, object] = {"origins": ["https://desk.example"]}
+    options: dict[str, object] = {"admitted_origins": ["https://desk.example"]}
     with Router(tmp_path / "nginx", django.port, gateway=True, options=options) as router:
         tls = ("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "198.51.100.1")
         upgrade = [("Upgrade", "websocket"), ("Sec-WebSocket-Key", "x"), ALICE, *tls]
@@ -126,10 +126,10 @@ def test_over_tls_a_page_without_it_is_another_origin(tmp_path: Path, django: Fa
             return status_of(router, head)
 
         assert status("https://site.test") == 101
-        assert status("http://site.test") == 403
+        assert status("http://site.test") == 401
         # An application may admit others.
         assert status("https://desk.example") == 101
-        assert status("https://other.example") == 403
+        assert status("https://other.example") == 401
 
 
 def status_of(router: Router, head: str) -> int:

@@ -282,10 +282,7 @@ def test_the_deployment_fits_nginx() -> None:
     assert "worker_shutdown_timeout 60s;" in conf
     assert spec["terminationGracePeriodSeconds"] > 70 + 60
     mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
-    assert mounted == {
-        "/etc/userpods/nginx.conf",
-        "/etc/userpods/site.conf",
-        "/etc/userpods/unsaid.conf",
+    assert mounted == {f"/etc/userpods/{file.name}" for file in ROUTER.glob("*.conf")} | {
         "/etc/userpods/lua/userpods",
         "/etc/userpods/settings",
         "/etc/userpods/run",

@@ -7,6 +7,10 @@ local target = require "userpods.target"
 
 local tests = {}
 
+local function credentials_of(cookie, authorization)
+    return credentials.of(cookie, authorization, "")
+end
+
 local function configured(seconds)
     local settings = { cache_seconds = seconds or 5, token_prefix = "upt_", name_prefix = "user-" }
     answers.configure(settings)
@@ -29,12 +33,12 @@ end
 
 -- Credentials of one session, or of one token.
 local function session(key)
-    return credentials.of("sessionid=" .. key)
+    return credentials_of("sessionid=" .. key)
 end
 
 function tests.an_entry_keeps_the_credentials_alone()
     configured()
-    local entry = assert(answers.entry(words(), credentials.of("sessionid=x; a=1", "Basic YTpi")))
+    local entry = assert(answers.entry(words(), credentials_of("sessionid=x; a=1", "Basic YTpi")))
     assert(entry.sent.cookie == "sessionid=x" and entry.sent.authorization == nil)
     assert(entry.sent.rest_cookie == nil)
 end
@@ -50,12 +54,12 @@ end
 
 function tests.a_kept_entry_is_found_by_its_own_credentials()
     configured()
-    answers.keep(assert(answers.entry(words(), credentials.of("sessionid=found", "Bearer upt_x"))))
-    assert(answers.find(credentials.of("sessionid=found", "Bearer upt_x")).user == "a")
-    assert(answers.find(credentials.of("theme=dark; sessionid=found", "Bearer upt_x")).user == "a")
-    assert(answers.find(credentials.of "sessionid=found") == nil)
-    assert(answers.find(credentials.of(nil, "Bearer upt_x")) == nil)
-    assert(answers.find(credentials.of("sessionid=foun", "dBearer upt_x")) == nil)
+    answers.keep(assert(answers.entry(words(), credentials_of("sessionid=found", "Bearer upt_x"))))
+    assert(answers.find(credentials_of("sessionid=found", "Bearer upt_x")).user == "a")
+    assert(answers.find(credentials_of("theme=dark; sessionid=found", "Bearer upt_x")).user == "a")
+    assert(answers.find(credentials_of "sessionid=found") == nil)
+    assert(answers.find(credentials_of(nil, "Bearer upt_x")) == nil)
+    assert(answers.find(credentials_of("sessionid=foun", "dBearer upt_x")) == nil)
 end
 
 function tests.a_dropped_entry_is_gone()

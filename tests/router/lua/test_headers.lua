@@ -38,7 +38,9 @@ end
 
 function tests.what_is_read_is_seen_at_a_glance()
     local kinds = {}
-    for _, name in ipairs { "cookie", "authorization", "upgrade", "service-worker" } do
+    for _, name in ipairs {
+        "cookie", "authorization", "upgrade", "service-worker", "host", "origin", "sec-fetch-site",
+    } do
         local kind = glance(name)
         assert(kind and not kinds[kind], name)
         kinds[kind] = true
@@ -49,11 +51,10 @@ end
 function tests.what_browsers_send_with_every_request_is_of_no_interest()
     for _, name in ipairs {
         "accept", "accept-encoding", "accept-language", "cache-control", "connection",
-        "content-length", "content-type", "dnt", "host", "if-modified-since", "if-none-match",
-        "origin", "pragma", "priority", "range", "referer", "sec-ch-ua", "sec-ch-ua-mobile",
-        "sec-ch-ua-platform", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site",
-        "sec-fetch-user", "sec-gpc", "te", "upgrade-insecure-requests", "user-agent",
-        "x-requested-with", "x-request-id", "",
+        "content-length", "content-type", "dnt", "if-modified-since", "if-none-match",
+        "pragma", "priority", "range", "referer", "sec-ch-ua", "sec-ch-ua-mobile",
+        "sec-ch-ua-platform", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-user", "sec-gpc",
+        "te", "upgrade-insecure-requests", "user-agent", "x-requested-with", "x-request-id", "",
     } do
         assert(not glance(name), name)
     end

@@ -4,7 +4,8 @@
 -- is made (but for `epoch`):
 --   user, user_id, service       who, and which Service
 --   ip, port, peer               where, or nil while there is nowhere
---   sent                         the credentials: key, cookie, authorization (credentials.lua)
+--   sent                         the credentials: key, who, cookie, authorization, place
+--                                (credentials.lua)
 --   generation_key, generation   see purges.lua
 --   epoch                        the epoch in which the generation was last compared
 --   asked                        when whoami was asked: an entry counts from then
@@ -54,7 +55,10 @@ function _M.entry(words, sent)
         ip = ip,
         port = port,
         peer = words.peer,
-        sent = { key = sent.key, cookie = sent.cookie, authorization = sent.authorization },
+        sent = {
+            key = sent.key, cookie = sent.cookie, authorization = sent.authorization,
+            place = sent.place, who = sent.who,
+        },
         generation_key = purges.key(words.user_id),
         generation = words.generation,
         asked = words.asked,
@@ -110,10 +114,16 @@ function _M.keep(entry)
     end
     local key = entry.sent.key
     mine:set(key, entry, left)
+    shared:set("w" .. entry.sent.who, entry.user_id, left)
     shared:set(key, table.concat({
         string.format("%.3f", entry.asked), entry.generation or "", entry.user_id, entry.user,
         entry.service, entry.peer,
     }, "\n"), left)
+end
+
+--- The id of the user whom these credentials were lately, at whatever place; nil where not known.
+function _M.user_id_of(sent)
+    return shared:get("w" .. sent.who)
 end
 
 --- Forgets what these credentials were answered.

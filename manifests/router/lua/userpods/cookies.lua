@@ -1,4 +1,4 @@
--- The Django site's cookies: no pod sees them, no pod sets them, and Django sees no others.
+-- The Django site's cookies and ours: no pod sees or sets them, and Django sees no others.
 
 -- Not on the way of every request: kept out of LuaJIT's sight, so that what it compiles for those
 -- that are is the same in every worker.
@@ -20,12 +20,24 @@ local function set_of(list)
     return set
 end
 
+-- Ours, whatever the settings say. On a pod's host Django puts __Host- in front, so that no other
+-- host can set them.
+local OURS = { "userpods", "userpods_nonce", "userpods_owner", "userpods_token" }
+local OUR_PREFIX = "__host-userpods"
+
 --- The site's cookie names, and which of them say who is asking. (These are the site's, too.)
 function _M.configure(list, credential_list)
     names, credentials = set_of(list), set_of(credential_list)
-    for name in pairs(credentials) do
-        names[name] = true
+    for _, set in ipairs { set_of(OURS), credentials } do
+        for name in pairs(set) do
+            names[name] = true
+        end
     end
+end
+
+-- Whether a cookie of this (lower case) name is the site's or ours.
+local function is_kept(name)
+    return names[name] or name:sub(1, #OUR_PREFIX) == OUR_PREFIX
 end
 
 -- The cookies of a header, trimmed, in order, each with its name: whatever stands before the first
@@ -51,18 +63,18 @@ function _M.split(cookie)
     for pair, name in each(cookie or "") do
         if credentials[name] then
             ours[#ours + 1] = pair
-        elseif not names[name] then
+        elseif not is_kept(name) then
             rest[#rest + 1] = pair
         end
     end
     return ours[1] and table.concat(ours, "; "), table.concat(rest, "; ")
 end
 
---- What of a Cookie header (or nil) is the site's; "" for nothing.
+--- What of a Cookie header (or nil) is the site's and ours; "" for nothing.
 function _M.for_site(cookie)
     local kept = {}
     for pair, name in each(cookie or "") do
-        if names[name] then
+        if is_kept(name) then
             kept[#kept + 1] = pair
         end
     end
@@ -74,7 +86,7 @@ end
 -- blanks around a name than browsers do.
 function _M.may_set(set_cookie)
     local name = set_cookie:match("^[ \t]*([%w!#$%%&'*+%-.^_`|~]+)[ \t]*=")
-    if not name or names[name:lower()] then
+    if not name or is_kept(name:lower()) then
         return false
     end
     for attribute in set_cookie:gmatch(";([^;=]*)") do
@@ -117,6 +129,46 @@ function _M.sets(values, name)
         end
     end
     return false
+end
+
+--- Whether one of these Set-Cookie headers sets a cookie that says who is asking.
+function _M.sets_credential(values)
+    if type(values) == "string" then
+        values = { values }
+    end
+    for _, value in ipairs(values or {}) do
+        if credentials[value:match("^[^=;]*"):lower()] then
+            return true
+        end
+    end
+    return false
+end
+
+-- The maximum number of cookies that one answer removes; browsers keep fewer of a host.
+local MOST_REMOVED = 1000
+
+--- The Set-Cookie headers that remove from a Cookie header (or nil) what is neither the site's nor
+-- ours.
+function _M.removals(cookie)
+    local found, seen = {}, {}
+    for pair, name in each(cookie or "") do
+        local spelled, rest = pair:match "^([^=]*)(=?)"
+        spelled = spelled:gsub("[ \t]+$", "")
+        -- A cookie without a name is sent as its value alone.
+        if rest == "" then
+            spelled = ""
+        end
+        if not is_kept(name) and not seen[spelled] and not spelled:find "%c"
+            and #found < MOST_REMOVED
+        then
+            seen[spelled] = true
+            -- Browsers take no cookie that has neither name nor value.
+            local value = spelled == "" and "=gone" or spelled .. "="
+            local secure = (name:find "^__host%-" or name:find "^__secure%-") and "; Secure" or ""
+            found[#found + 1] = value .. "; Path=/; Max-Age=0" .. secure
+        end
+    end
+    return found
 end
 
 return _M

@@ -4,6 +4,7 @@
 -- from pods. All else is the application's own, in any number and size.
 
 local cookies = require "userpods.cookies"
+local places = require "userpods.places"
 local lrucache = require "resty.lrucache"
 local tokens = require "userpods.tokens"
 
@@ -27,7 +28,7 @@ function _M.configure(settings)
     seen:flush_all()
 end
 
-local function take_apart(cookie, authorization)
+local function take_apart(cookie, authorization, place)
     local ours, rest = cookies.split(cookie)
     local found = {
         cookie = ours, rest_cookie = tokens.strip(rest), rest_authorization = authorization or "",
@@ -47,27 +48,32 @@ local function take_apart(cookie, authorization)
         local text = (ours or "") .. "\n" .. (found.authorization or "")
         found.is_too_large = #text > _M.MOST
         -- Servers differ in what they make of these.
-        found.is_unreadable = text:find "[%z\1-\8\11-\31\127]" ~= nil
-        found.key = sha1(text)
+        found.place = places.normal(place)
+        found.is_unreadable = text:find "[%z\1-\8\11-\31\127]" ~= nil or not found.place
+        found.who = sha1(text)
+        found.key = sha1((found.place or "") .. "\n" .. text)
     end
     return found
 end
 jit.off(take_apart)
 
 --- Takes a request's Cookie headers (joined by "; ") and Authorization header apart; each may be
--- nil. Returns a table that is not to be changed:
+-- nil. `place` is the pod that it asks for (places.lua). Returns a table that is not to be changed:
 --   cookie, authorization              ours, as they were sent and in order, or nil
 --   rest_cookie, rest_authorization    what a pod may see; "" for nothing
---   key                                a hash of ours, nil where there is nothing of ours
+--   place                              as whoami hears it
+--   key                                a hash of ours and of the place, nil where there is nothing
+--                                      of ours
+--   who                                a hash of ours alone
 --   is_too_large                       there is more of ours than Django could take
-function _M.of(cookie, authorization)
-    local text = cookie or ""
+function _M.of(cookie, authorization, place)
+    local text = place .. "\n" .. (cookie or "")
     if authorization then
         text = text .. "\n" .. authorization
     end
     local found = seen:get(text)
     if not found then
-        found = take_apart(cookie, authorization)
+        found = take_apart(cookie, authorization, place)
         if #text <= KEPT_BYTES then
             seen:set(text, found)
         end

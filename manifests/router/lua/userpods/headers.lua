@@ -51,10 +51,10 @@ function _M.is_forbidden(name)
 end
 
 -- A first look, without making strings. For names that begin with "x-": the three bytes after it.
--- For all others: the first and third bytes and the length. (Without the third, four headers that
--- browsers send with every request, "sec-fetch-site" and such, would look like "service-worker".)
-local BYTE_X, BYTE_DASH, SHORTEST = ("x"):byte(), ("-"):byte(), 5
-local OTHER, COOKIE, AUTHORIZATION, UPGRADE, SPECIAL = 1, 2, 3, 4, 5
+-- For all others: the first byte, the fourth from the end, and the length. (Four headers that
+-- browsers send with every request, "sec-fetch-site" and such, differ there alone.)
+local BYTE_X, BYTE_DASH, SHORTEST = ("x"):byte(), ("-"):byte(), 4
+local OTHER, COOKIE, AUTHORIZATION, UPGRADE, SPECIAL, HOST, ORIGIN, SITE = 1, 2, 3, 4, 5, 6, 7, 8
 local suspicious, interesting = {}, {}
 local function code(first, second, third)
     return first * 65536 + second * 256 + third
@@ -62,14 +62,17 @@ end
 for name, kind in pairs {
     cookie = COOKIE, authorization = AUTHORIZATION, upgrade = UPGRADE,
     ["service-worker"] = SPECIAL, ["transfer-encoding"] = SPECIAL,
+    host = HOST, origin = ORIGIN, ["sec-fetch-site"] = SITE,
 } do
-    interesting[code(name:byte(1), name:byte(3), #name)] = kind
+    local key = code(name:byte(1), name:byte(-4), #name)
+    assert(#name >= SHORTEST and not interesting[key])
+    interesting[key] = kind
 end
 for name in pairs(forbidden_names) do
     if name:sub(1, 2) == "x-" then
         suspicious[code(name:byte(3, 5))] = OTHER
     else
-        local key = code(name:byte(1), name:byte(3), #name)
+        local key = code(name:byte(1), name:byte(-4), #name)
         assert(#name >= SHORTEST and not interesting[key])
         interesting[key] = OTHER
     end
@@ -86,11 +89,16 @@ function _M.glance(name, length)
         return nil
     end
     if name[0] == BYTE_X and name[1] == BYTE_DASH then
-        return suspicious[name[2] * 65536 + name[3] * 256 + name[4]]
+        return length > SHORTEST
+            and suspicious[name[2] * 65536 + name[3] * 256 + name[4]] or nil
     end
-    return interesting[name[0] * 65536 + name[2] * 256 + length]
+    return interesting[name[0] * 65536 + name[length - 4] * 256 + length]
 end
 local glance = _M.glance
+
+-- What browsers say of requests that no other origin started. No page can change it, so the length
+-- tells.
+local LENGTH_OF_NONE, LENGTH_OF_SAME_ORIGIN = #"none", #"same-origin"
 
 -- The forbidden names of the request at hand. (Nothing waits between filling and reading it.)
 local forged = {}
@@ -145,8 +153,12 @@ local function read_publicly(continue)
     if type(authorization) == "table" then
         authorization = authorization[1]
     end
+    local site, origin, host = all["sec-fetch-site"], all["origin"], all["host"]
+    local is_usual = (site == nil or site == "same-origin" or site == "none")
+        and type(origin) ~= "table" and type(host) ~= "table"
     return continue(cookie, authorization, all["upgrade"] ~= nil,
-        (all["service-worker"] or all["transfer-encoding"]) ~= nil)
+        not is_usual or (all["service-worker"] or all["transfer-encoding"]) ~= nil,
+        is_usual and host, is_usual and origin)
 end
 jit.off(read_publicly)
 
@@ -162,9 +174,10 @@ end
 jit.off(compare)
 
 --- Cleans the request and calls `continue` with its Cookie headers (joined as nginx joins them),
--- its first Authorization header (nil where there is none), whether it has an Upgrade header, and
--- whether it needs a closer look (`pod_access`): a browser asks for a service worker's script, or
--- the body comes in chunks.
+-- its first Authorization header (nil where there is none), whether it has an Upgrade header,
+-- whether it needs a closer look (`pod_access`), and its Host and Origin (nil where there is none).
+-- It needs one where a browser asks for a service worker's script, where the body comes in chunks,
+-- and where another origin may have started it.
 -- Going on by a call, not by returning, lets LuaJIT compile the loop and all that follows as one
 -- piece: it cannot leave the function that a loop stands in.
 function _M.read(continue)
@@ -174,7 +187,7 @@ function _M.read(continue)
     local r = get_request()
     local count = C.ngx_http_lua_ffi_req_get_headers_count(r, 0, truncated)
     if count <= 0 then
-        return continue(nil, nil, false, false)
+        return continue(nil, nil, false, false, nil, nil)
     end
     local elements = room
     if count > ROOM then
@@ -182,7 +195,7 @@ function _M.read(continue)
     end
     C.ngx_http_lua_ffi_req_get_headers(r, elements, count, 0)
 
-    local cookie, authorization
+    local cookie, authorization, host, origin
     local upgrade, special, forged_count = false, false, 0
     for i = 0, count - 1 do
         local key = elements[i].key
@@ -191,7 +204,15 @@ function _M.read(continue)
         if kind then
             local text = string_of(name, length)
             local value = elements[i].value
-            if kind == COOKIE and text == "cookie" then
+            if kind == HOST and text == "host" then
+                host = string_of(value.data, value.len)
+            elseif kind == SITE and text == "sec-fetch-site" then
+                special = special
+                    or (value.len ~= LENGTH_OF_NONE and value.len ~= LENGTH_OF_SAME_ORIGIN)
+            elseif kind == ORIGIN and text == "origin" then
+                special = special or origin ~= nil
+                origin = string_of(value.data, value.len)
+            elseif kind == COOKIE and text == "cookie" then
                 local sent = string_of(value.data, value.len)
                 cookie = cookie and cookie .. "; " .. sent or sent
             elseif kind == AUTHORIZATION and text == "authorization" then
@@ -221,7 +242,7 @@ function _M.read(continue)
     for i = 1, forged_count do
         clear_header(forged[i])
     end
-    return continue(cookie, authorization, upgrade, special)
+    return continue(cookie, authorization, upgrade, special, host, origin)
 end
 
 return _M

@@ -21,6 +21,7 @@
 local settings = require("userpods.settings").load(
     ngx.config.prefix() .. "settings/settings.lua")
 
+local addresses = require "userpods.addresses"
 local answers = require "userpods.answers"
 local balancer = require "ngx.balancer"
 local cjson = require "cjson.safe"
@@ -32,10 +33,12 @@ local origins = require "userpods.origins"
 local purges = require "userpods.purges"
 local headers = require "userpods.headers"
 local running_requests = require "userpods.running_requests"
+local places = require "userpods.places"
 local pages = require "userpods.pages"
 local address_owners = require "userpods.address_owners"
 local target = require "userpods.target"
 
+places.configure(settings.pods)
 cookies.configure(settings.cookies, settings.credential_cookies)
 credentials.configure(settings)
 target.configure(settings)
@@ -49,9 +52,12 @@ local read_headers = headers.read
 local find_answer, credentials_of = answers.find, credentials.of
 local begin, current = running_requests.begin, running_requests.current
 local take = address_owners.take
+local place_of, is_foreign = places.of, origins.is_foreign
 local set_current_peer, set_timeouts = balancer.set_current_peer, balancer.set_timeouts
 local http_version = ngx.req.http_version
 local var, header = ngx.var, ngx.header
+
+local has_prefix = settings.pods.way == addresses.PATHS
 
 -- Set once in a worker when the router is about to stop.
 local draining = false
@@ -83,7 +89,8 @@ local function ask_django(sent)
         return pages.too_many_cookies()
     end
     if sent.is_unreadable then
-        return pages.say(400, "Bad request", "A cookie or token holds control characters.")
+        return pages.say(400, "Bad request",
+            "A cookie or token holds control characters, or the host's name is too long.")
     end
     local word, detail = flights.ask(sent)
     if word == "yes" then
@@ -92,7 +99,7 @@ local function ask_django(sent)
     elseif word == "anonymous" then
         return pages.ask_to_sign_in(settings)
     elseif word == "forbidden" then
-        return pages.say(403, "Invalid token", "This account or token has no access here.")
+        return pages.say(403, "No access", "This account or token has no access here.")
     elseif word == "later" then
         return ngx.exec("@waiting")
     end
@@ -113,21 +120,32 @@ local function admit(entry, sent, upgrade)
     if sent.rest_authorization ~= "" then
         var.userpods_authorization = sent.rest_authorization
     end
+    if has_prefix then
+        var.userpods_prefix = sent.place:sub(1, -2)
+    end
     return true
 end
 
-local function is_foreign()
-    return origins.is_foreign(var.http_origin, var.http_host, var.userpods_proto)
+-- Whether another origin started the request at hand.
+local function is_started_elsewhere()
+    return origins.is_started_elsewhere {
+        origin = var.http_origin, site = var.http_sec_fetch_site, mode = var.http_sec_fetch_mode,
+        dest = var.http_sec_fetch_dest, method = ngx.req.get_method(), host = var.http_host,
+        proto = var.userpods_proto,
+    }
 end
 
-local function known(cookie, authorization, upgrade, special)
+local function known(cookie, authorization, upgrade, special, host, origin)
     if (cookie or authorization) and not draining and not special
-        and not (upgrade and is_foreign())
+        and not (origin and is_foreign(origin, var.http_host, var.userpods_proto))
     then
-        local sent = credentials_of(cookie, authorization)
-        local entry = sent.key and find_answer(sent)
-        if entry and admit(entry, sent, upgrade) then
-            return entry.user
+        local place = place_of(host)
+        if place then
+            local sent = credentials_of(cookie, authorization, place)
+            local entry = sent.key and find_answer(sent)
+            if entry and admit(entry, sent, upgrade) then
+                return entry.user
+            end
         end
     end
     return ""
@@ -144,14 +162,18 @@ function _M.pod_access()
     if is_last() then
         return ngx.exec("@ask_last")
     end
+    local place, refusal, address = places.closer(var.http_host)
+    if not place then
+        return pages.no_place(refusal, address)
+    end
     -- A service worker stands in front of all pages of its host: the site's, the next user's.
-    if var.http_service_worker then
+    if settings.pods.way ~= addresses.HOSTS and var.http_service_worker then
         return pages.say(403, "No service workers", "This host is not the application's alone.")
     end
-    if var.http_upgrade and is_foreign() then
+    if is_started_elsewhere() then
         return pages.refuse_foreign()
     end
-    local sent = credentials_of(var.http_cookie, var.http_authorization)
+    local sent = credentials_of(var.http_cookie, var.http_authorization, place)
     local entry = sent.key and find_answer(sent) or ask_django(sent)
     if not admit(entry, sent, var.http_upgrade ~= nil) then
         return ngx.exec("@waiting")
@@ -237,10 +259,24 @@ end
 --- To the site: headers cleaned, its own cookies alone, its body taken whole.
 function _M.site_access()
     running_requests.forget()
-    if is_last() then
+    local is_reserved = var.userpods_reserved ~= ""
+    if is_reserved and not places.is_reserved() then
+        return pages.no_place(404)
+    elseif not is_reserved and is_last() then
         return ngx.exec("@site_last")
     end
     read_headers(nothing)
+    if is_reserved then
+        local host = var.http_host or ""
+        if host == "" then
+            return pages.no_place(400)
+        elseif is_started_elsewhere() then
+            return pages.refuse_foreign()
+        end
+        var.userpods_asked_host = host
+        var.userpods_authorization =
+            credentials_of(nil, var.http_authorization, host).authorization or ""
+    end
     var.userpods_cookie = cookies.for_site(var.http_cookie)
     if #var.userpods_cookie > credentials.MOST then
         return pages.too_many_cookies()
@@ -251,18 +287,38 @@ function _M.site_access()
 end
 
 local function forget_user(cookie, authorization)
-    local sent = credentials_of(cookie, authorization)
-    local entry = sent.key and find_answer(sent)
-    if entry then
-        purges.purge(entry.user_id)
+    local sent = credentials_of(cookie, authorization, "")
+    local user_id = sent.key and answers.user_id_of(sent)
+    if user_id then
+        purges.purge(user_id)
     end
+end
+
+-- Somebody else signs in where a pod's host is everybody's: what the application kept of the user
+-- before goes, cookies too, which Django did not see.
+local function add_removals(set_cookie)
+    local all = cookies.removals(var.http_cookie)
+    if type(set_cookie) == "string" then
+        set_cookie = { set_cookie }
+    end
+    for _, value in ipairs(set_cookie or {}) do
+        all[#all + 1] = value
+    end
+    header["Set-Cookie"] = all
 end
 
 --- Django set the session cookie: somebody signed in or out. Whoever the request's credentials
 -- were may be somebody else now, or nobody.
 function _M.site_header_filter()
-    if cookies.sets(header["Set-Cookie"], settings.session_cookie) then
+    local set_cookie = header["Set-Cookie"]
+    local is_reserved = var.userpods_reserved ~= ""
+    if cookies.sets(set_cookie, settings.session_cookie)
+        or (is_reserved and cookies.sets_credential(set_cookie))
+    then
         read_headers(forget_user)
+    end
+    if is_reserved and header["Clear-Site-Data"] then
+        add_removals(set_cookie)
     end
 end
 
@@ -285,7 +341,9 @@ end
 
 --- To Django's waiting page, with the user's own credentials and nothing else of the request.
 function _M.waiting_rewrite()
-    local sent = credentials_of(var.http_cookie, var.http_authorization)
+    local place = places.closer(var.http_host) or ""
+    local sent = credentials_of(var.http_cookie, var.http_authorization, place)
+    var.userpods_asked_host, var.userpods_asked_path = places.told(sent.place or "")
     var.userpods_cookie = cookies.for_site(var.http_cookie)
     var.userpods_authorization = sent.authorization or ""
     ngx.req.set_uri_args ""

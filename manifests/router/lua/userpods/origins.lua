@@ -1,32 +1,79 @@
--- Whether a page of another origin makes a request. Browsers let any page open a WebSocket, with
--- the cookies of the host that it goes to.
+-- Whether a page of another origin makes a request. Two pods' hosts are one site to browsers: there
+-- SameSite keeps no cookie back. And any page may open a WebSocket anywhere.
 
 local _M = {}
 
-local admitted = {}
+local admitted, scheme = {}, nil
 
---- Takes the settings: `origins` are those that are let in beside the host's own.
+-- Pairs of host and origin that were compared: a browser sends the same with every form and fetch.
+-- Begun anew when full.
+local verdicts, verdict_count = {}, 0
+local VERDICTS, LONGEST = 200, 600
+
+--- Takes the settings: `admitted_origins` are let in beside the host's own.
 function _M.configure(settings)
-    admitted = {}
-    for _, origin in ipairs(settings.origins) do
+    admitted, scheme = {}, settings.pods.scheme
+    verdicts, verdict_count = {}, 0
+    for _, origin in ipairs(settings.admitted_origins) do
         admitted[origin:lower()] = true
     end
 end
 
---- Whether `origin` (the header, nil where there is none) is another than that of `host`, which is
--- asked for by `proto` ("https" or "http", as the gateway in front says).
-function _M.is_foreign(origin, host, proto)
-    if not origin then
-        return false
-    end
+local function judge(origin, host, proto)
     origin = origin:lower()
     if admitted[origin] then
         return false
     end
-    local scheme, its_host = origin:match "^(https?)://([^/]+)$"
-    local own = (host or ""):lower():gsub(scheme == "https" and ":443$" or ":80$", "")
+    local its_scheme, its_host = origin:match "^(https?)://([^/]+)$"
+    local own = (host or ""):lower():gsub(its_scheme == "https" and ":443$" or ":80$", "")
+    if its_host ~= own then
+        return true
+    elseif scheme then
+        return its_scheme ~= scheme
+    end
     -- TLS may end in front of a gateway that does not say so.
-    return its_host ~= own or (scheme == "http" and proto == "https")
+    return its_scheme == "http" and proto == "https"
 end
+jit.off(judge)
+
+--- Whether `origin` (the header) is another than that of `host`, which is asked for by `proto`
+-- ("https" or "http", as the gateway in front says), and not admitted.
+function _M.is_foreign(origin, host, proto)
+    local text = proto .. "\n" .. (host or "") .. "\n" .. origin
+    local verdict = verdicts[text]
+    if verdict == nil then
+        verdict = judge(origin, host, proto)
+        if #text <= LONGEST then
+            if verdict_count == VERDICTS then
+                verdicts, verdict_count = {}, 0
+            end
+            verdicts[text] = verdict
+            verdict_count = verdict_count + 1
+        end
+    end
+    return verdict
+end
+
+--- Whether a request is one that another origin started, so that it carries no identity. `headers`
+-- are its `origin`, `site`, `mode` and `dest` (the last three Sec-Fetch-*), each nil where it has
+-- none, its `method`, `host` and `proto`. A link that somebody follows is none of these.
+function _M.is_started_elsewhere(headers)
+    local origin, site = headers.origin, headers.site
+    if origin then
+        -- A page that tells no referrer has no origin for its own forms either; the browser knows.
+        local is_own = origin == "null" and site == "same-origin"
+        if not is_own and _M.is_foreign(origin, headers.host, headers.proto) then
+            return true
+        elseif admitted[origin:lower()] then
+            return false
+        end
+    end
+    if not site or site == "same-origin" or site == "none" then
+        return false
+    end
+    return not (headers.method == "GET" and headers.mode == "navigate"
+        and headers.dest == "document")
+end
+jit.off(_M.is_started_elsewhere)
 
 return _M

@@ -5,6 +5,7 @@
 jit.off(true, true)
 
 local cjson = require "cjson.safe"
+local places = require "userpods.places"
 
 local _M = {}
 
@@ -19,8 +20,8 @@ function _M.is_navigation()
         return false
     end
     local mode = var.http_sec_fetch_mode
-    if mode and mode ~= "navigate" then
-        return false
+    if mode then
+        return mode == "navigate"
     end
     local accept = var.http_accept
     return accept ~= nil and accept:find("text/html", 1, true) ~= nil
@@ -56,7 +57,7 @@ function _M.say(status, title, text, retry)
     return ngx.exit(ngx.HTTP_OK)
 end
 
---- Where a browser signs in and then comes back: always a path of this site, however many
+--- Where a browser signs in and then comes back: always a path of this host, however many
 -- slashes (or backslashes, which browsers read as slashes) the request's own began with.
 function _M.login_address(settings, request_uri)
     -- An absolute-form request line: keep the path alone.
@@ -65,6 +66,9 @@ function _M.login_address(settings, request_uri)
     -- Dots and blanks between slashes must not leave a second slash in front either.
     if path:find("^/[%s.]*[/\\]") then
         path = "/"
+    end
+    if places.has_hosts then
+        return "/.userpods/sign-in?next=" .. ngx.escape_uri(path)
     end
     local separator = settings.login_url:find("?", 1, true) and "&" or "?"
     return settings.login_url .. separator .. settings.next_parameter .. "="
@@ -81,10 +85,22 @@ function _M.ask_to_sign_in(settings)
     return _M.say(401, "No token", "Sign in first.")
 end
 
---- Answers a WebSocket that a page of another origin opens.
+--- Answers a request that another origin started, which carries no identity; nobody is sent to sign
+-- in for it.
 function _M.refuse_foreign()
-    return _M.say(403, "Another origin",
-        "A page of another origin may not open this WebSocket with your session.")
+    ngx.header["WWW-Authenticate"] = "Bearer"
+    return _M.say(401, "Another origin",
+        "A page of another origin started this request, so it carries no identity.")
+end
+
+--- Answers where no pod can be: `status` 308 (to `address`), 400 or 404.
+function _M.no_place(status, address)
+    if status == 308 then
+        return ngx.redirect(address, 308)
+    elseif status == 400 then
+        return _M.say(400, "Bad request", "The request names no host.")
+    end
+    return _M.say(404, "Not found", "There is nothing here.")
 end
 
 --- Where there are so many of the site's cookies that no server takes them, the browser could not

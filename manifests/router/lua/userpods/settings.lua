@@ -6,21 +6,30 @@
 -- that are is the same in every worker.
 jit.off(true, true)
 
+local addresses = require "userpods.addresses"
+
 local _M = {}
 
 -- Every setting with its default; the type of the default is the type it must have.
 local defaults = {
     -- What every Service's name begins with (USERPODS_NAME_PREFIX).
     name_prefix = "user-",
-    -- Where browsers without credentials are sent, and the parameter that brings them back.
+    -- Where pods are found, as USERPODS_URL: "" is whatever is not the site's. And where the site
+    -- is, as USERPODS_SITE_URL.
+    pods_url = "",
+    site_url = "",
+    -- Where browsers without credentials are sent, and the parameter that brings them back: where
+    -- pods have no host of their own.
     login_url = "/accounts/login/",
     next_parameter = "next",
     -- Put before the return address where the login is on another host: "https://host".
     origin = "",
-    -- The Django site's cookies: session, CSRF, messages, and USERPODS_TOKEN_COOKIE.
-    cookies = { "sessionid", "csrftoken", "messages", "userpods_token" },
+    -- The Django site's cookies where they reach pods, too: session, CSRF, messages, and
+    -- USERPODS_TOKEN_COOKIE. Ours, which begin with "userpods", need no mention. (The defaults are
+    -- `of_way` below.)
+    cookies = {},
     -- Which of them say who is asking: all that whoami gets of them.
-    credential_cookies = { "sessionid", "userpods_token" },
+    credential_cookies = {},
     -- What our tokens begin with. A bearer token like this never reaches a pod; "" is for sites
     -- whose own authenticators take other bearer tokens: then none does.
     token_prefix = "upt_",
@@ -39,8 +48,8 @@ local defaults = {
     websocket_seconds = 3600,
     -- Seconds that the body of a request for the Django site may take.
     site_body_seconds = 120,
-    -- Origins beside a request's own host whose pages may open WebSockets: "https://host".
-    origins = {},
+    -- Origins beside a request's own host whose requests carry identity: "https://host".
+    admitted_origins = {},
     -- Whether pods may be at loopback addresses: the local cluster alone.
     allow_loopback = false,
     -- Where this router's own internal port is, for itself.
@@ -48,6 +57,18 @@ local defaults = {
     -- What Retry-After says.
     retry_after = 2,
 }
+
+-- Which cookies are the site's where nothing else is said.
+local function of_way(pods)
+    if pods.way == addresses.HOSTS or pods.way == addresses.ONE_HOST then
+        local session = pods.scheme == "https" and "__Host-userpods" or "userpods"
+        return { cookies = {}, credential_cookies = { session, "userpods_token" } }
+    end
+    return {
+        cookies = { "sessionid", "csrftoken", "messages", "userpods_token" },
+        credential_cookies = { "sessionid", "userpods_token" },
+    }
+end
 
 --- Returns the settings with defaults filled in, or nil and what is wrong.
 function _M.complete(given)
@@ -91,9 +112,19 @@ function _M.complete(given)
             return nil, name .. " must be a URL or path"
         end
     end
-    for _, origin in ipairs(complete.origins) do
+    for _, origin in ipairs(complete.admitted_origins) do
         if type(origin) ~= "string" or not origin:find "^https?://[^/%s]+$" then
-            return nil, "origins must be like https://host, without a path"
+            return nil, "admitted_origins must be like https://host, without a path"
+        end
+    end
+    local problem
+    complete.pods, problem = addresses.parse(complete.pods_url, complete.site_url)
+    if not complete.pods then
+        return nil, problem
+    end
+    for name, value in pairs(of_way(complete.pods)) do
+        if given[name] == nil then
+            complete[name] = value
         end
     end
     local host, port = complete.internal:match("^(.+):(%d+)$")
@@ -104,11 +135,36 @@ function _M.complete(given)
     return complete
 end
 
+--- What is wrong with the text of settings/pods.conf for these settings; nil if nothing is. (What
+-- nginx does at no cost is said there, and has to be about the same addresses.)
+function _M.problem_of_pods_conf(text, complete)
+    local function includes(file)
+        local line = "\n[ \t]*include[ \t]+" .. file:gsub("[-.]", "%%%0") .. ";"
+        return ("\n" .. text):find(line) ~= nil
+    end
+    local way = complete.pods.way
+    local has_hosts = way == addresses.HOSTS or way == addresses.ONE_HOST
+    if has_hosts ~= includes "reserved.conf" then
+        return (has_hosts and "must" or "must not") .. " include reserved.conf: pods_url in "
+            .. "settings.lua gives pods " .. (has_hosts and "" or "no ") .. "hosts of their own"
+    elseif way ~= addresses.HOSTS and not includes "shared-host.conf" then
+        return "must include shared-host.conf: by pods_url in settings.lua pods share a host"
+    end
+    return nil
+end
+
 --- The settings of this file, complete. Raises an error that names the file and what is wrong.
 function _M.load(path)
     local complete, problem = _M.complete(dofile(path))
     if not complete then
         error(path .. ": " .. problem, 0)
+    end
+    local beside = path:match "^.*/" .. "pods.conf"
+    local file = assert(io.open(beside))
+    problem = _M.problem_of_pods_conf(file:read "*a", complete)
+    file:close()
+    if problem then
+        error(beside .. ": " .. problem, 0)
     end
     return complete
 end

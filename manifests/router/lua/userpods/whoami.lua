@@ -5,6 +5,7 @@
 jit.off(true, true)
 
 local answers = require "userpods.answers"
+local places = require "userpods.places"
 local purges = require "userpods.purges"
 
 local now = require("userpods.clock").now
@@ -50,7 +51,10 @@ end
 --- Asks for the request at hand.
 function _M.ask(sent)
     local asked, before = now(), purges.count()
+    local host, path = places.told(sent.place)
     local answer = ngx.location.capture("/_userpods/whoami", { vars = {
+        userpods_asked_host = host,
+        userpods_asked_path = path,
         userpods_cookie = sent.cookie or "",
         userpods_authorization = sent.authorization or "",
     } })
@@ -79,6 +83,13 @@ function _M.ask_again(entry, settings)
     end
     if entry.sent.authorization then
         lines[#lines + 1] = "Authorization: " .. entry.sent.authorization
+    end
+    local host, path = places.told(entry.sent.place)
+    if host ~= "" then
+        lines[#lines + 1] = "X-Userpods-Host: " .. host
+    end
+    if path ~= "" then
+        lines[#lines + 1] = "X-Userpods-Path: " .. path
     end
     lines[#lines + 1] = "Connection: close\r\n\r\n"
     ok, problem = socket:send(table.concat(lines, "\r\n"))
