@@ -158,7 +158,7 @@ def test_without_credentials_django_is_not_asked(router: Router, django: FakeDja
 
 def test_an_invalid_token_is_forbidden(router: Router) -> None:
     answer = router.get("/", ("Authorization", "Bearer upt_nonsense"))
-    assert is_json_error(answer, 403, "invalid token")
+    assert is_json_error(answer, 403, "no access")
     page = router.get("/", ("Authorization", "Bearer upt_nonsense"), HTML)
     assert page.status == 403
     assert page.get("content-type") == "text/html; charset=utf-8"
