@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from django_userpods.core import addresses
 from tests.router.fake_django import FakeDjango
 from tests.router.harness import Router, workload
 
@@ -47,6 +48,8 @@ def options() -> dict[str, object]:
 def running_router(
     folder: Path, running_django: FakeDjango, options: dict[str, object]
 ) -> Iterator[Router]:
+    if url := str(options.get("pods_url", "")):
+        running_django.where = addresses.parse(url)
     with Router(folder / "nginx", running_django.port, options=options) as router:
         yield router
 
@@ -58,6 +61,7 @@ def django(running_django: FakeDjango, alice_pod: str, bob_pod: str) -> FakeDjan
     running_django.delay = 0.0
     running_django.answer = {}
     running_django.headers = []
+    running_django.cookie = ""
     running_django.inactive.clear()
     running_django.user("alice", alice_pod)
     running_django.user("bob", bob_pod)

@@ -40,6 +40,8 @@ class FakeDjango(ThreadingHTTPServer):
         self.headers: list[tuple[str, str]] = []
         #: Where pods are: whoami then answers for the pod that is asked about alone.
         self.where: Addresses | None = None
+        #: The session's cookie; "" for the one that goes with `where`, over TLS.
+        self.cookie = ""
         self.odd: Callable[[Handler], None] | None = None
         self.waiting_is_broken = False
         self.delay = 0.0
@@ -58,6 +60,14 @@ class FakeDjango(ThreadingHTTPServer):
 
     def handle_error(self, *_: object) -> None:
         """A router that hangs up is not worth a traceback."""
+
+    def asked(self, path: str) -> list[dict[str, str]]:
+        """Return the headers (names in lower case) of each request for this path."""
+        return [
+            {key.lower(): value for key, value in request["headers"]}
+            for request in self.seen
+            if request["path"].partition("?")[0] == path
+        ]
 
     def user(self, name: str, peer: str | None) -> None:
         """A user with the session and the token of their own name."""
@@ -127,9 +137,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def session(self) -> str | None:
         """As Django reads it: the last of two cookies of one name."""
-        where, name = self.server.where, "sessionid"
-        if where is not None and where.host:
-            name = "__Host-userpods" if where.is_secure else "userpods"
+        where, name = self.server.where, self.server.cookie
+        if not name:
+            has_hosts = where is not None and where.host
+            name = "__Host-userpods" if has_hosts else "sessionid"
         found = None
         for pair in (self.headers.get("Cookie") or "").split(";"):
             try:

@@ -181,6 +181,7 @@ class Router:
     workers: int = 2
     # Lines of settings/site.conf and what takes their place.
     site: dict[str, str] = field(default_factory=dict)
+    # Paths that are the site's; none where pods have hosts.
     site_paths: tuple[str, ...] = ("/accounts/", "/admin/", "/api/", "/static/", "/userpods/")
     # Lines of settings/servers.conf: more servers.
     servers: str = ""
@@ -210,7 +211,8 @@ class Router:
         for old, new in self.site.items():
             assert old in site, old
             site = site.replace(old, new)
-        paths = "\n".join(f"location {path} {{ include site.conf; }}" for path in self.site_paths)
+        site_paths = () if "://" in str(options.get("pods_url", "")) else self.site_paths
+        paths = "\n".join(f"location {path} {{ include site.conf; }}" for path in site_paths)
         settings = {
             "main.conf": "\n".join([f"worker_processes {self.workers};", *modules]),
             "http.conf": f"""

@@ -24,11 +24,10 @@ local settings = require("userpods.settings").load(
 local addresses = require "userpods.addresses"
 local answers = require "userpods.answers"
 local balancer = require "ngx.balancer"
-local cjson = require "cjson.safe"
-local clock = require "userpods.clock"
 local cookies = require "userpods.cookies"
 local credentials = require "userpods.credentials"
 local flights = require "userpods.flights"
+local internal = require "userpods.internal"
 local origins = require "userpods.origins"
 local purges = require "userpods.purges"
 local headers = require "userpods.headers"
@@ -78,6 +77,8 @@ end
 local _M = {}
 
 _M.too_many_cookies_content = pages.too_many_cookies
+_M.healthz_content, _M.readyz_content = internal.healthz, internal.readyz
+_M.purge_content, _M.drain_content = internal.purge, internal.drain
 
 -- Asks whoami. Returns an entry, or ends the request.
 local function ask_django(sent)
@@ -126,15 +127,6 @@ local function admit(entry, sent, upgrade)
     return true
 end
 
--- Whether another origin started the request at hand.
-local function is_started_elsewhere()
-    return origins.is_started_elsewhere {
-        origin = var.http_origin, site = var.http_sec_fetch_site, mode = var.http_sec_fetch_mode,
-        dest = var.http_sec_fetch_dest, method = ngx.req.get_method(), host = var.http_host,
-        proto = var.userpods_proto,
-    }
-end
-
 local function known(cookie, authorization, upgrade, special, host, origin)
     if (cookie or authorization) and not draining and not special
         and not (origin and is_foreign(origin, var.http_host, var.userpods_proto))
@@ -170,7 +162,7 @@ function _M.pod_access()
     if settings.pods.way ~= addresses.HOSTS and var.http_service_worker then
         return pages.say(403, "No service workers", "This host is not the application's alone.")
     end
-    if is_started_elsewhere() then
+    if origins.of_request(var.http_host, var.userpods_proto) then
         return pages.refuse_foreign()
     end
     local sent = credentials_of(var.http_cookie, var.http_authorization, place)
@@ -260,7 +252,7 @@ end
 function _M.site_access()
     running_requests.forget()
     local is_reserved = var.userpods_reserved ~= ""
-    if is_reserved and not places.is_reserved() then
+    if is_reserved and not places.is_reserved() or places.may_be_a_pods() then
         return pages.no_place(404)
     elseif not is_reserved and is_last() then
         return ngx.exec("@site_last")
@@ -270,7 +262,7 @@ function _M.site_access()
         local host = var.http_host or ""
         if host == "" then
             return pages.no_place(400)
-        elseif is_started_elsewhere() then
+        elseif origins.of_request(var.http_host, var.userpods_proto) then
             return pages.refuse_foreign()
         end
         var.userpods_asked_host = host
@@ -379,66 +371,6 @@ end
 function _M.whoami_rewrite()
     ngx.req.set_uri_args ""
     ngx.req.set_uri(settings.whoami_path)
-end
-
-local function reply(status, words)
-    ngx.status = status
-    header["Content-Type"] = "application/json"
-    ngx.say(cjson.encode(words))
-end
-
---- Whether this nginx runs at all.
-function _M.healthz_content()
-    return reply(200, { status = "ok" })
-end
-
---- Whether new connections may come: not while draining.
-function _M.readyz_content()
-    if purges.is_draining() then
-        return reply(503, { status = "draining" })
-    end
-    return reply(200, { status = "ok" })
-end
-
---- POST {"user_id": "7"}: forget what is known of this user, and ask again about what runs.
-function _M.purge_content()
-    if ngx.req.get_method() ~= "POST" then
-        header["Allow"] = "POST"
-        return reply(405, { error = "method not allowed" })
-    end
-    ngx.req.read_body()
-    local words = cjson.decode(ngx.req.get_body_data() or "")
-    local user_id = type(words) == "table" and words.user_id
-    if type(user_id) == "number" and user_id == math.floor(user_id) then
-        user_id = string.format("%d", user_id)
-    end
-    if type(user_id) ~= "string" or user_id == "" or #user_id > 1000 then
-        return reply(400, { error = 'the body must be {"user_id": "..."}' })
-    end
-    local ok, problem = purges.purge(target.quoted(user_id))
-    if not ok then
-        ngx.log(ngx.ERR, "cannot forget a user: ", problem)
-        return reply(500, { error = "cannot forget" })
-    end
-    return reply(200, { status = "ok" })
-end
-
---- GET /drain?seconds=8&most=70: not ready from now on. Answers when `seconds` are over and
--- nothing runs any more, but after `most` seconds at the latest.
-function _M.drain_content()
-    running_requests.forget()
-    purges.set_draining()
-    local arguments = ngx.req.get_uri_args(4)
-    local least = math.min(tonumber(arguments.seconds) or 0, 300)
-    local most = math.min(tonumber(arguments.most) or least, 300)
-    local begun = clock.now()
-    repeat
-        ngx.sleep(0.5)
-        local passed = clock.now() - begun
-        -- This request is one of those that are being answered.
-        local is_idle = tonumber(var.connections_writing) <= 1
-    until passed >= most or (passed >= least and is_idle)
-    return reply(200, { status = "draining" })
 end
 
 --- Starts the look at running requests, once a second.

@@ -56,9 +56,13 @@ end
 
 --- Whether a request is one that another origin started, so that it carries no identity. `headers`
 -- are its `origin`, `site`, `mode` and `dest` (the last three Sec-Fetch-*), each nil where it has
--- none, its `method`, `host` and `proto`. A link that somebody follows is none of these.
+-- none and a table where it has several, its `method`, `host` and `proto`. A link that somebody
+-- follows is none of these.
 function _M.is_started_elsewhere(headers)
     local origin, site = headers.origin, headers.site
+    if type(origin) == "table" or type(site) == "table" then
+        return true
+    end
     if origin then
         -- A page that tells no referrer has no origin for its own forms either; the browser knows.
         local is_own = origin == "null" and site == "same-origin"
@@ -75,5 +79,15 @@ function _M.is_started_elsewhere(headers)
         and headers.dest == "document")
 end
 jit.off(_M.is_started_elsewhere)
+
+--- Whether another origin started the request at hand, which is for `host` by `proto`.
+function _M.of_request(host, proto)
+    local all = ngx.req.get_headers(0)
+    return _M.is_started_elsewhere {
+        origin = all["origin"], site = all["sec-fetch-site"], mode = all["sec-fetch-mode"],
+        dest = all["sec-fetch-dest"], method = ngx.req.get_method(), host = host, proto = proto,
+    }
+end
+jit.off(_M.of_request)
 
 return _M

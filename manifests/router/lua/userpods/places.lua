@@ -16,7 +16,8 @@ _M.has_hosts = false
 
 -- The longest host that is looked at; none of a pod has more than 253 bytes and a port.
 local LONGEST = 260
-local RESERVED = "/.userpods/"
+-- What is ours, in plain characters.
+local RESERVED = "^/%.userpods/[%w/_-]*$"
 
 --- Takes `pods`, which addresses.parse made of the settings.
 function _M.configure(pods)
@@ -60,6 +61,12 @@ local function raw_path()
     return var.request_uri:match "^[^?#]*"
 end
 
+-- The path as the least careful would read it: decoded, without slashes and dots in front.
+local function plain_path()
+    local path = ngx.unescape_uri((raw_path():gsub("%+", "%%2B")))
+    return (path:gsub("^[/\\.]*[/\\]", ""))
+end
+
 --- The place of a request that `of` could not tell, or nil, and a status and where it leads.
 function _M.closer(host)
     local place = _M.of(host)
@@ -75,9 +82,7 @@ function _M.closer(host)
     elseif not host or host == "" then
         return nil, 400
     end
-    -- In front of it nothing but slashes and dots, however they are spelled.
-    local path = ngx.unescape_uri((raw_path():gsub("%+", "%%2B"))):gsub("^[/\\.]*[/\\]", "")
-    if path:lower():find "^%.userpods" then
+    if plain_path():lower():find "^%.userpods" then
         return nil, 404
     end
     return host
@@ -96,7 +101,12 @@ end
 --- Whether the request at hand is for what is ours of a pod's host, spelled as it is.
 function _M.is_reserved()
     local path = raw_path()
-    return path == var.uri and path:sub(1, #RESERVED) == RESERVED
+    return path == var.uri and path:find(RESERVED) ~= nil
+end
+
+--- Whether a request that nginx takes for the site's begins as one to a pod does.
+function _M.may_be_a_pods()
+    return way == addresses.PATHS and ("/" .. plain_path()):sub(1, prefix_length) == prefix
 end
 
 --- The place as the two variables of nginx.conf tell it to Django: host and path, "" for none.
