@@ -2,7 +2,8 @@
 
 With nothing set it is a site for one machine: SQLite, the local cluster, ``DEBUG``. In Kubernetes
 set at least ``DEBUG=off``, ``SECRET_KEY``, ``ALLOWED_HOSTS``, ``CSRF_TRUSTED_ORIGINS``,
-``K8S_NAMESPACE`` and ``USER_APP_IMAGE``; ``DATABASE_URL`` as soon as there are two of it.
+``USERPODS_URL``, ``USERPODS_SITE_URL``, ``K8S_NAMESPACE`` and ``USER_APP_IMAGE``; ``DATABASE_URL``
+as soon as there are two of it. ``ALLOWED_HOSTS`` are the site's own: never a pod's.
 """
 
 from __future__ import annotations
@@ -174,6 +175,10 @@ USERPODS_IMAGE = env.str("USER_APP_IMAGE", default="django-userpods-example-work
 USERPODS_PORT = env.int("USER_APP_PORT", default=8000)
 #: The path of a pod template (``examples/apps``), in the place of image and port.
 USERPODS_TEMPLATE = env.str("USER_APP_TEMPLATE", default="") or None
+#: Where pods are found, and the site: ``https://{pod}.pods.example.org/`` and
+#: ``https://userpods.example.org/``. Without, pods are at ``/`` of the site's own host.
+USERPODS_URL = env.str("USERPODS_URL", default="") or None
+USERPODS_SITE_URL = env.str("USERPODS_SITE_URL", default="") or None
 USERPODS_INSTANCE = env.str("USERPODS_INSTANCE", default="default")
 #: Internal addresses of the routers, ``http://userpods-router-internal:8081``.
 USERPODS_ROUTERS = env.list("USERPODS_ROUTERS", default=[])

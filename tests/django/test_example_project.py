@@ -88,6 +88,19 @@ class TestSettings:
             assert done.returncode == 1
             assert "SECRET_KEY is not set" in done.stderr
 
+    def test_where_pods_are_found_comes_from_the_environment(self, tmp_path: Path) -> None:
+        apart = {
+            **PRODUCTION,
+            "USERPODS_URL": "https://{pod}.pods.example/",
+            "USERPODS_SITE_URL": "https://site.example/",
+        }
+        words = ("check", "--deploy", "--fail-level", "WARNING")
+        done = manage(*words, data=tmp_path, **apart, HOME=str(tmp_path))
+        assert "identified 1 issue" in done.stderr, done.stderr  # no cluster, as above
+        apart["ALLOWED_HOSTS"] += ",.pods.example"
+        done = manage(*words, data=tmp_path, **apart, HOME=str(tmp_path))
+        assert "(userpods.W012)" in done.stderr
+
     def test_an_unknown_cluster_is_named(self, tmp_path: Path) -> None:
         done = manage("check", data=tmp_path, USERPODS_CLUSTER="docker")
         assert "it can be 'local' or 'kubernetes'" in done.stderr
