@@ -151,6 +151,12 @@ WHITENOISE_USE_FINDERS = DEBUG
 # removes what clients say there. HTTPS=off is for a network without TLS, and nothing else.
 HTTPS = env.bool("HTTPS", default=not DEBUG)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+#: ``example.org``: one session for login.example.org and app.example.org. See docs/addresses.md for
+#: when that will do.
+SESSION_COOKIE_DOMAIN = env.str("SESSION_COOKIE_DOMAIN", default="") or None
+# A prefix that keeps every other host from setting them, pods' and siblings' (RFC 6265bis, 4.1.3).
+SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS and not SESSION_COOKIE_DOMAIN else "sessionid"
+CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000 if HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("HSTS_INCLUDE_SUBDOMAINS", default=HTTPS)
 SECURE_HSTS_PRELOAD = env.bool("HSTS_PRELOAD", default=HTTPS)

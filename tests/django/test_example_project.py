@@ -88,6 +88,22 @@ class TestSettings:
             assert done.returncode == 1
             assert "SECRET_KEY is not set" in done.stderr
 
+    def test_over_tls_no_other_host_can_set_its_cookies(self, tmp_path: Path) -> None:
+        show = (
+            "from django.conf import settings as s;"
+            "print(s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.SESSION_COOKIE_DOMAIN)"
+        )
+        plain = {**PRODUCTION, "HTTPS": "off"}
+        shared = {**PRODUCTION, "SESSION_COOKIE_DOMAIN": "example.org"}
+        for more, words in (
+            (PRODUCTION, "__Host-sessionid __Host-csrftoken None"),
+            (plain, "sessionid csrftoken None"),
+            # A cookie of a whole domain cannot have the prefix.
+            (shared, "sessionid __Host-csrftoken example.org"),
+        ):
+            done = manage("shell", "--no-imports", "-c", show, data=tmp_path, **more)
+            assert done.stdout.splitlines()[-1] == words, done.stderr
+
     def test_where_pods_are_found_comes_from_the_environment(self, tmp_path: Path) -> None:
         apart = {
             **PRODUCTION,

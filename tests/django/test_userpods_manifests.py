@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import stat
-from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from django_userpods.deploy import kustomize, shipped
 from django_userpods.management.commands.userpods_manifests import Command
 from django_userpods.models import UserPod
+from tests.django.asking_manifests import objects, project, run, values_of
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -21,52 +20,10 @@ if TYPE_CHECKING:
 
     from pytest_django.fixtures import Settings
 
+__all__ = ["project"]
 pytestmark = pytest.mark.django_db
 
 EXAMPLE = ("isolation", "rbac", "example")
-
-
-def run(*args: str) -> tuple[str, str]:
-    """Run the command; return (stdout, stderr)."""
-    out, err = StringIO(), StringIO()
-    call_command("userpods_manifests", *args, stdout=out, stderr=err)
-    return out.getvalue(), err.getvalue()
-
-
-def objects(text: str) -> dict[str, dict[str, Any]]:
-    """Return the objects of a stream by kind and name."""
-    found = [item for item in yaml.safe_load_all(text) if item]
-    named = {f"{item['kind']} {item['metadata']['name']}": item for item in found}
-    assert (
-        len(named)
-        == len(
-            {
-                (item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"])
-                for item in found
-            }
-        )
-        or "NetworkPolicy default-deny" in named
-    )
-    return named
-
-
-@pytest.fixture
-def project(settings: Settings) -> Settings:
-    """A project with a name, a namespace and an image of its own."""
-    settings.USERPODS_NAMESPACE = "acme-pods"
-    settings.USERPODS_INSTANCE = "acme"
-    settings.USERPODS_IMAGE = "registry.acme.test:5000/app@sha256:" + "0" * 64
-    settings.USERPODS_PORT = 9000
-    settings.USERPODS_NAME_PREFIX = "u-"
-    settings.ALLOWED_HOSTS = ["localhost", "10.0.0.1", ".acme.test", "pods.acme.test"]
-    settings.USERPODS_CLUSTER = {
-        "BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster",
-        "OPTIONS": {"cluster_domain": "acme.internal"},
-    }
-    settings.SESSION_COOKIE_NAME = "acme_session"
-    settings.CSRF_COOKIE_NAME = "acme_csrf"
-    settings.LOGIN_URL = "/welcome/in/"
-    return settings
 
 
 # --- what is written
@@ -94,8 +51,9 @@ def test_settings_and_options_are_filled_in() -> None:
     assert config["USER_APP_PORT"] == "9000"
     assert config["ALLOWED_HOSTS"] == "pods.acme.test,localhost"
     pod = found["Deployment django"]["spec"]["template"]["spec"]
-    images = {c["image"] for c in [*pod["containers"], *pod["initContainers"]]}
-    assert images == {"registry.acme.test/site:3"}
+    images = {c["name"]: c["image"] for c in [*pod["containers"], *pod["initContainers"]]}
+    assert images.pop("front") == "django-userpods-router:1"
+    assert set(images.values()) == {"registry.acme.test/site:3"}
     # Nothing of the shipped values is left, but in names that are the same everywhere.
     values = re.sub(r"#.*", "", out)
     assert "example.org" not in values
@@ -108,22 +66,12 @@ def test_settings_and_options_are_filled_in() -> None:
 
 
 def test_the_routers_settings_come_from_the_project(project: Settings) -> None:
-    from django_userpods.deploy import project as of_project
-
     project.USERPODS_TOKEN_COOKIE = "acme_token"
     project.STATIC_URL = "/assets/"
-    values = of_project.values(
-        django_namespace="acme",
-        host=None,
-        site_image=None,
-        site_paths=None,
-        gateway_class="traefik",
-        private=[],
-        extra_kinds=[],
-        secrets={},
-        warn=pytest.fail,
-    )
+    values = values_of()
     assert values.lua == {
+        "pods_url": "",
+        "site_url": "",
         "login_url": "/welcome/in/",
         "cookies": ["acme_session", "acme_csrf", "messages", "acme_token"],
         "credential_cookies": ["acme_session", "acme_token"],

@@ -120,6 +120,9 @@ def pods(objects: list[dict[str, Any]]) -> Iterator[End]:
     mask = {"app.kubernetes.io/name": "userpods-router"}
     yield End("a false router", "10.1.0.6", "default", mask)
     yield End("a false router beside users", "10.1.0.7", "userpods-users", mask)
+    controller = {"app.kubernetes.io/name": "ingress-nginx"}
+    yield End("ingress-nginx", "10.1.0.9", "ingress-nginx", controller)
+    yield End("a false ingress-nginx", "10.1.0.10", "default", controller)
     yield End("kube-dns", "10.1.0.8", "kube-system", {"k8s-app": "kube-dns"})
 
 
@@ -132,6 +135,10 @@ def objects() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def found(objects: list[dict[str, Any]]) -> dict[str, dict[str, set[int]]]:
+    return matrix(objects)
+
+
+def matrix(objects: list[dict[str, Any]]) -> dict[str, dict[str, set[int]]]:
     """Receiver, sender, and at which ports they may meet."""
     network = Network([item for item in objects if item["kind"] == "NetworkPolicy"])
     inside = list(pods(objects))
@@ -148,7 +155,7 @@ def found(objects: list[dict[str, Any]]) -> dict[str, dict[str, set[int]]]:
 
 EVERYONE = {
     *("django", "userpods-sync", "stranger beside Django", "stranger", "a false router"),
-    *("kube-dns", *OUTSIDE),
+    *("ingress-nginx", "a false ingress-nginx", "kube-dns", *OUTSIDE),
 }
 
 
@@ -174,7 +181,9 @@ def test_a_users_pod_reaches_names_and_the_internet_alone(
 def test_the_sites_own_parts_are_reached_by_each_other_alone(
     found: dict[str, dict[str, set[int]]],
 ) -> None:
-    assert found["django"] == {"userpods-router": {8000}}
+    # The router comes to Django itself, everyone else, whom a gateway brings, to nginx before it.
+    others = {sender: {8080} for sender in EVERYONE - {"django"}}
+    assert found["django"] == others | {"userpods-router": {8000}}
     assert found["postgres"] == {"django": {5432}, "userpods-sync": {5432}}
     internal = {sender for sender, ports in found["userpods-router"].items() if 8081 in ports}
     assert internal == {"django", "userpods-sync"}
@@ -199,3 +208,20 @@ def test_the_router_and_the_database_reach_what_they_need_alone(
     }
     assert reached("postgres") == {}
     assert reached("stranger beside users") == {}
+
+
+def test_ingress_nginx_comes_where_the_router_does_and_nobody_else(
+    objects: list[dict[str, Any]], found: dict[str, dict[str, set[int]]]
+) -> None:
+    more = kustomize.build([shipped.source() / "ingress-nginx"])
+    now = matrix([*objects, *(item for item in yaml.safe_load_all(more) if item)])
+    gained: dict[str, dict[str, set[int]]] = {}
+    for receiver, senders in now.items():
+        for sender, ports in senders.items():
+            if new := ports - found.get(receiver, {}).get(sender, set()):
+                gained.setdefault(receiver, {})[sender] = new
+    assert gained == {
+        "user-alice": {"ingress-nginx": set(PORTS)},
+        "user-bob": {"ingress-nginx": set(PORTS)},
+        "django": {"ingress-nginx": {8000}},
+    }

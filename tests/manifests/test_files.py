@@ -84,19 +84,32 @@ def test_kustomizations_that_need_more_are_refused(tmp_path: Path) -> None:
         kustomize.build([tmp_path / "nowhere"])
 
 
+WAYS = {
+    "a host for each": "https://{pod}.pods.acme.test/",
+    "one host for all": "https://app.acme.test/",
+    "a path below the site": "/pods/{pod}/",
+    "the site's own host": None,
+}
+
+
 @pytest.mark.router
+@pytest.mark.parametrize("way", WAYS)
 def test_the_router_starts_with_its_files_with_a_projects_values(
-    tmp_path: Path, settings: Settings
+    tmp_path: Path, settings: Settings, way: str
 ) -> None:
     settings.LOGIN_URL = "/sign-in"
     settings.SESSION_COOKIE_NAME = "acme_session"
     settings.USERPODS_NAME_PREFIX = "u-"
+    settings.USERPODS_URL = WAYS[way]
+    settings.USERPODS_SITE_URL = "https://www.acme.test/" if WAYS[way] else None
     values = project.values(
+        groups=["router"],
         django_namespace="acme",
-        host="pods.acme.test",
+        host="www.acme.test",
         site_image=None,
         site_paths=None,
         gateway_class="traefik",
+        gateway_namespace="",
         private=[],
         extra_kinds=[],
         secrets={},
@@ -110,7 +123,9 @@ def test_the_router_starts_with_its_files_with_a_projects_values(
         text = re.sub(r"^listen (\d+);", rf"listen unix:{tmp_path}/\1;", text, flags=re.MULTILINE)
         target.write_text(text)
     (tmp_path / "run").mkdir()
-    assert "location = /sign-in " in (tmp_path / "settings" / "public.conf").read_text()
+    public = (tmp_path / "settings" / "public.conf").read_text()
+    # The site's paths are the router's to know where nobody in front tells hosts or paths apart.
+    assert ("location = /sign-in " in public) is (WAYS[way] is None)
     command = [nginx_binary(), "-p", f"{tmp_path}/", "-c", str(tmp_path / "nginx.conf")]
     if os.geteuid() == 0:
         command += ["-g", "user root;"]
@@ -135,6 +150,7 @@ def test_the_example_projects_pods_migrate_and_start(tmp_path: Path) -> None:
     kustomization = (shipped.source() / "example" / "kustomization.yaml").read_text()
     generators = yaml.safe_load(kustomization)["configMapGenerator"]
     settings = dict(text.split("=", 1) for text in generators[0]["literals"])
+    assert settings["USERPODS_URL"] == "https://{pod}.pods.example.org/"
     env = {
         **{key: value for key, value in os.environ.items() if key in ("PATH", "LANG", "HOME")},
         **settings,
@@ -170,6 +186,7 @@ def test_the_routers_files_are_filled_in() -> None:
             "name-prefix": "u-",
         },
         lua={"login_url": '/in"\\\n/', "cookies": ["acme_session", "acme_csrf"]},
+        where=None,
         site_paths=["/admin/", "= /in"],
     )
     tree = {path.as_posix(): text for path, text in shipped.tree(["router"], values).items()}

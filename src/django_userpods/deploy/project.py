@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 from itertools import islice
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError
-from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch, reverse
 
 from django_userpods.conf import conf, get_cluster
 from django_userpods.core import naming, template
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind
-from django_userpods.deploy import shipped
-from django_userpods.exceptions import SettingError, TemplateError
+from django_userpods.deploy import routing, shipped
+from django_userpods.exceptions import ManifestError, TemplateError
 from django_userpods.models import UserPod
 from django_userpods.reconcile.wanted import TemplateSource, base_manifests, row_values
 
@@ -32,28 +27,40 @@ _SAMPLE = 20
 
 def values(
     *,
+    groups: Collection[str],
     django_namespace: str,
     host: str | None,
     site_image: str | None,
     site_paths: Collection[str] | None,
     gateway_class: str,
+    gateway_namespace: str,
     private: Collection[str],
     extra_kinds: Collection[Kind],
     secrets: Mapping[str, str],
     warn: Warn,
 ) -> shipped.ProjectValues:
-    """Return the project's values; ``warn`` is told what a person should know of them.
+    """Return the project's values for ``groups``; ``warn`` is told what a person should know.
 
     What settings do not say is given: where Django is, the site's host (None: from
-    ``ALLOWED_HOSTS``), the image of Django and the paths that are its own (None: as shipped and
-    as ``LOGIN_URL`` and ``STATIC_URL`` need), kinds that no look at the template finds.
+    ``USERPODS_SITE_URL`` or ``ALLOWED_HOSTS``), the image of Django, the paths that are its own
+    where pods are at ``/`` of its host (None: as shipped and as ``LOGIN_URL`` and ``STATIC_URL``
+    need), the namespace of the gateway (""), kinds that no look at the template finds.
 
-    Raises SettingError, TemplateError or ClusterError where the settings are invalid.
+    Raises SettingError, TemplateError, ClusterError or ManifestError where something is invalid
+    or does not fit the rest.
     """
+    where = conf.USERPODS_URL
+    if site_paths and where is not None:
+        message = (
+            "--site-path is for pods at / of the site's own host. With USERPODS_URL all of the "
+            "site's host is Django's but pods' addresses: leave it out"
+        )
+        raise ManifestError(message)
+    routing.check_way_in(groups, warn)
     namespace = conf.USERPODS_NAMESPACE
     text = {
         "django-namespace": django_namespace,
-        "host": host or _host(warn),
+        "host": routing.site_host(host, warn),
         "instance": conf.USERPODS_INSTANCE,
         "user-port": str(conf.USERPODS_PORT),
         "cluster-domain": get_cluster().cluster_domain,
@@ -68,90 +75,20 @@ def values(
         text["user-image"] = conf.USERPODS_IMAGE
     if site_image:
         text["site-image"] = site_image
-    login_url = _login_url()
+    if conf.USERPODS_SITE_URL is not None:
+        text["site-url"] = conf.USERPODS_SITE_URL
     return shipped.ProjectValues(
         text=text,
+        where=where,
         rules=_rules(extra_kinds, warn),
         everywhere=callable(namespace),
         shared=shared,
         private=private,
-        lua=_lua(login_url, warn),
-        site_paths=site_paths or _site_paths(login_url),
+        lua=routing.lua(warn),
+        site_paths=(site_paths or routing.site_paths()) if where is None else (),
+        gateway_namespace=gateway_namespace,
         secrets=secrets,
     )
-
-
-def _host(warn: Warn) -> str:
-    origins = [urlsplit(origin).hostname or "" for origin in settings.CSRF_TRUSTED_ORIGINS]
-    for name in [*settings.ALLOWED_HOSTS, *origins]:
-        if _is_public_name(name):
-            return str(name).lower()
-    default = shipped.DEFAULTS["host"]
-    warn(f"neither ALLOWED_HOSTS nor --host names the site's host: {default} is written.")
-    return default
-
-
-def _is_public_name(name: object) -> bool:
-    if not isinstance(name, str) or "." not in name or name.startswith("."):
-        return False
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return all(map(naming.is_valid_label, name.lower().split(".")))
-    return False
-
-
-# --- the router
-
-
-def _login_url() -> str:
-    try:
-        return str(resolve_url(conf.USERPODS_LOGIN_URL))
-    except NoReverseMatch as error:
-        message = f"is {conf.USERPODS_LOGIN_URL!r}, which is no name of a URL"
-        hint = "Give a URL, or the name of one in ROOT_URLCONF."
-        raise SettingError(message, setting="USERPODS_LOGIN_URL", hint=hint) from error
-
-
-def _lua(login_url: str, warn: Warn) -> dict[str, str | list[str]]:
-    """Return the settings of the router's Lua that the project decides."""
-    cookies = [
-        settings.SESSION_COOKIE_NAME,
-        settings.CSRF_COOKIE_NAME,
-        "messages",
-        conf.USERPODS_TOKEN_COOKIE,
-    ]
-    if "django.middleware.locale.LocaleMiddleware" in settings.MIDDLEWARE:
-        cookies.append(settings.LANGUAGE_COOKIE_NAME)
-    lua: dict[str, str | list[str]] = {
-        "login_url": login_url,
-        "cookies": list(dict.fromkeys(cookies)),
-        "credential_cookies": [settings.SESSION_COOKIE_NAME, conf.USERPODS_TOKEN_COOKIE],
-        "session_cookie": settings.SESSION_COOKIE_NAME,
-    }
-    try:
-        lua["whoami_path"] = reverse("userpods:whoami")
-        lua["waiting_path"] = reverse("userpods:waiting")
-    except NoReverseMatch:
-        warn(
-            "the router will not work before ROOT_URLCONF has "
-            'path("", include("django_userpods.urls")).'
-        )
-    return lua
-
-
-def _site_paths(login_url: str) -> list[str]:
-    """Return the paths that the router is to send to Django, as nginx's ``location`` has them."""
-    paths = list(shipped.SITE_PATHS)
-    for url in (login_url, settings.STATIC_URL or ""):
-        parts = urlsplit(url)
-        first, deep, _ = parts.path.lstrip("/").partition("/")
-        if first and not parts.netloc:
-            # A login page at the top of the site is one page, not a folder.
-            path = f"/{first}/" if deep else f"= /{first}"
-            if path not in paths:
-                paths.append(path)
-    return paths
 
 
 # --- rights

@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from django_userpods.core import addresses
+from django_userpods.core.addresses import Way
 from django_userpods.core.kinds import about
 from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind
 from django_userpods.exceptions import ManifestError
@@ -22,8 +24,12 @@ from django_userpods.exceptions import ManifestError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+    from django_userpods.core.addresses import Addresses
+
 #: What there is, in the order in which it is to be applied.
 GROUPS = ("isolation", "rbac", "example", "router", "ingress", "gateway", "ingress-nginx")
+#: Of these, what takes requests in, and ends TLS.
+WAYS_IN = ("ingress", "gateway", "ingress-nginx")
 
 #: The values of the shipped files, by the names in their marks.
 DEFAULTS = {
@@ -37,15 +43,25 @@ DEFAULTS = {
     "gateway-class": "traefik",
     "cluster-domain": "cluster.local",
     "name-prefix": "user-",
+    "site-url": "https://userpods.example.org/",
+    "pods-url": "https://{pod}.pods.example.org/",
+    "pods-host": "*.pods.example.org",
+    "pods-path": "/",
+    "pods-tls": "userpods-pods-tls",
+    "pods-listener": "pods-https",
+    "waiting-path": "/.userpods/waiting/",
+    "auth-signin": "https://$http_host/.userpods/sign-in?next=$escaped_request_uri",
 }
-#: Paths that the router sends to Django, as shipped.
+#: Where pods are, as shipped.
+_WHERE = addresses.parse(DEFAULTS["pods-url"])
+#: Paths that are usually Django's where pods are at ``/`` of the site's own host.
 SITE_PATHS = ("/accounts/", "/admin/", "/api/", "/static/", "/userpods/")
 
 #: Files of ``isolation`` that are about everything in the namespace.
 _WHOLE_NAMESPACE = ("namespace.yaml", "default-deny.yaml", "limits.yaml")
 _ALL = frozenset({"create", "delete", "get", "list", "patch"})
 _MARK = re.compile(r"[ \t]+(?:#|--) userpods:([a-z0-9-]+)$")
-_LIST_MARK = re.compile(r"^([ \t]*)# userpods:(private-ipv[46])$")
+_LIST_MARK = re.compile(r"^([ \t]*)# userpods:(private-ipv[46]|site-paths|gateway-namespace)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,22 +72,56 @@ class ProjectValues:
     Django needs for each kind. ``everywhere``: the namespace is chosen per user, so rights hold in
     all of them and there is no one namespace to isolate. ``shared``: others use the namespace too,
     so nothing may be said of it as a whole. ``private``: more addresses (CIDR) that users' pods may
-    not reach. ``lua`` are the router's settings that differ from its defaults,
-    ``site_paths`` what it sends to Django. ``secrets``: texts for the example's Secrets by key.
+    not reach. ``where``: pods' addresses; None for ``/`` of the site's own host, where
+    ``site_paths`` are Django's. ``lua``: the router's settings that differ from its defaults.
+    ``gateway_namespace``: the only one whose pods may bring requests in, if any is named.
+    ``secrets``: texts for the example's Secrets by key.
     """
 
     text: Mapping[str, str] = field(default_factory=dict)
+    where: Addresses | None = _WHERE
     rules: Mapping[Kind, Collection[str]] = field(default_factory=dict)
     everywhere: bool = False
     shared: bool = False
     private: Collection[str] = ()
     lua: Mapping[str, str | list[str]] = field(default_factory=dict)
-    site_paths: Collection[str] = SITE_PATHS
+    site_paths: Collection[str] = ()
+    gateway_namespace: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> str:
         """Return one value, the shipped one where the project has none."""
-        return self.text.get(name, DEFAULTS[name])
+        return self.text.get(name) or self._of_addresses().get(name, DEFAULTS[name])
+
+    @property
+    def is_one_host(self) -> bool:
+        """Whether the site and all pods are on the site's own host."""
+        return self.where is None or self.where.way is Way.PATHS
+
+    def _of_addresses(self) -> dict[str, str]:
+        where, host = self.where, self.text.get("host", DEFAULTS["host"])
+        found = {"pods-url": text_of(where), "site-url": f"https://{host}/"}
+        if where is None:
+            found["site-url"] = ""
+        if self.is_one_host:
+            found |= {"pods-host": host, "pods-tls": "userpods-tls", "pods-listener": "https"}
+            found["pods-path"] = where.prefix if where else "/"
+            found["waiting-path"] = str(self.lua.get("waiting_path", "/userpods/waiting/"))
+            login = str(self.lua.get("login_url", "/accounts/login/"))
+            login = f"https://{host}{login}" if login.startswith("/") else login
+            found["auth-signin"] = f"{login}?next=$escaped_request_uri"
+        elif where is not None:
+            is_each = where.way is Way.HOSTS
+            found["pods-host"] = f"*{where.host}" if is_each else where.host
+        return found
+
+
+def text_of(where: Addresses | None) -> str:
+    """Return the text of ``USERPODS_URL``, "" for None."""
+    if where is None:
+        return ""
+    is_path = where.way is Way.PATHS
+    return where.path(addresses.POD) if is_path else where.url(addresses.POD)
 
 
 def source() -> Path:
@@ -118,12 +168,7 @@ def fill(path: Path, text: str, values: ProjectValues) -> str:
     lines: list[str] = []
     for line in text.splitlines():
         if found := _LIST_MARK.match(line):
-            version = found[2][-1]
-            lines.extend(
-                f"{found[1]}- {cidr}"
-                for cidr in values.private
-                if (":" in cidr) == (version == "6")
-            )
+            lines.extend(found[1] + text for text in _list(found[2], values))
         else:
             lines.append(_fill_line(line, values, where=name))
     text = "\n".join(lines) + "\n"
@@ -138,7 +183,55 @@ def fill(path: Path, text: str, values: ProjectValues) -> str:
     for edited, pattern, replacement in _ROUTER:
         if edited == name:
             text = _replaced(text, pattern, partial(replacement, values), where=name)
+    return _of_one_host(name, text, values) if values.is_one_host else text
+
+
+def _list(name: str, values: ProjectValues) -> list[str]:
+    """Return the lines that take the place of a mark that stands for a list."""
+    if name == "site-paths":
+        width = max(map(len, values.site_paths), default=0)
+        return [
+            f"location {path.ljust(width)} {{ include site.conf; }}" for path in values.site_paths
+        ]
+    if name == "gateway-namespace":
+        labels = f"kubernetes.io/metadata.name: {values.gateway_namespace}"
+        lines = ["from:", "- namespaceSelector:", "    matchLabels:", f"      {labels}"]
+        return lines if values.gateway_namespace else []
+    version = name[-1]
+    return [f"- {cidr}" for cidr in values.private if (":" in cidr) == (version == "6")]
+
+
+def _of_one_host(name: str, text: str, values: ProjectValues) -> str:
+    """Return a way in without what is for hosts of pods' own."""
+    if name == "gateway/gateway.yaml":
+        return _replaced(text, r"^  - name: pods-https?\n(?:   .*\n)+", lambda _: "", where=name)
+    if name == "gateway/httproute.yaml":
+        pattern = r"^  - name: userpods\n    sectionName: pods-http\n"
+        text = _replaced(text, pattern, lambda _: "", where=name)
+    if values.where is None and name in ("gateway/httproute.yaml", "ingress/ingress.yaml"):
+        # The router takes all of the host, and knows the site's paths.
+        return text.partition("\n---\n")[2]
+    if name == "ingress-nginx/service.yaml":
+        return text.partition("\n---\n")[0] + "\n"
+    if name == "ingress-nginx/ingress.yaml":
+        site, _, pods = text.split("\n---\n")
+        if values.where is None:
+            site = _with_paths(site, values.site_paths, where=name)
+        return f"{site}\n---\n{pods}"
     return text
+
+
+def _with_paths(ingress: str, paths: Iterable[str], *, where: str) -> str:
+    """Return an Ingress for several paths in the place of ``/``; ``= /x`` is exact, as in nginx."""
+
+    def several(found: re.Match[str]) -> str:
+        exact = found[2].replace("Prefix", "Exact")
+        return "\n".join(
+            found[1] + path.removeprefix("= ") + (exact if path.startswith("= ") else found[2])
+            for path in paths
+        )
+
+    return _replaced(ingress, r"^( +- path: )/(\n.*\n.*)$", several, where=where)
 
 
 def _fill_line(line: str, values: ProjectValues, *, where: str) -> str:
@@ -246,6 +339,14 @@ def _lua(values: ProjectValues, _: re.Match[str]) -> str:
     return "return {\n" + "\n".join(lines) + '\n    internal = "127.0.0.1:8081",\n}'
 
 
+def _pods_conf(values: ProjectValues, _: re.Match[str]) -> str:
+    """Return what goes with ``pods_url``: see docs/router.md, "Where pods are found"."""
+    files = [] if values.is_one_host else ["reserved.conf"]
+    if values.where is None or values.where.way is not Way.HOSTS:
+        files.append("shared-host.conf")
+    return "\n".join(f"include {file};" for file in files)
+
+
 def _lua_value(value: str | list[str]) -> str:
     if isinstance(value, list):
         return "{ " + ", ".join(map(_lua_value, value)) + " }"
@@ -254,39 +355,21 @@ def _lua_value(value: str | list[str]) -> str:
     return f'"{escaped}"'
 
 
-def _site_paths(values: ProjectValues, found: re.Match[str]) -> str:
-    """Return the locations for the project's paths, each with what the first shipped one does."""
-    width = max(len(path) for path in values.site_paths)
-    return "\n".join(f"location {path.ljust(width)} {found[1]}" for path in values.site_paths)
-
-
-def _site_ingress_paths(values: ProjectValues, found: re.Match[str]) -> str:
-    """Return the same for ingress-nginx; what is exact for nginx (``= /x``) is so there too."""
-    paths = []
-    for path in values.site_paths:
-        rest = found[2]
-        if path.startswith("= "):
-            rest = rest.replace("pathType: Prefix", "pathType: Exact")
-        paths.append(found[1] + path.removeprefix("= ") + rest)
-    return "\n".join(paths)
-
-
-def _snippet_cookies(values: ProjectValues, found: re.Match[str]) -> str:
-    names = values.lua.get("cookies")
+def _lua_names(values: ProjectValues, found: re.Match[str], *, setting: str) -> str:
+    """Return a set of the cookies' names in one of the router's settings, as Lua has it."""
+    names = values.lua.get(setting)
     if not isinstance(names, list):
         return found[0]
-    entries = (f"[{_lua_value(name.lower())}] = true" for name in names)
+    if setting == "cookies":
+        names = [name.lower() for name in names]
+    entries = (f"[{_lua_value(name)}] = true" for name in names)
     return found[1] + "{ " + ", ".join(entries) + " }"
 
 
 #: (file, pattern, what takes its place).
 _ROUTER: tuple[tuple[str, str, Callable[[ProjectValues, re.Match[str]], str]], ...] = (
     ("router/settings/settings.lua", r"^return \{\n(?:.*\n)*?\}", _lua),
-    (
-        "router/settings/public.conf",
-        r"^location /\S+ +(\{[^\n]*\})(?:\nlocation /\S+ +\1)*",
-        _site_paths,
-    ),
+    ("router/settings/pods.conf", r"^include .*;$", _pods_conf),
     (
         "router/settings/http.conf",
         r"\bdjango\.userpods\.svc\.cluster\.local\b",
@@ -299,13 +382,13 @@ _ROUTER: tuple[tuple[str, str, Callable[[ProjectValues, re.Match[str]], str]], .
         lambda v, _: f"django.{v.get('django-namespace')}.svc.{v.get('cluster-domain')}",
     ),
     (
-        "ingress-nginx/ingress.yaml",
-        r"^( +- path: )/\S+(\n.*\n.*\bname: django\b.*)(?:\n +- path: /\S+\2)*",
-        _site_ingress_paths,
+        "ingress-nginx/server-snippet.conf",
+        r"^( +local COOKIES = )\{.*\}$",
+        partial(_lua_names, setting="cookies"),
     ),
     (
         "ingress-nginx/server-snippet.conf",
-        r"^( +local COOKIES = )\{.*\}$",
-        _snippet_cookies,
+        r"^( +local CREDENTIALS = )\{.*\}$",
+        partial(_lua_names, setting="credential_cookies"),
     ),
 )

@@ -24,8 +24,9 @@ _SECRETS = ("SECRET_KEY", "POSTGRES_PASSWORD")
 
 _HELP = """\
 Write the Kubernetes manifests that come with django-userpods, with this project's settings in
-them: namespace, name prefix, instance, cluster domain, login address, cookies, image, and the
-rights that the pod template needs. Nothing is sent anywhere: look at it, then apply it.
+them: addresses of site and pods, namespace, name prefix, instance, cluster domain, login address,
+cookies, image, and the rights that the pod template needs. Nothing is sent anywhere: look at it,
+then apply it.
 """
 _EPILOG = """\
 what there is (for --only):
@@ -33,8 +34,8 @@ what there is (for --only):
   rbac           ServiceAccount and exactly the rights that Django needs in it
   example        a Deployment of Django, with PostgreSQL and sync_userpods as a CronJob
   router         nginx with Lua that takes every signed-in user to their own pod
-  ingress        an Ingress in front of the router
-  gateway        or a Gateway and HTTPRoute of the Gateway API
+  ingress        an Ingress: the site's host to Django, pods' to the router
+  gateway        or a Gateway and HTTPRoutes of the Gateway API
   ingress-nginx  or, without the router, ingress-nginx itself doing its work
 
 examples:
@@ -86,7 +87,8 @@ class Command(BaseCommand):
             "--host",
             type=_host,
             metavar="NAME",
-            help="the site's host name [the first of ALLOWED_HOSTS, or of CSRF_TRUSTED_ORIGINS]",
+            help="the site's host name [that of USERPODS_SITE_URL, else the first of ALLOWED_HOSTS "
+            "or of CSRF_TRUSTED_ORIGINS]",
         )
         parser.add_argument(
             "--site-image",
@@ -99,8 +101,9 @@ class Command(BaseCommand):
             action="append",
             type=_path,
             metavar="/PATH/",
-            help="a path that belongs to Django, not to users' pods; given once or several times, "
-            f"in the place of {', '.join(shipped.SITE_PATHS)}",
+            help="a path that belongs to Django, where pods are at / of the site's own host (no "
+            "USERPODS_URL); given once or several times, in the place of "
+            f"{', '.join(shipped.SITE_PATHS)}",
         )
         parser.add_argument(
             "--gateway-class",
@@ -108,6 +111,13 @@ class Command(BaseCommand):
             default=shipped.DEFAULTS["gateway-class"],
             metavar="NAME",
             help="the GatewayClass in `gateway` [%(default)s]",
+        )
+        parser.add_argument(
+            "--gateway-namespace",
+            type=_namespace,
+            metavar="NAME",
+            help="the namespace of your ingress or gateway: only its pods may then bring requests "
+            "to Django and the router [anybody who can reach them; pods of users cannot]",
         )
         parser.add_argument(
             "--private",
@@ -134,11 +144,13 @@ class Command(BaseCommand):
         try:
             groups = self._groups(options["only"], output)
             values = project.values(
+                groups=groups,
                 django_namespace=options["django_namespace"],
                 host=options["host"],
                 site_image=options["site_image"],
                 site_paths=options["site_path"],
                 gateway_class=options["gateway_class"],
+                gateway_namespace=options["gateway_namespace"] or "",
                 private=options["private"],
                 extra_kinds=options["kind"],
                 secrets=self._secrets(groups, output),
