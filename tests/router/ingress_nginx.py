@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
+from django_userpods.deploy import shipped
 from tests.router.harness import (
     ROOT,
     ROUTER,
@@ -35,6 +37,14 @@ if TYPE_CHECKING:
 
 MODULE = "k8s.io/ingress-nginx@v0.0.0-20240708192948-52c50467d67d"
 VARIANT = ROOT / "manifests" / "ingress-nginx"
+#: Site and pods on one host, with the site's own cookies.
+SHARED = shipped.ProjectValues(
+    where=None,
+    lua={
+        "cookies": ["sessionid", "csrftoken", "messages", "userpods_token"],
+        "credential_cookies": ["sessionid", "userpods_token"],
+    },
+)
 
 # Lua modules of the controller's image that Debian does not have, as far as they are used here.
 SHIMS = """
@@ -97,7 +107,8 @@ CONFIGURATION = """
 daemon off; pid run/nginx.pid; error_log stderr info; worker_processes 1;
 events {{ }}
 http {{
-    access_log off; client_body_temp_path run/a; proxy_temp_path run/b; fastcgi_temp_path run/c;
+    access_log off; large_client_header_buffers {buffers};
+    client_body_temp_path run/a; proxy_temp_path run/b; fastcgi_temp_path run/c;
     scgi_temp_path run/d; uwsgi_temp_path run/e;
     lua_package_path "{lua}/?.lua;;";
     lua_shared_dict configuration_data 1m;
@@ -129,7 +140,7 @@ http {{
     }}
     server {{
         listen 127.0.0.1:{port};
-        server_name userpods.example.org;
+        server_name {name};
         {snippet}
         {locations}
         location = /_auth {{
@@ -137,10 +148,11 @@ http {{
             proxy_pass_request_body off;
             proxy_set_header Content-Length "";
             proxy_set_header Host site.test;
+            {told}
             proxy_pass http://127.0.0.1:{django}/whoami;
         }}
         location @login {{
-            return 302 https://userpods.example.org/accounts/login/?next=$request_uri;
+            return 302 {signin};
         }}
     }}
     server {{
@@ -198,16 +210,24 @@ class Ingress:
 
 
 @contextlib.contextmanager
-def ingress_nginx(top: Path, django_port: int, other_app: str) -> Iterator[Ingress]:
-    """The Ingress of Django and the pods, beside one of another team with ``other_app``."""
+def ingress_nginx(
+    top: Path, django_port: int, other_app: str, values: shipped.ProjectValues = SHARED
+) -> Iterator[Ingress]:
+    """The Ingresses of Django and the pods, beside one of another team with ``other_app``."""
     lua = controller_lua()
     (top / "run").mkdir(parents=True)
     port, control = free_port(), free_port()
-    snippet = (VARIANT / "server-snippet.conf").read_text()
+    path = Path("ingress-nginx") / "server-snippet.conf"
+    snippet = shipped.fill(path, (VARIANT / path.name).read_text(), values)
+    headers = yaml.safe_load((VARIANT / "whoami.yaml").read_text())["data"]
+    kustomization = yaml.safe_load((VARIANT / "kustomization.yaml").read_text())
+    (literal,) = kustomization["configMapGenerator"][0]["literals"]
+    buffers = literal.removeprefix("large-client-header-buffers=")
+    told = "".join(f"proxy_set_header '{name}' '{value}';\n" for name, value in headers.items())
     # The name is all that allows an address in a cluster; here pods are on loopback.
     assert r"127\.|" in snippet
     snippet = snippet.replace(r"127\.|", "")
-    pods = "userpods-userpods-pods-8000"
+    pods, reserved = "userpods-userpods-pods-8000", "userpods-userpods-reserved-8000"
     modules = "\n".join(
         line
         for line in (ROUTER / "settings" / "main.conf").read_text().splitlines()
@@ -221,7 +241,12 @@ def ingress_nginx(top: Path, django_port: int, other_app: str) -> Iterator[Ingre
         control=control,
         django=django_port,
         snippet=snippet,
-        locations=LOCATION.format(path="/", upstream=pods, auth=AUTH)
+        told=told,
+        buffers=buffers,
+        signin=values.get("auth-signin").replace("$escaped_request_uri", "$request_uri"),
+        name=values.get("pods-host"),
+        locations=LOCATION.format(path=values.get("pods-path"), upstream=pods, auth=AUTH)
+        + LOCATION.format(path="/.userpods/", upstream=reserved, auth="")
         + LOCATION.format(path="/admin/", upstream="userpods-django-8000", auth=""),
         other=LOCATION.format(path="/", upstream="team-other-80", auth="")
         + LOCATION.format(path="/auth/", upstream="team-other-80", auth=AUTH).replace(
@@ -239,6 +264,7 @@ def ingress_nginx(top: Path, django_port: int, other_app: str) -> Iterator[Ingre
         host, other_port = other_app.split(":")
         backends: list[dict[str, Any]] = [
             {"name": pods, "endpoints": [endpoint]},
+            {"name": reserved, "endpoints": [endpoint]},
             {"name": "userpods-django-8000", "endpoints": [endpoint]},
             {"name": "team-other-80", "endpoints": [{"address": host, "port": other_port}]},
         ]
