@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e import traefik
 from tests.e2e.report import Report
 from tests.e2e.site import Site
 
@@ -32,6 +33,13 @@ def site(bare_site: Site) -> Site:
     for name in ("alice", "bob"):
         bare_site.wait_for_pod(bare_site.signed_in(name))
     return bare_site
+
+
+@pytest.fixture(scope="session")
+def behind_traefik(site: Site) -> Site:
+    """The site with Traefik running on its node; what it is to serve a test applies itself."""
+    traefik.start(site)
+    return site
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ lacks are replaced, and the template loses its ``stream`` block, which needs Lua
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -15,7 +16,10 @@ import yaml
 from tests.testcluster import apt, build, images
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.e2e.site import Site
 
 IMAGE = "localhost/ingress-nginx:1"
 NAMESPACE = "ingress-nginx"
@@ -118,6 +122,27 @@ def image() -> Path:
         env={"NGINX_BINARY": "/usr/local/bin/ingress-nginx"}, user="0:0", workdir="/etc/nginx"
     )
     return images.debian_image(IMAGE, packages=PACKAGES, files=files, config=config)
+
+
+@contextmanager
+def controller(site: Site) -> Iterator[str]:
+    """The address of the controller, which has nothing to serve yet; gone afterwards."""
+    site.cluster.load_image(image())
+    site.put_certificate()
+    site.cluster.apply(*objects())
+    # Debian's nginx is older than the directive. Not by `apply`, which would take the setting away
+    # again when the manifests' own part of this ConfigMap comes.
+    site.cluster.create(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "ingress-nginx-controller", "namespace": NAMESPACE},
+            "data": {"use-http2": "false"},
+        }
+    )
+    site.rollout("deployment/controller", namespace=NAMESPACE)
+    yield site.address("controller", namespace=NAMESPACE)
+    site.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
 
 
 def objects() -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ class Kind:
     """One kind of request: whose, what for, and whether its connection is kept."""
 
     user: str
+    host: str
     path: str
     client: Client
     kept: bool
@@ -38,9 +39,10 @@ class Kind:
 class Load:
     """Requests at a fixed rate to the node's own addresses while the block runs.
 
-    Each user asks for the own pod over new connections and over kept ones, and for a page of the
-    site: *rate* is that of all together, per second. A request that is late does not slow the
-    others down, so a stall of the site shows as slow requests, and none is left out.
+    Each user asks for the own pod over new connections and over kept ones, for what is Django's
+    there, and for a page of the site: *rate* is that of all together, per second. A request that is
+    late does not slow the others down, so a stall of the site shows as slow requests, and none is
+    left out.
     """
 
     clients: dict[str, Client]
@@ -51,9 +53,14 @@ class Load:
 
     def __enter__(self) -> Self:
         self._kinds = [
-            Kind(user, path, client, kept)
+            Kind(user, host, path, client, kept)
             for user, client in self.clients.items()
-            for path, kept in (("/", False), ("/", True), ("/userpods/status/", False))
+            for host, path, kept in (
+                (client.host, "/", False),
+                (client.host, "/", True),
+                (client.host, "/.userpods/status/", False),
+                (HOST, "/accounts/", False),
+            )
         ]
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -91,7 +98,7 @@ class Load:
             due += interval
             started = time.monotonic()
             try:
-                connection = connection or kind.client.connect()
+                connection = connection or kind.client.connect(kind.host)
                 wrong, keep = self._once(kind, connection)
             except (OSError, http.client.HTTPException) as error:
                 wrong, keep = type(error).__name__, False
@@ -107,9 +114,10 @@ class Load:
             connection.close()
 
     def _once(self, kind: Kind, connection: http.client.HTTPConnection) -> tuple[str, bool]:
-        cookies = "; ".join(f"{key}={value}" for key, value in kind.client.cookies.items())
+        jar = kind.client.jars[kind.host]
+        cookies = "; ".join(f"{key}={value}" for key, value in jar.items())
         headers = {
-            "Host": HOST,
+            "Host": kind.host,
             "Cookie": cookies,
             "Accept": "application/json",
             **GATEWAY,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e import images
-from tests.e2e.client import HOST, Client
+from tests.e2e.client import HOST, POD_SESSION, Client, pods_host
 from tests.testcluster.processes import wait_for
 
 if TYPE_CHECKING:
@@ -109,21 +109,29 @@ class Site:
         return items
 
     def put_certificate(self) -> None:
-        """Put a certificate of the cluster's own authority where the ways in expect it."""
-        certificate, key = self.cluster._authority.issue("site", HOST, hosts=[HOST])
-        words = ("create", "secret", "tls", "userpods-tls", "-n", DJANGO, "--dry-run=client")
-        made = self.kubectl(*words, "-o=yaml", f"--cert={certificate}", f"--key={key}")
-        self.cluster.kubectl("apply", "-f", "-", input=made.stdout)
+        """Put certificates of the cluster's own authority where the ways in expect them."""
+        for name, hosts in (
+            ("userpods-tls", [HOST, "login.example.org"]),
+            ("userpods-pods-tls", [pods_host("*"), "app.example.org"]),
+        ):
+            certificate, key = self.cluster._authority.issue(name, hosts[0], hosts=hosts)
+            words = ("create", "secret", "tls", name, "-n", DJANGO, "--dry-run=client")
+            made = self.kubectl(*words, "-o=yaml", f"--cert={certificate}", f"--key={key}")
+            self.cluster.kubectl("apply", "-f", "-", input=made.stdout)
 
     def client(self) -> Client:
-        """A browser in front of the router's Service."""
-        return Client(self.address("userpods-router"), 80)
+        """A browser at the Services where an ingress sends requests: Django's and the router's."""
+        services = {True: self.address("django"), False: self.address("userpods-router")}
+        return Client(lambda host: (services[host == HOST], 80))
 
-    def signed_in(self, user: str) -> Client:
-        """A client that has signed in as *user*."""
-        client = self.client()
+    def signed_in(self, user: str, *, client: Client | None = None) -> Client:
+        """A client that has signed in as *user* at the site, and gone on to the user's pod."""
+        client = client or self.client()
         answer = client.api_login(user, self.passwords[user])
         assert answer.status == 200, (answer.status, answer.text)
+        answer = client.enter(user)
+        assert answer.status in {200, 503}, (answer.status, answer.text)
+        assert POD_SESSION in client.cookies
         return client
 
     def admin(self) -> Client:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.client import HOST, ORIGIN, POD_SESSION, SITE_SESSION, pods_host
 from tests.e2e.site import DJANGO, USERS
 from tests.testcluster.processes import wait_for
 
@@ -20,10 +21,12 @@ pytestmark = [pytest.mark.node, pytest.mark.timeout(600, func_only=True)]
 @pytest.mark.parametrize("name", ["alice", "bob"])
 def test_a_session_leads_to_its_own_users_pod(site: Site, name: str) -> None:
     client = site.signed_in(name)
-    for path in ("/", "/some/page?x=1"):
+    # All of the host is the pod's: its paths, and none of the site's.
+    for path in ("/", "/some/page?x=1", "/static/", "/admin/", "/api/login", "/userpods/status/"):
         said = client.get(path).json()
         assert (said["user"], said["path"]) == (name, path)
         assert said["hostname"].startswith(f"user-{name}-")
+        assert said["host"] == pods_host(name)
 
 
 def test_a_pod_hears_who_asks_but_nothing_of_the_session(site: Site) -> None:
@@ -37,19 +40,42 @@ def test_a_pod_hears_who_asks_but_nothing_of_the_session(site: Site) -> None:
 
 def test_without_a_session_a_browser_is_sent_to_the_login_and_a_script_refused(site: Site) -> None:
     client = site.client()
+    client.host = pods_host("alice")
     answer = client.get("/deep/link", Accept="text/html")
     assert answer.status == 302
-    assert answer.header("Location") == "/accounts/login/?next=%2Fdeep%2Flink"
+    assert answer.header("Location") == "/.userpods/sign-in?next=%2Fdeep%2Flink"
+    url, page = client.open(f"https://{client.host}/deep/link")
+    assert url.startswith(f"{ORIGIN}/accounts/login/?next=")
+    assert page.status == 200
     answer = client.get("/", Accept="application/json")
     assert (answer.status, answer.json()["error"]) == (401, "no token")
-    client.cookies["sessionid"] = "x" * 32
+    client.cookies[POD_SESSION] = "x" * 43
     assert client.get("/", Accept="application/json").status == 401
+
+
+def test_the_sites_session_is_none_on_a_pods_host(site: Site) -> None:
+    alice = site.signed_in("alice")
+    session = alice.jars[HOST][SITE_SESSION]
+    answer = alice.get("/", Cookie=f"{SITE_SESSION}={session}")
+    assert (answer.status, answer.json()["error"]) == (401, "no token")
+    # The application gets a cookie of this name as one of its own: it never was the site's here.
+    both = f"{POD_SESSION}={alice.cookies[POD_SESSION]}; {SITE_SESSION}=theirs"
+    assert alice.get("/headers", Cookie=both).json()["Cookie"] == [f"{SITE_SESSION}=theirs"]
+
+
+def test_who_signs_out_of_the_site_is_out_of_the_pod(site: Site) -> None:
+    alice = site.signed_in("alice")
+    assert alice.get("/").status == 200
+    answer = alice.request("POST", "/api/logout", host=HOST)
+    assert answer.status == 200, answer.text
+    # At once: the router was told.
+    assert alice.get("/", Accept="application/json").status == 401
 
 
 def test_a_wrong_password_is_refused(site: Site) -> None:
     client = site.client()
     assert client.api_login("alice", site.passwords["bob"]).status == 401
-    assert "sessionid" not in client.cookies
+    assert SITE_SESSION not in client.cookies
 
 
 def test_bobs_cookie_never_reaches_alices_pod(site: Site) -> None:
@@ -61,18 +87,37 @@ def test_bobs_cookie_never_reaches_alices_pod(site: Site) -> None:
         "X-Target-Address": "user-alice.userpods-users.svc.cluster.local:8000",
         "X-Userpods-User": "alice",
         "X-Userpods-User-Id": "2",
+        "X-Userpods-Host": pods_host("alice"),
+        "X-Forwarded-Host": pods_host("alice"),
         "X-Remote-User": "alice",
     }
-    for headers in ({}, forged, {"Host": "user-alice.userpods-users"}):
+    for headers in (
+        {},
+        forged,
+        {"Host": "user-alice.userpods-users"},
+        {"Host": pods_host("alice")},
+        {"Host": pods_host("alice"), **forged},
+    ):
         for path in ("/", "/user-alice/", f"//{alice}:8000/", f"http://{alice}:8000/"):
             answer = bob.request("GET", path, headers=headers)
             assert b"user-alice-" not in answer.body, (headers, path)
-    # Two sessions in one request: whoever it is taken for, the pod is that user's.
-    session = site.signed_in("alice").cookies["sessionid"]
-    both = f"sessionid={bob.cookies['sessionid']}; sessionid={session}"
-    said = bob.get("/headers", Cookie=both)
-    named = {"alice": "alice", "bob": "bob"}[said.json()["X-Userpods-User"][0]]
-    assert bob.get("/", Cookie=both).json()["user"] == named
+    # At alice's host bob's own session is told that it is not his.
+    there = bob.request("GET", "/", headers={"Host": pods_host("alice")})
+    assert (there.status, there.json()["error"]) == (403, "no access")
+    # Nor does a ticket lead him there.
+    url, page = bob.open(f"https://{pods_host('alice')}/")
+    assert url.startswith(f"{ORIGIN}/userpods/enter/")
+    assert page.status == 403
+    # Two sessions in one request: whoever it is taken for, no host shows another user's pod.
+    sessions = {"alice": site.signed_in("alice").cookies[POD_SESSION]}
+    sessions["bob"] = bob.cookies[POD_SESSION]
+    for name, other in (("alice", "bob"), ("bob", "alice")):
+        own, theirs = (f"{POD_SESSION}={sessions[one]}" for one in (name, other))
+        for both in (f"{own}; {theirs}", f"{theirs}; {own}"):
+            headers = {"Host": pods_host(name), "Cookie": both}
+            answer = bob.request("GET", "/", headers=headers)
+            assert f"user-{other}-" not in answer.text
+            assert answer.status == 403 or answer.json()["user"] == name
 
 
 def test_a_bearer_token_leads_to_its_users_pod(site: Site) -> None:
@@ -84,10 +129,17 @@ def test_a_bearer_token_leads_to_its_users_pod(site: Site) -> None:
     page = answer.text if answer.status == 200 else admin.get(answer.header("Location")).text
     token = re.search(r"upt_[\w-]{20,}", page)
     assert token, page[-3000:]
-    said = site.client().get("/", Authorization=f"Bearer {token[0]}")
+    client = site.client()
+    client.host = pods_host("alice")
+    said = client.get("/", Authorization=f"Bearer {token[0]}")
     assert said.json()["user"] == "alice"
-    refused = site.client().get("/", Authorization="Bearer upt_" + "x" * 43)
-    assert (refused.status, refused.json()["error"]) == (403, "invalid token")
+    refused = client.get("/", Authorization="Bearer upt_" + "x" * 43)
+    assert (refused.status, refused.json()["error"]) == (403, "no access")
+    # At bob's host it is refused, and an application's own bearer is nobody's.
+    client.host = pods_host("bob")
+    refused = client.get("/", Authorization=f"Bearer {token[0]}")
+    assert (refused.status, refused.json()["error"]) == (403, "no access")
+    assert client.get("/", Authorization="Bearer theirs").status == 401
 
 
 def test_a_pod_has_its_name_in_dns(site: Site) -> None:

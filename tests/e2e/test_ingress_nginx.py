@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ssl
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.e2e import ingress_nginx
-from tests.e2e.client import HOST, Client
+from tests.e2e.client import HOST, POD_SESSION, Client, pods_host
+from tests.e2e.images import TOP
 from tests.e2e.site import DJANGO, USERS
 from tests.testcluster.processes import wait_for
 
@@ -20,50 +20,47 @@ if TYPE_CHECKING:
     from tests.e2e.site import Site
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(900, func_only=True)]
-OVERLAY = Path(__file__).with_name("overlay-ingress-nginx")
+SHIPPED = TOP / "manifests" / "ingress-nginx"
 OTHER = "other.example.org"
 
 
 class Controller:
     """The site behind ingress-nginx."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, address: str) -> None:
         self.site = site
-        self.address = site.address("controller", namespace=ingress_nginx.NAMESPACE)
+        self.address = address
         self.tls = ssl.create_default_context(cafile=site.cluster.ca_file)
 
     def client(self) -> Client:
-        return Client(self.address, 443, tls=self.tls)
+        return Client(lambda _: (self.address, 443), tls=self.tls)
+
+    def plain(self) -> Client:
+        return Client(lambda _: (self.address, 80))
 
     def signed_in(self, user: str) -> Client:
-        client = self.client()
-        answer = client.api_login(user, self.site.passwords[user])
-        assert answer.status == 200, (answer.status, answer.text)
-        return client
+        return self.site.signed_in(user, client=self.client())
 
 
 @pytest.fixture(scope="module")
 def controller(site: Site) -> Iterator[Controller]:
-    cluster = site.cluster
-    cluster.load_image(ingress_nginx.image())
-    site.put_certificate()
-    cluster.apply(*ingress_nginx.objects())
-    cluster.apply(*_other_tenant())
-    site.kubectl("apply", "-k", OVERLAY)
-    site.rollout("deployment/controller", namespace=ingress_nginx.NAMESPACE)
-    found = Controller(site)
-    client = found.client()
+    with ingress_nginx.controller(site) as address:
+        site.cluster.apply(*_other_tenant())
+        site.kubectl("apply", "-k", SHIPPED)
+        found = Controller(site, address)
+        client = found.client()
 
-    def serves() -> bool:
-        try:
-            return client.get("/accounts/login/").status == 200
-        except OSError:
-            return False
+        def serves() -> bool:
+            try:
+                pods = client.request("GET", "/", host=pods_host("alice")).status == 302
+                return pods and client.get("/accounts/login/").status == 200
+            except OSError:
+                return False
 
-    wait_for(serves, "ingress-nginx to serve the site", 60)
-    yield found
-    site.kubectl("delete", "-k", OVERLAY, "--ignore-not-found")
-    site.kubectl("delete", "namespace", ingress_nginx.NAMESPACE, "other", "--wait=false")
+        wait_for(serves, "ingress-nginx to serve the site", 60)
+        yield found
+        site.kubectl("delete", "-k", SHIPPED, "--ignore-not-found")
+        site.kubectl("delete", "namespace", "other", "--wait=false")
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])
@@ -90,21 +87,70 @@ def test_forged_headers_change_nothing(controller: Controller) -> None:
     assert bob.request("GET", "/", headers=forged).json()["user"] == "bob"
     sent = bob.request("GET", "/headers", headers=forged).json()
     assert sent["X-Userpods-User"] == ["bob"]
-    nobody = controller.client().request("GET", "/", headers=forged)
-    assert nobody.status in {302, 401}
+    nobody = controller.client().request("GET", "/", host=bob.host, headers=forged)
+    assert nobody.status == 302
+    # At alice's host bob is told that it is not his, whatever he says.
+    for headers in ({}, forged):
+        there = bob.request("GET", "/", headers={"Host": pods_host("alice"), **headers})
+        assert there.status == 403
 
 
-def test_who_is_unknown_is_sent_to_the_login(controller: Controller) -> None:
+@pytest.mark.parametrize("size", [8 << 10, 16 << 10, 32 << 10])
+def test_an_applications_cookies_keep_nobody_out(controller: Controller, size: int) -> None:
+    client = controller.signed_in("alice")
+    own = "; ".join(f"c{number}={'x' * 2000}" for number in range(size // 2000 + 1))
+    ours = f"{POD_SESSION}={client.cookies[POD_SESSION]}"
+    answer = client.get("/headers", Cookie=f"{own}; {ours}")
+    assert answer.status == 200, answer.text
+    assert answer.json()["Cookie"] == [own]
+    # Signed out, the same browser comes in again.
+    ended = client.request("POST", "/api/logout", host=HOST)
+    assert ended.status == 200
+    assert client.get("/", Cookie=f"{own}; {ours}").status == 302
+    for pair in own.split("; "):
+        name, _, value = pair.partition("=")
+        client.cookies[name] = value
+    assert controller.site.signed_in("alice", client=client).get("/").json()["user"] == "alice"
+
+
+def test_a_page_of_another_pod_asks_as_nobody(controller: Controller) -> None:
+    alice = controller.signed_in("alice")
+    for said in (
+        {"Origin": f"https://{pods_host('bob')}"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"},
+    ):
+        assert alice.request("GET", "/", headers=said).status == 302
+    assert alice.request("GET", "/", headers={"Origin": f"https://{alice.host}"}).status == 200
+
+
+@pytest.mark.parametrize("path", ["/%2euserpods/status/", "//.userpods/status/", "/.userpods/../x"])
+def test_another_spelling_of_what_is_ours_reaches_nobody(controller: Controller, path: str) -> None:
+    alice = controller.signed_in("alice")
+    assert alice.get("/.userpods/status/").json()["state"]
+    assert alice.get(path).status == 404
+
+
+def test_who_is_unknown_is_sent_to_the_login_and_back_again(controller: Controller) -> None:
     client = controller.client()
-    client.cookies["sessionid"] = "x" * 32
-    answer = client.get("/deep", Accept="text/html")
+    client.host = pods_host("alice")
+    client.cookies[POD_SESSION] = "x" * 43
+    answer = client.get("/deep?x=1", Accept="text/html")
     assert answer.status == 302
-    assert answer.header("Location").startswith(f"https://{HOST}/accounts/login/?next=")
-    assert client.get("/", Authorization="Bearer upt_" + "x" * 43).status == 403
+    sign_in = f"https://{client.host}/.userpods/sign-in?next=%2Fdeep%3Fx%3D1"
+    assert answer.header("Location") == sign_in
+    url, page = client.open(sign_in)
+    assert url.startswith(f"https://{HOST}/accounts/login/?next=")
+    assert page.status == 200
+    password = controller.site.passwords["alice"]
+    assert client.api_login("alice", password).status == 200
+    url, page = client.open(sign_in)
+    assert url == f"https://{client.host}/deep?x=1"
+    assert page.json()["user"] == "alice"
+    assert client.get("/", Authorization="Bearer upt_" + "x" * 43, Cookie="a=b").status == 403
 
 
 def test_another_tenants_host_is_as_it_was(controller: Controller) -> None:
-    plain = Client(controller.address, 80)
+    plain = controller.plain()
     for headers in ({}, {"X-Target-Service": "user-alice"}):
         answer = plain.request("GET", "/x", headers={"Host": OTHER, **headers})
         assert answer.json()["hostname"].startswith("theirs")
@@ -125,7 +171,7 @@ def test_nobody_gets_in_while_the_auth_service_is_down(controller: Controller) -
         for _ in range(5):
             assert alice.get("/").status in {500, 502, 503, 504}
             time.sleep(0.2)
-        plain = Client(controller.address, 80)
+        plain = controller.plain()
         assert plain.request("GET", "/", headers={"Host": OTHER}).status == 200
     finally:
         site.kubectl("scale", "deployment/django", "--replicas=2", "-n", DJANGO)

@@ -47,7 +47,9 @@ def test_a_pod_cannot_reach_the_api_server(site: Site) -> None:
     assert pod["spec"]["automountServiceAccountToken"] is False
 
 
-@pytest.mark.parametrize(("service", "port"), [("postgres", 5432), ("django", 8000)])
+@pytest.mark.parametrize(
+    ("service", "port"), [("postgres", 5432), ("django", 8000), ("django", 80)]
+)
 def test_a_pod_cannot_reach_the_sites_own_parts(site: Site, service: str, port: int) -> None:
     blocked(site, f"http://{site.address(service)}:{port}/")
 

@@ -12,6 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.e2e.client import pods_host
 from tests.e2e.report import ratio
 from tests.e2e.site import DJANGO
 from tests.testcluster.fixtures import restricted_namespace
@@ -110,6 +111,7 @@ def _user(site: Site, django: Django, name: str) -> float:
     _any_moment()
     started, _, token = django.tell(f"create {name}").split()
     client = site.client()
+    client.host = pods_host(name)
     while True:
         answer = client.get("/", Authorization=f"Bearer {token}")
         if answer.status == 200:

@@ -13,10 +13,11 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
+from websockets import InvalidStatus, Origin
 from websockets.sync.client import connect
 
 from tests.e2e import traefik
-from tests.e2e.client import HOST, ORIGIN
+from tests.e2e.client import HOST, ORIGIN, POD_SESSION, SITE_SESSION, pods_host
 from tests.e2e.load import Load
 
 if TYPE_CHECKING:
@@ -32,51 +33,76 @@ pytestmark = [pytest.mark.node, pytest.mark.timeout(900, func_only=True)]
 MEGABYTES = 100
 
 
-@pytest.fixture(scope="module")
-def running(site: Site) -> Site:
-    traefik.start(site)
-    return site
-
-
 @pytest.fixture(scope="module", params=["ingress", "gateway"])
-def way(running: Site, request: pytest.FixtureRequest) -> Iterator[WayIn]:
-    with traefik.way_in(running, request.param) as way:
+def way(behind_traefik: Site, request: pytest.FixtureRequest) -> Iterator[WayIn]:
+    with traefik.way_in(behind_traefik, request.param) as way:
         yield way
 
 
 def curl(way: WayIn, *args: str) -> str:
-    """What curl prints, with the site's name at the gateway's address and TLS verified."""
+    """What curl prints, with the names at the gateway's address and TLS verified."""
     command = ["curl", "--silent", "--show-error", "--max-time", "30", "--cacert", str(way.ca)]
-    command += ["--noproxy", "*", "--resolve", f"{HOST}:443:{way.address}", *args]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    command += ["--noproxy", "*"]
+    for host in (HOST, pods_host("alice"), pods_host("bob")):
+        command += ["--resolve", f"{host}:443:{way.address}"]
+    return subprocess.run([*command, *args], capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])
 def test_curl_with_a_cookie_jar(way: WayIn, tmp_path: Path, name: str) -> None:
-    jar = str(tmp_path / "jar")
+    jar, own = str(tmp_path / "jar"), f"https://{pods_host(name)}"
     login = json.dumps({"user": name, "pwd": way.site.passwords[name]})
     content_type = "Content-Type: application/json"
     said = curl(way, "-c", jar, "-H", content_type, "-d", login, f"{ORIGIN}/api/login")
     assert json.loads(said) == {"user": name}
-    assert json.loads(curl(way, "-b", jar, f"{ORIGIN}/some/page"))["user"] == name
-    assert json.loads(curl(way, f"{ORIGIN}/"))["error"] == "no token"
+    # As a page that is opened: through the site's ticket, to the path that was asked for.
+    there = curl(way, "-b", jar, "-c", jar, "-L", "-H", "Accept: text/html", f"{own}/some/page")
+    said = json.loads(there)
+    assert (said["user"], said["path"]) == (name, "/some/page")
+    # From now on without.
+    assert json.loads(curl(way, "-b", jar, f"{own}/"))["user"] == name
+    assert json.loads(curl(way, f"{own}/"))["error"] == "no token"
+    # At the other's host the same jar is nobody's, and its owner is told that it is not theirs.
+    (other,) = {"alice", "bob"} - {name}
+    theirs = f"https://{pods_host(other)}/"
+    assert json.loads(curl(way, "-b", jar, theirs))["error"] == "no token"
+    page = ("-o", "/dev/null", "-w", "%{http_code} %{url_effective}")
+    there = curl(way, "-b", jar, "-c", jar, "-L", "-H", "Accept: text/html", *page, theirs)
+    assert there.startswith(f"403 {ORIGIN}/userpods/enter/")
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])
 def test_chromium(way: WayIn, tmp_path: Path, name: str) -> None:
+    page = f"https://{pods_host(name)}/some/page?x=1"
     browser = _chromium(way, tmp_path)
     try:
-        browser.get(f"{ORIGIN}/some/page")
-        assert "/accounts/login/" in browser.current_url
+        browser.get(page)
+        assert browser.current_url.startswith(f"{ORIGIN}/accounts/login/")
         browser.find_element(By.NAME, "username").send_keys(name)
         browser.find_element(By.NAME, "password").send_keys(way.site.passwords[name])
         browser.find_element(By.CSS_SELECTOR, "main button[type=submit]").click()
-        WebDriverWait(browser, 60).until(lambda it: it.current_url == f"{ORIGIN}/some/page")
+        WebDriverWait(browser, 60).until(lambda it: it.current_url == page)
         text = browser.find_element(By.TAG_NAME, "body").text
         assert json.loads(text[text.index("{") : text.rindex("}") + 1])["user"] == name
         cookies = {cookie["name"]: cookie for cookie in browser.get_cookies()}
-        assert cookies["sessionid"]["secure"]
-        assert cookies["sessionid"]["httpOnly"]
+        assert POD_SESSION in cookies
+        assert SITE_SESSION not in cookies
+        for cookie in cookies.values():
+            assert cookie["secure"]
+            assert cookie["httpOnly"]
+        browser.get(f"{ORIGIN}/accounts/")
+        (session,) = [one for one in browser.get_cookies() if one["name"] == SITE_SESSION]
+        assert session["secure"]
+        assert session["httpOnly"]
+        # The account page leads to the pod.
+        browser.find_element(By.LINK_TEXT, "Open your pod").click()
+        WebDriverWait(browser, 60).until(lambda it: it.current_url == f"https://{pods_host(name)}/")
+        # Who signs out of the site is out of the pod's host, too.
+        browser.get(f"{ORIGIN}/accounts/")
+        browser.find_element(By.CSS_SELECTOR, "main form button[type=submit]").click()
+        WebDriverWait(browser, 60).until(lambda it: "/accounts/login/" in it.current_url)
+        browser.get(page)
+        assert browser.current_url.startswith(f"{ORIGIN}/accounts/login/")
     finally:
         browser.quit()
 
@@ -85,8 +111,8 @@ def test_a_websocket(way: WayIn) -> None:
     for name in ("alice", "bob"):
         client = way.signed_in(name)
         raw = socket.create_connection((way.address, 443), timeout=20)
-        headers = {"Cookie": f"sessionid={client.cookies['sessionid']}"}
-        url = f"wss://{HOST}/ws"
+        headers = {"Cookie": f"{POD_SESSION}={client.cookies[POD_SESSION]}"}
+        url = f"wss://{client.host}/ws"
         with connect(url, sock=raw, ssl=way.tls, additional_headers=headers) as there:
             # The first message says who it is.
             assert str(there.recv(timeout=20)).startswith(f"user-{name}-")
@@ -95,10 +121,48 @@ def test_a_websocket(way: WayIn) -> None:
                 assert there.recv(timeout=20) == text
 
 
+def test_a_page_of_another_pod_opens_no_websocket(way: WayIn) -> None:
+    client = way.signed_in("alice")
+    headers = {"Cookie": f"{POD_SESSION}={client.cookies[POD_SESSION]}"}
+    raw = socket.create_connection((way.address, 443), timeout=20)
+    with (
+        pytest.raises(InvalidStatus) as refused,
+        connect(
+            f"wss://{client.host}/ws",
+            sock=raw,
+            ssl=way.tls,
+            additional_headers=headers,
+            origin=Origin(f"https://{pods_host('bob')}"),
+        ),
+    ):
+        pass
+    assert refused.value.response.status_code == 401
+
+
+def test_on_a_kept_connection_each_request_is_its_own_hosts(way: WayIn) -> None:
+    clients = {name: way.signed_in(name) for name in ("alice", "bob")}
+    connection = clients["alice"].connect()
+    for whose, host, status in (
+        ("alice", "alice", 200),
+        ("alice", "bob", 403),
+        ("bob", "bob", 200),
+        ("bob", "alice", 403),
+        ("alice", "alice", 200),
+    ):
+        cookie = f"{POD_SESSION}={clients[whose].cookies[POD_SESSION]}"
+        connection.request("GET", "/", headers={"Host": pods_host(host), "Cookie": cookie})
+        response = connection.getresponse()
+        body = response.read()
+        assert response.status == status, body
+        if status == 200:
+            assert json.loads(body)["user"] == whose
+    connection.close()
+
+
 def test_server_sent_events_arrive_one_by_one(way: WayIn) -> None:
     client = way.signed_in("alice")
     connection = client.connect()
-    headers = {"Host": HOST, "Cookie": f"sessionid={client.cookies['sessionid']}"}
+    headers = {"Host": client.host, "Cookie": f"{POD_SESSION}={client.cookies[POD_SESSION]}"}
     started = time.monotonic()
     connection.request("GET", "/events?count=4&interval=700ms", headers=headers)
     response = connection.getresponse()
@@ -121,22 +185,25 @@ def test_a_large_upload(way: WayIn) -> None:
     assert said["hostname"].startswith("user-bob-")
 
 
-def test_plain_http_does_not_reach_a_pod(way: WayIn) -> None:
-    with socket.create_connection((way.address, 80), timeout=20) as plain:
-        session = way.signed_in("alice").cookies["sessionid"]
-        head = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nCookie: sessionid={session}\r\n"
-        plain.sendall(f"{head}Connection: close\r\n\r\n".encode())
-        answer = b""
-        while part := plain.recv(65536):
-            answer += part
-    assert answer.split()[1] in {b"301", b"308"}, answer
-    assert f"Location: {ORIGIN}/".encode() in answer
-
-
-def test_another_host_is_not_the_sites(way: WayIn) -> None:
+def test_plain_http_reaches_neither_site_nor_pod(way: WayIn) -> None:
     client = way.signed_in("alice")
-    answer = client.request("GET", "/", headers={"Host": "other.example.org"})
-    assert answer.status == 404
+    for host, name in ((client.host, POD_SESSION), (HOST, SITE_SESSION)):
+        with socket.create_connection((way.address, 80), timeout=20) as plain:
+            cookie = f"{name}={client.jars[host][name]}"
+            head = f"GET / HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n"
+            plain.sendall(f"{head}Connection: close\r\n\r\n".encode())
+            answer = b""
+            while part := plain.recv(65536):
+                answer += part
+        assert answer.split()[1] in {b"301", b"308"}, answer
+        assert f"Location: https://{host}/".encode() in answer
+
+
+def test_another_host_is_neither_the_sites_nor_a_pods(way: WayIn) -> None:
+    client = way.signed_in("alice")
+    for host in ("other.example.org", "pods.example.org", "x.alice.pods.example.org"):
+        answer = client.request("GET", "/", headers={"Host": host})
+        assert answer.status == 404, host
 
 
 def test_the_router_is_rolled_behind_the_gateway(way: WayIn) -> None:
@@ -162,7 +229,7 @@ def _chromium(way: WayIn, folder: Path) -> WebDriver:
         "--no-proxy-server",
         "--disable-background-networking",
         f"--user-data-dir={folder / 'profile'}",
-        f"--host-resolver-rules=MAP {HOST} {way.address}",
+        f"--host-resolver-rules=MAP *.example.org {way.address}",
         # Chromium has a list of authorities of its own; the certificate is checked by curl.
         "--ignore-certificate-errors",
     ):

@@ -8,7 +8,7 @@ import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.e2e.client import Client
+from tests.e2e.client import Client, pods_host
 from tests.e2e.images import TOP
 from tests.testcluster import build
 from tests.testcluster.processes import wait_for
@@ -40,13 +40,10 @@ class WayIn:
 
     def client(self) -> Client:
         """A browser that speaks TLS with the gateway."""
-        return Client(self.address, 443, tls=self.tls)
+        return Client(lambda _: (self.address, 443), tls=self.tls)
 
     def signed_in(self, user: str) -> Client:
-        client = self.client()
-        answer = client.api_login(user, self.site.passwords[user])
-        assert answer.status == 200, (answer.status, answer.text)
-        return client
+        return self.site.signed_in(user, client=self.client())
 
 
 def start(site: Site) -> None:
@@ -89,7 +86,8 @@ def way_in(site: Site, name: str) -> Iterator[WayIn]:
 
     def serves() -> bool:
         try:
-            return client.get("/accounts/login/").status == 200
+            pods = client.request("GET", "/", host=pods_host("alice")).status == 401
+            return pods and client.get("/accounts/login/").status == 200
         except OSError:
             return False
 
