@@ -7,8 +7,8 @@
 
 Rules are tried in the order in which they were made; the first that matches decides, and a call
 that none matches goes through. An action is a callable that gets the ``Exchange``; the usual ones
-are in ``tests.faults``. ``refuse()`` and ``listen()`` stop and
-start listening on the same port; ``clear()`` takes back all rules and frees what hangs.
+are in ``tests.faults``. ``refuse()`` and ``listen()`` stop and start listening on the same port;
+``clear()`` takes back all rules and frees what hangs.
 
 The proxy speaks TLS to the API server, with the client certificate of the kubeconfig if it has
 one, and to its own clients plain HTTP or, with ``tls=True``, TLS under an authority of its own.
@@ -45,9 +45,7 @@ if TYPE_CHECKING:
 
 _UPSTREAM_TIMEOUT = 120.0
 #: The headers of one hop only (RFC 9110, 7.6.1), and those that the proxy sets itself.
-_OWN_HEADERS = frozenset(
-    {"connection", "keep-alive", "transfer-encoding", "content-length", "date"}
-)
+_OWN_HEADERS = {"connection", "keep-alive", "transfer-encoding", "content-length", "date"}
 
 
 @dataclass(frozen=True)
@@ -104,9 +102,8 @@ class FaultProxy:
             self._tls.load_cert_chain(*pair)
         self._port = 0
         self.listen()
-        scheme = "https" if tls else "http"
         #: The proxy's own URL.
-        self.url = f"{scheme}://127.0.0.1:{self._port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._port}"
         self.kubeconfig = self._directory / "kubeconfig"
         entry: dict[str, Any] = {"server": self.url}
         if tls:
@@ -207,18 +204,15 @@ class FaultProxy:
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self._upstream.hostname or "", self._upstream.port
+        wait = _UPSTREAM_TIMEOUT
         if self._upstream.scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=_UPSTREAM_TIMEOUT)
-        return http.client.HTTPSConnection(
-            host, port, timeout=_UPSTREAM_TIMEOUT, context=self._context
-        )
+            return http.client.HTTPConnection(host, port, timeout=wait)
+        return http.client.HTTPSConnection(host, port, timeout=wait, context=self._context)
 
     def _action(self, method: str, path: str, query: str) -> Action | None:
         with self._lock:
-            for rule in self._rules:
-                if rule.fires(method, path, query):
-                    return rule.action
-        return None
+            fired = (rule.action for rule in self._rules if rule.fires(method, path, query))
+            return next(fired, None)
 
     def _note(self, call: Call) -> None:
         with self._lock:
