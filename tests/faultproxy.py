@@ -35,7 +35,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from tests.faults import Answer
+from tests.faults import Answer, Rule
 from tests.testcluster.certificates import Authority
 
 if TYPE_CHECKING:
@@ -60,34 +60,13 @@ class Call:
     body: bytes
 
 
-@dataclass
-class _Rule:
-    action: Action
-    method: str | None
-    path: re.Pattern[str]
-    query: re.Pattern[str]
-    nth: int | None
-    times: int | None
-    seen: int = 0
-
-    def fires(self, method: str, path: str, query: str) -> bool:
-        if self.method not in (None, method):
-            return False
-        if not self.path.search(path) or not self.query.search(query):
-            return False
-        self.seen += 1
-        if self.nth is not None:
-            return self.seen == self.nth
-        return self.times is None or self.seen <= self.times
-
-
 class FaultProxy:
     """See the module's docstring. ``kubeconfig`` is a file whose server is this proxy."""
 
     def __init__(self, kubeconfig: Path, *, tls: bool = False) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="faultproxy-"))
         self._lock = threading.Lock()
-        self._rules: list[_Rule] = []
+        self._rules: list[Rule] = []
         self._calls: list[Call] = []
         self._sockets: set[socket.socket] = set()
         self._freed = threading.Event()
@@ -126,7 +105,7 @@ class FaultProxy:
 
         Of those, for the ``nth`` only (from 1), or the first ``times``, or all.
         """
-        rule = _Rule(action, method, re.compile(path), re.compile(query), nth, times)
+        rule = Rule(action, method, re.compile(path), re.compile(query), nth, times)
         with self._lock:
             self._rules.append(rule)
 
@@ -263,14 +242,6 @@ class Exchange:
         if length is not None:
             self.reset()
 
-    def drip(self, beginning: bytes, byte: bytes, *, pause: float) -> None:
-        """Send a beginning, and then this byte again and again until ``clear`` or ``close``."""
-        self.note(0)
-        self._handler.close_connection = True
-        self._handler.wfile.write(beginning)
-        while not self.freed.wait(pause):
-            self._handler.wfile.write(byte)
-
     def pass_through(self) -> None:
         """Do what a proxy without faults does, as it comes (a watch, too)."""
         handler = self._handler
@@ -291,6 +262,10 @@ class Exchange:
         while piece := response.read1(65536):
             handler.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         handler.wfile.write(b"0\r\n\r\n")
+
+    def write(self, raw: bytes) -> None:
+        """Send bytes as they are."""
+        self._handler.wfile.write(raw)
 
     def note(self, status: int) -> None:
         """Enter the call in the log, once, and before the client can know of its answer."""

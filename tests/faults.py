@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Mapping
 
     from tests.faultproxy import Exchange
@@ -25,6 +26,30 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+@dataclass
+class Rule:
+    """Which calls an action is for."""
+
+    action: Action
+    method: str | None
+    path: re.Pattern[str]
+    query: re.Pattern[str]
+    nth: int | None
+    times: int | None
+    seen: int = 0
+
+    def fires(self, method: str, path: str, query: str) -> bool:
+        """Count a call, and tell whether the action is for it."""
+        if self.method not in (None, method):
+            return False
+        if not self.path.search(path) or not self.query.search(query):
+            return False
+        self.seen += 1
+        if self.nth is not None:
+            return self.seen == self.nth
+        return self.times is None or self.seen <= self.times
 
 
 def delay(seconds: float) -> Action:
@@ -124,7 +149,10 @@ def drip_headers(pause: float = 0.1) -> Action:
 
     def act(exchange: Exchange) -> None:
         exchange.forward()
-        exchange.drip(b"HTTP/1.1 200 OK\r\nX-Long: ", b"a", pause=pause)
+        exchange.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        while not exchange.freed.wait(pause):
+            exchange.write(b"a")
+        exchange.reset()
 
     return act
 

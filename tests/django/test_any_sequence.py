@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from django_userpods.core.objects import DEPLOYMENT
 from django_userpods.exceptions import (
     ClusterError,
     ClusterUnavailable,
@@ -51,7 +52,12 @@ class InMemory(sequences.Place):
         return dict(self.memory.objects)
 
     def change(self, ref: Ref, patch: dict[str, Any]) -> None:
-        merge(self.memory.objects[ref], patch)
+        live = self.memory.objects[ref]
+        merge(live, patch)
+        if ref.kind == DEPLOYMENT:
+            # As the controllers do where there are some.
+            counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+            live["status"].update(dict.fromkeys(counts, live["spec"]["replicas"]))
 
     def remove(self, ref: Ref) -> None:
         del self.memory.objects[ref]
