@@ -14,6 +14,7 @@ and what to do. It never carries a token, a request body or a whole server answe
     ├── AdoptionError
     ├── MassDeletionRefused
     ├── InvalidCredentials
+    │   └── NotLetIn
     ├── Undecided
     └── ClusterError
         ├── ClusterConfigurationError
@@ -110,6 +111,10 @@ class AdoptionError(UserpodsError):
 
 class InvalidCredentials(UserpodsError):  # noqa: N818 - says what they are
     """A request's credentials are of the right form, but stand for nobody who may come in."""
+
+
+class NotLetIn(InvalidCredentials):
+    """Somebody is known who may not come in: inactive, or not selected."""
 
 
 class Undecided(UserpodsError):  # noqa: N818 - says what the question is

@@ -75,3 +75,18 @@ def keep_picture(browser: WebDriver, name: str) -> None:
     """Save what is shown where ``USERPODS_PICTURES`` names a folder, for a person to look at."""
     if folder := os.environ.get("USERPODS_PICTURES"):
         browser.save_screenshot(str(Path(folder) / f"{name}.png"))
+
+
+def keep_pictures(browser: WebDriver, name: str) -> None:
+    """Save what is shown, light and dark, wide and narrow, where ``USERPODS_PICTURES`` names a
+    folder: for a person to look at."""
+    if not (folder := os.environ.get("USERPODS_PICTURES")):
+        return
+    for theme in ("light", "dark"):
+        feature = {"name": "prefers-color-scheme", "value": theme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        for width in (1280, 390):
+            size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            browser.save_screenshot(str(Path(folder) / f"{name}-{theme}-{width}.png"))
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

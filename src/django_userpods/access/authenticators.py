@@ -23,7 +23,7 @@ from django_userpods.access.cache import VALID_UNTIL
 from django_userpods.access.credentials import bearer, cookie_values
 from django_userpods.conf import conf
 from django_userpods.core.addresses import Way
-from django_userpods.exceptions import InvalidCredentials, Undecided
+from django_userpods.exceptions import InvalidCredentials, NotLetIn, Undecided
 from django_userpods.joins import with_main_pod
 from django_userpods.models import AccessToken, PodSession, main_pod_of, pod_named
 
@@ -154,12 +154,17 @@ class Visitor:
     user: AbstractBaseUser
     decided: int
 
+    @property
+    def is_staff(self) -> bool:
+        """Whether they may read what is meant for administrators."""
+        return bool(getattr(self.user, "is_staff", False))
+
 
 def authenticate(request: HttpRequest) -> Visitor | None:
     """Return who is asking, None for nobody; raise InvalidCredentials for bad credentials.
 
     One credential that is good is enough, whatever others are beside it. A user who is inactive or
-    not selected is nobody to let in: InvalidCredentials. Where ``USERPODS_SELECT`` cannot tell:
+    not selected is nobody to let in: NotLetIn. Where ``USERPODS_SELECT`` cannot tell:
     Undecided.
     """
     refused: InvalidCredentials | None = None
@@ -170,7 +175,7 @@ def authenticate(request: HttpRequest) -> Visitor | None:
                 if is_let_in(user):
                     return Visitor(user, index)
                 message = "inactive or not selected"
-                raise InvalidCredentials(message)
+                raise NotLetIn(message)
         except InvalidCredentials as error:
             refused = refused or error
     if refused is not None:

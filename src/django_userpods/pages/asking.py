@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from enum import Enum
 from functools import wraps
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from django.utils.log import log_response
 
 from django_userpods.access.addresses import asked_pod
 from django_userpods.access.authenticators import Visitor, authenticate
-from django_userpods.exceptions import InvalidCredentials, Undecided
+from django_userpods.exceptions import InvalidCredentials, NotLetIn, Undecided
 from django_userpods.models import UserPod, main_pod_of, pod_named
 from django_userpods.reconcile.pods import ensure_row
 
@@ -27,6 +28,28 @@ _answers = logging.getLogger("django_userpods.request")
 
 #: Seconds after which a client may ask again.
 RETRY_AFTER = 3
+
+
+class Refusal(Enum):
+    """Why somebody is not let in."""
+
+    NOBODY = "no credentials"
+    INVALID = "credentials that are not valid"
+    NOT_LET_IN = "inactive or not selected"
+    ANOTHERS = "another user's pod, or none at all"
+
+    @property
+    def status(self) -> int:
+        """The status of the answer."""
+        return 401 if self is Refusal.NOBODY else 403
+
+    @property
+    def text(self) -> str:
+        """What programs are told."""
+        if self is Refusal.ANOTHERS:
+            return "not your pod"
+        # Of a user who may not come in they are told no more than of a token that is not valid.
+        return "no token" if self is Refusal.NOBODY else "invalid token"
 
 
 def expected(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -55,11 +78,31 @@ def expected(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
     return answer
 
 
+def is_navigation(request: HttpRequest) -> bool:
+    """Tell whether a person's browser opens a page (Fetch Metadata, else the Accept header)."""
+    mode = request.headers.get("Sec-Fetch-Mode")
+    html = "text/html" in request.headers.get("Accept", "")
+    return html and mode in (None, "navigate")
+
+
 def for_visitor(
-    request: HttpRequest, answer: Callable[[Visitor, UserPod], HttpResponse]
+    request: HttpRequest,
+    answer: Callable[[Visitor, UserPod], HttpResponse],
+    *,
+    refuse: Callable[[Refusal], HttpResponse] | None = None,
 ) -> HttpResponse:
-    """Answer 401, 403 and 503, or what ``answer`` makes for who is asking and their row."""
-    return or_unavailable(lambda: _decide(request, answer))
+    """Answer 401, 403 and 503, or what ``answer`` makes for who is asking and their row.
+
+    401 and 403 are JSON, unless ``refuse`` makes something else of them.
+    """
+
+    def decide() -> HttpResponse:
+        found = _decide(request, answer)
+        if isinstance(found, HttpResponse):
+            return found
+        return refuse(found) if refuse else as_json({"error": found.text}, status=found.status)
+
+    return or_unavailable(decide)
 
 
 def or_unavailable(answer: Callable[[], HttpResponse]) -> HttpResponse:
@@ -75,19 +118,21 @@ def or_unavailable(answer: Callable[[], HttpResponse]) -> HttpResponse:
 
 def _decide(
     request: HttpRequest, answer: Callable[[Visitor, UserPod], HttpResponse]
-) -> HttpResponse:
+) -> HttpResponse | Refusal:
     try:
         visitor = authenticate(request)
+    except NotLetIn:
+        return Refusal.NOT_LET_IN
     except InvalidCredentials:
-        return as_json({"error": "invalid token"}, status=403)
+        return Refusal.INVALID
     if visitor is None:
-        return as_json({"error": "no token"}, status=401)
+        return Refusal.NOBODY
     asked = asked_pod(request)
     if asked == "":
         pod = main_pod(visitor.user)
         return answer(visitor, pod) if pod else as_json({"error": "not ready"}, status=503)
     pod = reachable(visitor.user, asked)
-    return answer(visitor, pod) if pod else as_json({"error": "not your pod"}, status=403)
+    return answer(visitor, pod) if pod else Refusal.ANOTHERS
 
 
 def reachable(user: AbstractBaseUser, name: str | None) -> UserPod | None:

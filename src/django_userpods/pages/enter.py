@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
+from django.conf import settings
+from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render, resolve_url
+from django.shortcuts import resolve_url
 from django.utils.crypto import constant_time_compare, salted_hmac
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_POST
 
@@ -34,6 +36,7 @@ from django_userpods.core.addresses import MAIN, RESERVED_PREFIX, Way
 from django_userpods.exceptions import InvalidCredentials
 from django_userpods.pages.asking import expected, main_pod, or_unavailable, reachable
 from django_userpods.pages.links import to_view
+from django_userpods.pages.refusals import refused
 
 if TYPE_CHECKING:
     from typing import Any
@@ -87,7 +90,7 @@ def _enter(request: HttpRequest) -> HttpResponse:
     found = where.split(request.GET.get("to", ""))
     state = request.GET.get("state", "")
     if found is None or not (where.way is Way.PATHS or _STATE.match(state)):
-        return _refused(request, _("This address leads to no workspace."), status=400)
+        return _refused(request, gettext("This address leads to no workspace."), status=400)
     user: Any = request.user
     if not user.is_authenticated:
         return _to_login(request)
@@ -97,17 +100,29 @@ def _enter(request: HttpRequest) -> HttpResponse:
         name = "" if label is MAIN else f"{conf.USERPODS_NAME_PREFIX}{label}"
         pod = reachable(user, name) if name else main_pod(user)
     if pod is None:
-        return _refused(request, _("This is not your workspace."), status=403)
+        return _refused(request, gettext("This is not your workspace."), status=403)
     if where.way is Way.PATHS:
         return HttpResponseRedirect(path)
     path = path if len(path) <= _MAX_PATH else "/"
     try:
         ticket = tickets.issue(user, pod, session=request.session, state=state, path=path)
     except InvalidCredentials:
-        return _refused(request, _("Sign in again, please."), status=403)
+        return _refused(request, gettext("Sign in again, please."), status=403)
     origin = where.origin("" if label is MAIN else str(label))
     query = urlencode({"ticket": ticket})
     return HttpResponseRedirect(f"{origin}{RESERVED_PREFIX}enter?{query}")
+
+
+@login_not_required
+@never_cache
+@csrf_protect
+@require_POST
+def site_sign_out(request: HttpRequest) -> HttpResponse:
+    """Sign out of the site, as Django's own logout does, and lead to where that leads."""
+    logout(request)
+    return HttpResponseRedirect(
+        resolve_url(settings.LOGOUT_REDIRECT_URL or conf.USERPODS_LOGIN_URL)
+    )
 
 
 def _to_login(request: HttpRequest) -> HttpResponse:
@@ -162,7 +177,7 @@ def _take(request: HttpRequest) -> HttpResponse:
     except InvalidCredentials:
         return _refused(
             request,
-            _("This link has been used, or is too old."),
+            gettext("This link has been used, or is too old."),
             status=403,
             again=f"{RESERVED_PREFIX}sign-in",
         )
@@ -200,7 +215,9 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     """
     here = _here(request)
     if request.headers.get("Origin") != here.origin:
-        return _private(_refused(request, _("Sign out from a page of this host."), status=403))
+        return _private(
+            _refused(request, gettext("Sign out from a page of this host."), status=403)
+        )
 
     def answer() -> HttpResponse:
         tickets.end(secrets_=cookie_values(request, cookie_name(SESSION_COOKIE)))
@@ -240,9 +257,10 @@ def _set_cookie(
     )
 
 
-def _refused(request: HttpRequest, text: str, *, status: int, again: str = "") -> HttpResponse:
-    context = {"text": text, "again": again or conf.USERPODS_SITE_URL or "/"}
-    return render(request, "userpods/refused.html", context, status=status)
+def _refused(request: HttpRequest, title: str, *, status: int, again: str = "") -> HttpResponse:
+    label = gettext("Try again") if again else gettext("Back to the site")
+    again = again or conf.USERPODS_SITE_URL or "/"
+    return refused(request, title, status=status, again=again, label=label)
 
 
 def _private(response: HttpResponse) -> HttpResponse:

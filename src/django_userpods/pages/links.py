@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from django.urls import reverse
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 
-def to_view(request: HttpRequest, name: str) -> str:
+def to_view(request: HttpRequest, name: str, *arguments: str) -> str:
     """Return the path of one of our views on the site's host.
 
     Its siblings are where the view is that answers: ``django_userpods.urls`` may be included below
@@ -22,12 +23,28 @@ def to_view(request: HttpRequest, name: str) -> str:
     """
     match = request.resolver_match
     namespace = match.namespace if match is not None else ""
-    return reverse(f"{namespace or 'userpods'}:{name}")
+    return reverse(f"{namespace or 'userpods'}:{name}", args=arguments)
 
 
-def beside_page(request: HttpRequest, name: str) -> str:
-    """Return the path of a view that a page asks: on a pod's own host that is there."""
+def is_on_pods_host(request: HttpRequest) -> bool:
+    """Tell whether the browser is at a pod's own host, of which only ``/.userpods/`` is ours."""
     where = conf.USERPODS_URL
-    if where is None or where.way is Way.PATHS or HOST_HEADER not in request.headers:
-        return to_view(request, name)
-    return f"{RESERVED_PREFIX}{name}/"
+    return where is not None and where.way is not Way.PATHS and HOST_HEADER in request.headers
+
+
+def beside_page(request: HttpRequest, name: str, *arguments: str) -> str:
+    """Return the path of what a page asks for: on the host that the browser is at."""
+    if not is_on_pods_host(request):
+        return to_view(request, name, *arguments)
+    return (
+        RESERVED_PREFIX + to_view(request, f"pod-{name}", *arguments).partition(RESERVED_PREFIX)[2]
+    )
+
+
+def came_from(request: HttpRequest, otherwise: str) -> str:
+    """Return the path and query of the page that a form was sent from, on this host alone."""
+    page = urlsplit(request.headers.get("Referer", ""))
+    here = request.headers.get(HOST_HEADER) if is_on_pods_host(request) else request.get_host()
+    if page.netloc != here or not page.path.startswith("/") or page.path.startswith("//"):
+        return otherwise
+    return page.path + (f"?{page.query}" if page.query else "")

@@ -9,24 +9,37 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth.decorators import login_not_required
 from django.db import router, transaction
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from django_userpods import tasks
+from django_userpods import lifecycle, tasks
 from django_userpods.models import UserPod
-from django_userpods.pages.asking import RETRY_AFTER, as_json, expected, for_visitor
-from django_userpods.pages.links import beside_page
+from django_userpods.pages import assets
+from django_userpods.pages.asking import (
+    RETRY_AFTER,
+    as_json,
+    expected,
+    for_visitor,
+    is_navigation,
+)
+from django_userpods.pages.links import beside_page, came_from
+from django_userpods.pages.refusals import page_of, sign_out
+from django_userpods.pages.wording import sentence_of, title_of
 
 if TYPE_CHECKING:
     from django_userpods.access.authenticators import Visitor
 
 #: Pages that poll have the cluster asked about a pod no more often than this, all processes and
-#: browsers together.
+#: browsers together; about one that failed, less often.
 _LOOK_EVERY = datetime.timedelta(seconds=2)
+_LOOK_EVERY_FAILED = datetime.timedelta(seconds=10)
+#: A person's "try again" is a new pod no more often than this.
+_TRY_EVERY = datetime.timedelta(seconds=20)
 
 
 @csrf_exempt
@@ -39,23 +52,18 @@ def waiting(request: HttpRequest) -> HttpResponse:
     A person who comes here (a navigation, not a script's request) wakes a stopped pod. The status
     is 503 with ``Retry-After`` (RFC 9110, section 10.2.3).
     """
+    if not is_navigation(request):
+        return for_visitor(request, lambda *found: as_json(_status_of(*found), status=503))
 
-    def answer(_visitor: Visitor, pod: UserPod) -> HttpResponse:
-        if not _is_navigation(request):
-            return as_json(_status_of(pod), status=503)
+    def answer(visitor: Visitor, pod: UserPod) -> HttpResponse:
         _wake(pod)
-        return page({"pod": pod})
+        return _page(request, _words_of(visitor, pod))
 
-    def page(context: dict[str, Any]) -> HttpResponse:
-        context["status_url"] = beside_page(request, "status")
-        response = render(request, "userpods/waiting.html", context, status=503)
-        response["Retry-After"] = str(RETRY_AFTER)
-        return response
-
-    found = for_visitor(request, answer)
-    undecided = found.status_code == 503 and isinstance(found, JsonResponse)
-    # The page asks again, and a person sees no JSON meanwhile.
-    return page({}) if undecided and _is_navigation(request) else found
+    found = for_visitor(request, answer, refuse=partial(page_of, request))
+    # Where nobody can tell, the page asks again; a person sees no JSON meanwhile.
+    if isinstance(found, JsonResponse):
+        return _page(request, {"title": gettext("One moment, please"), "state": "starting"})
+    return found
 
 
 @csrf_exempt
@@ -63,12 +71,16 @@ def waiting(request: HttpRequest) -> HttpResponse:
 @never_cache
 @expected
 def status(request: HttpRequest) -> HttpResponse:
-    """Answer how the asking user's pod is doing: JSON ``{"state", "message", "service"}``."""
+    """Answer how the asking user's pod is doing: JSON ``{"state", "message", "service"}``.
 
-    def answer(_visitor: Visitor, pod: UserPod) -> HttpResponse:
-        if UserPod.State(pod.state).is_coming:
+    The message is a sentence for its user; staff get what was really said, too (``details``).
+    """
+
+    def answer(visitor: Visitor, pod: UserPod) -> HttpResponse:
+        state = UserPod.State(pod.state)
+        if state.is_coming or state is UserPod.State.FAILED:
             _look(pod)
-        return JsonResponse(_status_of(pod))
+        return JsonResponse(_status_of(visitor, pod))
 
     return for_visitor(request, answer)
 
@@ -76,19 +88,53 @@ def status(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 @login_not_required
 @never_cache
-@require_POST
 @expected
+@require_POST
 def wake(request: HttpRequest) -> HttpResponse:
-    """Start the asking user's pod if it is stopped.
+    """Start the asking user's pod if it is stopped, or again if it failed.
 
-    Needs no CSRF token: it can only start what is the user's own.
+    Needs no CSRF token: it can only start what is the user's own and does not run. A person's
+    browser is led back to the page that it came from.
     """
 
-    def answer(_visitor: Visitor, pod: UserPod) -> HttpResponse:
-        _wake(pod)
-        return as_json(_status_of(pod), status=202)
+    def answer(visitor: Visitor, pod: UserPod) -> HttpResponse:
+        if pod.wanted == UserPod.Wanted.RUNNING and pod.state == UserPod.State.FAILED:
+            _try_again(pod)
+        else:
+            _wake(pod)
+        if is_navigation(request):
+            response = HttpResponseRedirect(came_from(request, pod.path))
+            response.status_code = 303
+            return response
+        return as_json(_status_of(visitor, pod), status=202)
 
-    return for_visitor(request, answer)
+    refuse = partial(page_of, request) if is_navigation(request) else None
+    return for_visitor(request, answer, refuse=refuse)
+
+
+def _page(request: HttpRequest, words: dict[str, Any]) -> HttpResponse:
+    context = {
+        **assets.context(request),
+        **sign_out(request),
+        **words,
+        "status_url": beside_page(request, "status"),
+        "wake_url": beside_page(request, "wake"),
+    }
+    response = render(request, "userpods/waiting.html", context, status=503)
+    response["Retry-After"] = str(RETRY_AFTER)
+    # Its buttons say where they came from.
+    response["Referrer-Policy"] = "same-origin"
+    return response
+
+
+def _words_of(visitor: Visitor, pod: UserPod) -> dict[str, Any]:
+    return {
+        "pod": pod,
+        "state": pod.state,
+        "title": title_of(pod),
+        "message": sentence_of(pod),
+        "details": pod.message if visitor.is_staff else "",
+    }
 
 
 def _wake(pod: UserPod) -> None:
@@ -101,6 +147,17 @@ def _wake(pod: UserPod) -> None:
         _look(pod)
 
 
+def _try_again(pod: UserPod) -> None:
+    """Have a pod that failed replaced by a new one; one that has just been is looked at alone."""
+    now = timezone.now()
+    if pod.restarted_at is not None and now - pod.restarted_at < _TRY_EVERY:
+        _look(pod)
+        return
+    failed = UserPod.State.FAILED
+    lifecycle.restart(UserPod.objects.filter(pk=pod.pk, state=failed))
+    pod.refresh_from_db()
+
+
 def _look(pod: UserPod) -> None:
     """Ask for a look at the pod, unless there was one a moment ago.
 
@@ -109,7 +166,8 @@ def _look(pod: UserPod) -> None:
     one asks.
     """
     now = timezone.now()
-    not_lately = Q(looked_at=None) | Q(looked_at__lt=now - _LOOK_EVERY)
+    every = _LOOK_EVERY_FAILED if pod.state == UserPod.State.FAILED else _LOOK_EVERY
+    not_lately = Q(looked_at=None) | Q(looked_at__lt=now - every)
     if UserPod.objects.filter(not_lately, pk=pod.pk).update(looked_at=now):
         _ask_after_commit(pod)
     pod.refresh_from_db()
@@ -121,12 +179,6 @@ def _ask_after_commit(pod: UserPod) -> None:
     transaction.on_commit(partial(tasks.ask_for_pods, [pod.pk]), using=using, robust=True)
 
 
-def _status_of(pod: UserPod) -> dict[str, str | None]:
-    return {"state": pod.state, "message": pod.message, "service": pod.name}
-
-
-def _is_navigation(request: HttpRequest) -> bool:
-    """Tell whether a person's browser opens a page (Fetch Metadata, else the Accept header)."""
-    mode = request.headers.get("Sec-Fetch-Mode")
-    html = "text/html" in request.headers.get("Accept", "")
-    return html and mode in (None, "navigate")
+def _status_of(visitor: Visitor, pod: UserPod) -> dict[str, str | None]:
+    found = {"state": pod.state, "message": sentence_of(pod), "service": pod.name}
+    return {**found, "details": pod.message} if visitor.is_staff else found

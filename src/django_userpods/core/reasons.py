@@ -1,0 +1,66 @@
+"""What a row's message comes down to, for people who may not read the message itself.
+
+Messages are Kubernetes' own and our errors': they hold addresses, paths of logs and lines of
+tracebacks. A pod's user is told the reason alone, in words of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+
+class Reason(Enum):
+    """Why a pod is not up, as far as it is worth telling its user."""
+
+    CRASHES = "crashes"
+    MEMORY = "memory"
+    IMAGE = "image"
+    SETTINGS = "settings"
+    ROOM = "room"
+    QUOTA = "quota"
+    SLOW = "slow"
+    PREVIOUS = "previous"
+    #: Nothing is known, or nothing that means anything to its user.
+    OTHER = "other"
+
+
+#: In this order: a container that is out of memory crashes, too. The names are Kubernetes' own
+#: ("Pod Lifecycle", "Deployments", "Resource Quotas") and the local cluster's.
+_SIGNS = (
+    (Reason.MEMORY, ("OOMKilled",)),
+    (
+        Reason.IMAGE,
+        (
+            "ErrImageNeverPull",
+            "ErrImagePull",
+            "ImageInspectError",
+            "ImagePullBackOff",
+            "InvalidImageName",
+        ),
+    ),
+    (Reason.CRASHES, ("CrashLoopBackOff", "RunContainerError", "NotListening")),
+    (
+        Reason.SETTINGS,
+        (
+            "CreateContainerConfigError",
+            "CreateContainerError",
+            "CannotStart",
+            "CommandNotFound",
+            "NoCommand",
+            "PortInUse",
+        ),
+    ),
+    (Reason.QUOTA, ("exceeded quota",)),
+    (Reason.ROOM, ("Unschedulable",)),
+    (Reason.SLOW, ("ProgressDeadlineExceeded",)),
+    (Reason.PREVIOUS, ("Waiting until the objects of the previous",)),
+)
+_PATTERNS = tuple(
+    (reason, re.compile(rf"\b(?:{'|'.join(map(re.escape, signs))})\b")) for reason, signs in _SIGNS
+)
+
+
+def reason_of(message: str) -> Reason:
+    """Return what a message comes down to; OTHER where nothing in it is known."""
+    return next((reason for reason, sign in _PATTERNS if sign.search(message)), Reason.OTHER)

@@ -1,0 +1,71 @@
+/* The waiting page: asks how its pod is doing, and is loaded anew when there is something new. */
+"use strict";
+{
+    const RELOADS = "userpods-reloads";
+    /* Milliseconds. What answered once and then is not there is asked for less and less often, over
+       as many reloads as it takes; a minute without one, and it begins at the beginning. */
+    const FIRST = 1000, LONGEST = 30000, FORGOTTEN = 60000;
+    const POLLED_AT_MOST = { failed: 15000 }, POLLED = 5000;
+    const page = document.querySelector("main[data-status]");
+
+    const remembered = () => {
+        try {
+            const { count, at } = JSON.parse(sessionStorage.getItem(RELOADS));
+            return Date.now() - at < FORGOTTEN ? count : 0;
+        } catch {
+            return 0;
+        }
+    };
+    const reload = () => {
+        try {
+            const count = Math.min(remembered() + 1, 10);
+            sessionStorage.setItem(RELOADS, JSON.stringify({ count, at: Date.now() }));
+        } catch { /* no storage: it is the pace of a first visit */ }
+        location.reload();
+    };
+    const pause = (time) => new Promise((done) => setTimeout(done, time));
+
+    const watch = async () => {
+        const { state, status } = page.dataset;
+        const words = document.getElementById("userpods-message");
+        let forbidden = false;
+        document.addEventListener("securitypolicyviolation", (event) => {
+            forbidden ||= event.effectiveDirective === "connect-src";
+        });
+        let wait = Math.min(FIRST * 2 ** remembered(), LONGEST);
+        for (;;) {
+            await pause(wait);
+            wait = Math.max(wait, Math.min(wait * 1.5, POLLED_AT_MOST[state] ?? POLLED));
+            try {
+                const answer = await fetch(status, { headers: { Accept: "application/json" } });
+                if (answer.status === 401 || answer.status === 403) return reload();
+                if (!answer.ok) continue;
+                const found = await answer.json();
+                const failed = (name) => name === "failed";
+                if (found.state === "running" || failed(found.state) !== failed(state)) {
+                    return reload();
+                }
+                words.textContent = found.message;
+            } catch {
+                /* The site is restarting: try again. Or the page may not ask, so it is loaded. */
+                if (forbidden) return reload();
+            }
+        }
+    };
+
+    if (page) {
+        document.querySelector("form[data-again]")?.addEventListener("submit", async (event) => {
+            event.preventDefault();
+            event.submitter.disabled = true;
+            try {
+                await fetch(event.target.action, {
+                    method: "POST",
+                    headers: { Accept: "application/json" },
+                });
+            } finally {
+                reload();
+            }
+        });
+        watch();
+    }
+}
