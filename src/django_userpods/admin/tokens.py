@@ -75,6 +75,16 @@ class TokenForm(_ModelForm):
         model = AccessToken
         fields = ("user", "label", "expires_at")
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
+        super().__init__(*arguments, **named)
+        # Django before 6.0 leaves the two inputs without a label; not every widget has two.
+        field = self.fields.get("expires_at")
+        inputs = getattr(field.widget, "widgets", ()) if field else ()
+        for part, label in zip(
+            inputs, (_("Expires at, date"), _("Expires at, time")), strict=False
+        ):
+            part.attrs.setdefault("aria-label", label)
+
     def clean_expires_at(self) -> datetime.datetime | None:
         """Refuse a token that would never have been valid."""
         expires_at: datetime.datetime | None = self.cleaned_data["expires_at"]

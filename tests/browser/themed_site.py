@@ -1,0 +1,89 @@
+"""A site whose admin wears a theme, as a process of its own.
+
+Themes replace the admin's templates for the whole process, so no test's own can wear one. Prints
+the port that it serves and the key of a session of somebody who may do everything, then serves.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from django.conf import settings
+
+from tests import settings as test_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+THEMES = {"plain": [], "unfold": ["unfold"], "jazzmin": ["jazzmin"], "grappelli": ["grappelli"]}
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def configure(theme: str, database: str) -> None:
+    """Set up Django with a theme."""
+    found = {name: value for name, value in vars(test_settings).items() if name.isupper()}
+    found["INSTALLED_APPS"] = [*THEMES[theme], *found["INSTALLED_APPS"]]
+    found["DATABASES"] = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": database}}
+    # Its own static files, by Django's own handler.
+    found["DEBUG"] = True
+    settings.configure(**found)
+    import django
+
+    django.setup()
+    from django.contrib import admin
+    from django.urls import include, path
+
+    class Urls:
+        """The admin, and what grappelli needs beside it."""
+
+        urlpatterns = [path("admin/", admin.site.urls), path("", include("django_userpods.urls"))]
+        if theme == "grappelli":
+            urlpatterns = [path("grappelli/", include("grappelli.urls")), *urlpatterns]
+
+    settings.ROOT_URLCONF = Urls
+
+
+def fill() -> str:
+    """Make the tables, a few users with pods, and return a session's key."""
+    from django.contrib.auth import get_user_model
+    from django.core.management import call_command
+    from django.test import Client
+
+    from django_userpods.models import UserPod
+    from django_userpods.reconcile import reconcile
+
+    call_command("migrate", verbosity=0)
+    users = get_user_model().objects
+    for name in ("alice", "bob", "carol"):
+        users.create_user(name)
+    boss = users.create_superuser("boss", password="boss")
+    reconcile()
+    failed = "CrashLoopBackOff: back-off 5m0s restarting failed container (last exit code 1, Error)"
+    UserPod.objects.filter(name="user-bob").update(state="failed", message=failed)
+    client = Client()
+    client.force_login(boss)
+    return client.cookies["sessionid"].value
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve until somebody ends it."""
+    theme, database = arguments
+    configure(theme, database)
+    from django.contrib.staticfiles.handlers import StaticFilesHandler
+    from django.core.wsgi import get_wsgi_application
+
+    key = fill()
+    application = StaticFilesHandler(get_wsgi_application())
+    with make_server("127.0.0.1", 0, application, handler_class=_Quiet) as server:
+        print(server.server_port, key, flush=True)
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
