@@ -183,16 +183,7 @@ class Conf:
     @property
     def USERPODS_AUTHENTICATORS(self) -> list[Any]:
         """The authenticator objects, in order."""
-        made = [
-            path()
-            for path in setting.imported_all("USERPODS_AUTHENTICATORS", DEFAULT_AUTHENTICATORS)
-        ]
-        for authenticator in made:
-            if not callable(getattr(authenticator, "authenticate", None)):
-                hint = "Name subclasses of django_userpods.access.Authenticator."
-                message = f"has {authenticator!r}, which has no authenticate(request)"
-                raise setting.invalid("USERPODS_AUTHENTICATORS", message, hint)
-        return made
+        return setting.authenticators("USERPODS_AUTHENTICATORS", DEFAULT_AUTHENTICATORS)
 
     @property
     def USERPODS_URL(self) -> addresses.Addresses | None:

@@ -5,6 +5,7 @@ Each function raises SettingError, whose hint says what to write instead.
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -60,10 +61,13 @@ def mapping(name: str, default: dict[str, Any]) -> dict[str, Any]:
 def function(name: str, default: object) -> Any:  # noqa: ANN401
     """Return a callable, given itself or by its dotted path; None where that is the value."""
     value = get(name, default)
+    if isinstance(value, str):
+        value = imported(name, value)
+    if inspect.iscoroutinefunction(value):
+        # What it returns is true whatever it comes to.
+        raise invalid(name, f"is async ({value!r})", "Write the function without async.")
     if value is None or callable(value):
         return value
-    if isinstance(value, str):
-        return imported(name, value)
     raise invalid(name, f"is {value!r}", "Give a callable or the dotted path to one.")
 
 
@@ -84,3 +88,29 @@ def imported_all(name: str, default: Sequence[str]) -> list[Any]:
     if not isinstance(value, list | tuple) or not value:
         raise invalid(name, f"is {value!r}", "Give a list of dotted paths to classes.")
     return [imported(name, item) if isinstance(item, str) else item for item in value]
+
+
+def authenticators(name: str, default: Sequence[str]) -> list[Any]:
+    """Return an object of each class that a list of dotted paths names: what ``whoami`` asks."""
+    made = []
+    for cls in imported_all(name, default):
+        try:
+            one = cls()
+        except TypeError as error:
+            hint = "Name subclasses of django_userpods.access.Authenticator."
+            raise invalid(name, f"has {cls!r}, of which none can be made: {error}", hint) from error
+        methods = [getattr(one, method, None) for method in ("authenticate", "fingerprint")]
+        if not all(map(callable, methods)):
+            hint = (
+                "That is a class of Django REST framework: name a subclass of "
+                "django_userpods.access.RestFrameworkAuthenticator that has it in "
+                "authentication_classes."
+                if hasattr(one, "authenticate_header")
+                else "Name subclasses of django_userpods.access.Authenticator."
+            )
+            raise invalid(name, f"has {cls!r}, which is no authenticator of ours", hint)
+        if any(map(inspect.iscoroutinefunction, methods)):
+            hint = "Write it without async; call what is async itself by async_to_sync."
+            raise invalid(name, f"has {cls!r}, of which a method is async", hint)
+        made.append(one)
+    return made

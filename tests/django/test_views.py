@@ -78,7 +78,7 @@ def test_a_script_gets_json_and_wakes_nothing(
     assert row(alice).wanted == UserPod.Wanted.STOPPED
 
 
-def test_what_is_wrong_is_said_to_staff_and_escaped(signed_in: Client, alice: Any) -> None:
+def test_what_is_wrong_is_said_and_escaped(signed_in: Client, alice: Any) -> None:
     alice.is_staff = True
     alice.save()
     UserPod.objects.update(state="failed", message="ImagePullBackOff: <script>alert(1)</script>")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from django_userpods.access.adapters import (
+    JWTAuthenticator,
+    RemoteUserAuthenticator,
+    RestFrameworkAuthenticator,
+)
 from django_userpods.access.authenticators import (
     Authenticator,
     PodSessionAuthenticator,
@@ -14,7 +19,10 @@ from django_userpods.joins import with_main_pod
 __all__ = [
     "Authenticator",
     "InvalidCredentials",
+    "JWTAuthenticator",
     "PodSessionAuthenticator",
+    "RemoteUserAuthenticator",
+    "RestFrameworkAuthenticator",
     "SessionAuthenticator",
     "TokenAuthenticator",
     "with_main_pod",

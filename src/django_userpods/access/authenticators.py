@@ -40,6 +40,10 @@ _LAST_USED_EVERY = datetime.timedelta(seconds=60)
 class Authenticator(ABC):
     """Base of all authenticators."""
 
+    #: Whether it reads an ``Authorization`` that does not hold one of our own tokens. The router
+    #: sends those to ``whoami`` only where its ``token_prefix`` is "".
+    reads_authorization = False
+
     @abstractmethod
     def authenticate(self, request: HttpRequest) -> AbstractBaseUser | None:
         """Return the user, or None where the request holds no credentials of this kind.
