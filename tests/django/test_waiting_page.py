@@ -175,6 +175,7 @@ def test_the_page_has_no_script_and_no_style_inside(signed_in: Client) -> None:
         assert not re.search(r'\son[a-z]+="|\sstyle="', text)
 
 
+@pytest.mark.usefixtures("untouched_session")
 def test_its_files_are_everybodys_and_may_be_kept(signed_in: Client, client: Client) -> None:
     UserPod.objects.update(state="starting")
     urls = re.findall(r'(?:href|src)="([^"]*assets[^"]*)"', page(signed_in))
