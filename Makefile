@@ -69,7 +69,7 @@ sequences: venv  ## SEQUENCES (1000) random sequences of operations on the memor
 
 bench: tools  ## The benchmarks, into docs/benchmarks (several minutes; wants a quiet machine)
 	@tools/apt-install bench
-	@for name in sync save whoami router; do \
+	@for name in start sync save whoami router; do \
 	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 matrix: venv  ## The unit tests on every Python and Django that is at hand (ENVS=py312-django60,... for some)

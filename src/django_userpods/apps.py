@@ -16,7 +16,14 @@ class UserPodsConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect what asks for reconciles, and the system checks."""
+        from contextlib import suppress
+
         from django_userpods import checks, receivers
+        from django_userpods.conf import conf
+        from django_userpods.exceptions import SettingError
 
         checks.register()
         receivers.connect()
+        # Workers look at start for the tasks that they are sent; the checks say what is wrong.
+        with suppress(SettingError):
+            _ = conf.USERPODS_QUEUE

@@ -46,6 +46,7 @@ SETTING_IDS = {
     "USERPODS_ROUTERS": "userpods.E018",
     "USERPODS_CACHE": "userpods.E019",
     "USERPODS_MAX_PODS": "userpods.E021",
+    "USERPODS_QUEUE": "userpods.E022",
     "USERPODS_URL": "userpods.E030",
     "USERPODS_SITE_URL": "userpods.E031",
 }
@@ -179,8 +180,11 @@ def check_tasks_are_run(
     **_: Any,  # noqa: ANN401
 ) -> list[checks.CheckMessage]:
     """Find out that pods are asked for of a task backend that runs nothing."""
-    if not tasks.has_task_backend() or tasks.backend_name() != _DUMMY_TASKS:
-        return []
+    try:
+        if conf.USERPODS_QUEUE is not None or tasks.backend_name() != _DUMMY_TASKS:
+            return []
+    except SettingError:
+        return []  # said by check_settings
     return [
         checks.Warning(
             "TASKS['default'] is Django's DummyBackend, which takes tasks and never runs them: "

@@ -254,13 +254,16 @@ class Conf:
         return setting.number("USERPODS_INLINE_TIMEOUT", 2.0)
 
     @property
+    def USERPODS_QUEUE(self) -> Any:  # noqa: ANN401 - a tasks.Queue, or None
+        """What hands work to the project's workers; None for Django's tasks, or no queue."""
+        return setting.function("USERPODS_QUEUE", None)
+
+    @property
     def USERPODS_IDLE_TIMEOUT(self) -> float | None:
         """Seconds without a request after which a pod is stopped; None for never."""
-        return (
-            None
-            if setting.get("USERPODS_IDLE_TIMEOUT", None) is None
-            else setting.number("USERPODS_IDLE_TIMEOUT", 0)
-        )
+        if setting.get("USERPODS_IDLE_TIMEOUT", None) is None:
+            return None
+        return setting.number("USERPODS_IDLE_TIMEOUT", 0)
 
     @property
     def USERPODS_MAX_PODS(self) -> int | Callable[[AbstractBaseUser], int]:

@@ -22,7 +22,6 @@ from django_userpods.core import naming
 from django_userpods.exceptions import PodNotAllowed, UserpodsError
 from django_userpods.models import UserPod
 from django_userpods.reconcile.entries import Scope
-from django_userpods.reconcile.pods import new_row, update_rows
 from django_userpods.reconcile.rows import alias, lock, retried, rows
 from django_userpods.reconcile.users import BATCH
 
@@ -143,6 +142,8 @@ def rows_of(users: QuerySet[Any]) -> QuerySet[UserPod]:
     Raises SettingError where ``USERPODS_SELECT`` or ``USERPODS_NAME_PREFIX`` is invalid.
     """
     main = UserPod.objects.filter(slot="").exclude(owner=None).values("owner")
+    from django_userpods.reconcile.pods import update_rows
+
     without = [str(pk) for pk in users.exclude(pk__in=main).values_list("pk", flat=True)]
     for batch in _batches(without):
         update_rows(Scope.of(batch))
@@ -157,6 +158,8 @@ def add_pod(user: Any, slot: str) -> UserPod:  # noqa: ANN401 - the project's ow
     is to have no pod, or has as many as ``USERPODS_MAX_PODS`` allows; SettingError or
     TemplateError where these cannot be used.
     """
+    from django_userpods.reconcile.pods import new_row
+
     if not naming.is_valid_slot(slot):
         message = (
             f"{slot!r} cannot be a slot: it is at most {naming.MAX_SLOT} of a-z, 0-9 and single "

@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_out
 from django.db import router as db_router
 from django.db import transaction
-from django.db.models.signals import class_prepared, post_delete, post_save
+from django.db.models.signals import class_prepared, post_delete, post_save, pre_save
 from django.utils import timezone
 
-from django_userpods import tasks
+from django_userpods import background, tasks
 from django_userpods.access import cache, routers, site_sessions, tickets
 from django_userpods.access.sessions import after_session_deletion, when_flushed
+from django_userpods.conf import conf
+from django_userpods.exceptions import SettingError
 from django_userpods.models import AccessToken, PodSession
 from django_userpods.signals import tokens_revoked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from django.contrib.auth.models import AbstractBaseUser
     from django.db.models import Model
     from django.http import HttpRequest
 
@@ -33,10 +35,13 @@ logger = logging.getLogger("django_userpods")
 
 #: Seconds that a logout waits, at most, until all routers know of it.
 LOGOUT_WAIT = 0.25
+#: Where a save that begins notes, for its end, whether it changes the username.
+_RENAMED = "_userpods_renamed"
 
 
 def connect() -> None:
     """Connect the receivers, once all models are there."""
+    background.connect()
     for model in apps.get_models():
         _connect_user(model)
     class_prepared.connect(_connect_user, dispatch_uid="django_userpods.class_prepared")
@@ -55,8 +60,29 @@ def _connect_user(sender: type[Model], **_: Any) -> None:  # noqa: ANN401
     """
     if issubclass(sender, get_user_model()):
         uid = f"django_userpods.{sender._meta.label}"  # noqa: SLF001 - Django's documented name
+        pre_save.connect(user_about_to_be_saved, sender=sender, dispatch_uid=uid)
         post_save.connect(user_saved, sender=sender, dispatch_uid=uid)
         post_delete.connect(user_deleted, sender=sender, dispatch_uid=uid)
+
+
+def user_about_to_be_saved(
+    sender: type[Model],  # noqa: ARG001 - a signal's argument
+    instance: AbstractBaseUser,
+    *,
+    raw: bool = False,
+    update_fields: frozenset[str] | None = None,
+    using: str | None = None,
+    **_: Any,  # noqa: ANN401
+) -> None:
+    """Find out whether the save changes the username, which the pod is told."""
+    model = get_user_model()
+    name = model.USERNAME_FIELD
+    if raw or instance.pk is None or (update_fields is not None and name not in update_fields):
+        return
+    if not instance._state.adding:  # noqa: SLF001 - Django's documented name
+        stored = model._base_manager.using(using).filter(pk=instance.pk)  # noqa: SLF001
+        before = stored.values_list(name, flat=True).first()
+        instance.__dict__[_RENAMED] = before != instance.serializable_value(name)
 
 
 def user_saved(
@@ -72,9 +98,24 @@ def user_saved(
     """Ask for the user's pod. Fixtures (``raw``) may be half loaded: the next sync sees them."""
     if raw:
         return
+    renamed = instance.__dict__.pop(_RENAMED, False)
     if update_fields is not None and set(update_fields) <= {"last_login"}:
         return
-    _after_commit(_Change(str(instance.pk), instance, created=created), using=using)
+    change = _Change(str(instance.pk), instance, created=created)
+    change.needed = renamed or _pods_may_depend_on_anything()
+    _after_commit(change, using=using)
+
+
+def _pods_may_depend_on_anything() -> bool:
+    """Tell whether the project's own code makes the pods' manifests, or the usernames."""
+    try:
+        return (
+            conf.USERPODS_CUSTOMIZE is not None
+            or callable(conf.USERPODS_TEMPLATE)
+            or get_user_model().get_username is not AbstractBaseUser.get_username
+        )
+    except SettingError:
+        return True  # whoever uses the setting says what is wrong
 
 
 def user_deleted(
@@ -183,6 +224,8 @@ class _Change:
         #: None where the user was deleted.
         self.saved = saved
         self.created = created
+        #: Whether a reconcile is needed, whatever the row says.
+        self.needed = saved is None
         self.number = next(self._numbers)
         self.of_connection: weakref.WeakSet[_Change] = weakref.WeakSet()
         self.is_done = False
@@ -212,13 +255,15 @@ def _after_commit(change: _Change, *, using: str | None) -> None:
 def _wake(changes: Sequence[_Change]) -> None:
     """Ask once for all that one transaction brings: one bounded try, or one task."""
     last = {change.user_pk: change for change in changes}
+    needed = {change.user_pk for change in changes if change.needed}
     try:
         _forget(*last)
         (change, *others) = last.values()
         if others or change.saved is None:
-            tasks.ask(list(last))
+            tasks.ask_for_some(list(last), needed=needed)
         else:
-            tasks.ask_for(change.saved, created=any(change.created for change in changes))
+            created = any(change.created for change in changes)
+            tasks.ask_for(change.saved, created=created, needed=bool(needed))
     except Exception:
         # The users are saved; whatever this was, the next sync finds the difference.
         names = ", ".join(last)

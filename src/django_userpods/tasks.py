@@ -2,18 +2,23 @@
 
 A task is a wake-up only. What was asked for is on the row, so a task that is lost costs time,
 not work: the next sync does it.
+
+What reconciles is imported by the first who asks, and the client of the cluster by no request:
+the first try that a request asks for in a process is done beside it, see ``background``.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
+from django_userpods import background
 from django_userpods.conf import conf, get_cluster, is_inert
 from django_userpods.exceptions import (
     ClusterError,
@@ -24,9 +29,7 @@ from django_userpods.exceptions import (
     TemplateError,
 )
 from django_userpods.models import UserPod
-from django_userpods.reconcile import run
 from django_userpods.reconcile.entries import Scope
-from django_userpods.reconcile.pods import record_save, update_rows
 from django_userpods.reconcile.rows import update
 
 if TYPE_CHECKING:
@@ -37,15 +40,16 @@ if TYPE_CHECKING:
     from django_userpods.reconcile.report import Report
 
     ScopeOf = Callable[[Collection[str]], Scope]
-
-_task: Any = None
-with contextlib.suppress(ImportError):  # Django 5.2 has no tasks
-    from django.tasks import task as _task
+    #: Takes primary keys of users, and ids of rows.
+    Queue = Callable[[Sequence[str], Sequence[str]], None]
 
 logger = logging.getLogger("django_userpods")
 
 #: Backends that run a task in the request that enqueues it: our own bounded way is better.
-_INLINE_BACKENDS = frozenset({"django.tasks.backends.immediate.ImmediateBackend"})
+_INLINE_BACKENDS = frozenset(
+    f"{package}.backends.immediate.ImmediateBackend" for package in ("django.tasks", "django_tasks")
+)
+_DJANGO_QUEUE = "django_userpods.queues.django_tasks.enqueue"
 #: Maximum number of users of a task, and of an inline try.
 _TASK_SIZE, _INLINE_SIZE = 500, 50
 #: Seconds for which inline tries pause after the cluster did not answer one.
@@ -64,32 +68,6 @@ class Asked:
     failed: list[str] = field(default_factory=list)
 
 
-def reconcile_user(user_pk: str) -> None:
-    """Reconcile one user (a task)."""
-    _run(Scope.of([user_pk]))
-
-
-def reconcile_users(user_pks: list[str]) -> None:
-    """Reconcile some users (a task)."""
-    _run(Scope.of(user_pks))
-
-
-def reconcile_pods(pods: list[str]) -> None:
-    """Reconcile some pods by the ids of their rows (a task)."""
-    _run(Scope.of(pods=pods))
-
-
-try:
-    if _task is not None:
-        reconcile_user, reconcile_users, reconcile_pods = map(
-            _task, (reconcile_user, reconcile_users, reconcile_pods)
-        )
-except Exception as error:  # noqa: BLE001 - a backend may refuse in a way of its own
-    # No backend "default", or one without the queue "default": not for us, and no reason to die.
-    logger.warning("Django's tasks are not used, work is done inline: %s", error)
-    _task = None
-
-
 def ask(user_pks: Collection[str]) -> Asked:
     """Ask for a reconcile of some users, after a commit; never raises for the cluster's sake.
 
@@ -105,6 +83,8 @@ def ask_for_pods(pods: Collection[str]) -> Asked:
 
 
 def _ask(keys: list[str], scope_of: ScopeOf) -> Asked:
+    from django_userpods.reconcile.pods import update_rows
+
     changes = update_rows(scope_of(keys))
     asked = Asked(failed=[f"{name}: {message}" for _, name, message in changes.failed])
     _hand_over(keys, scope_of, asked)
@@ -115,33 +95,75 @@ def _scope_of_pods(pods: Collection[str]) -> Scope:
     return Scope.of(pods=pods)
 
 
-def ask_for(user: AbstractBaseUser, *, created: bool) -> None:
-    """Ask for a reconcile of a user who was just saved, as ``ask`` does but cheaper."""
+def ask_for(user: AbstractBaseUser, *, created: bool, needed: bool) -> None:
+    """Ask for a reconcile of a user who was just saved, as ``ask`` does but cheaper.
+
+    Only where the save matters: where it changes whether there is to be a pod, or what is in it
+    (``needed``).
+    """
+    from django_userpods.reconcile.pods import record_save
+
     if user.pk is None:
         # Deleted again before the commit; whatever is left to do was asked for by that.
         return
-    record_save(user, created=created)
-    _hand_over([str(user.pk)], Scope.of, Asked())
+    if record_save(user, created=created) or needed:
+        _hand_over([str(user.pk)], Scope.of, Asked())
+
+
+def ask_for_some(user_pks: Sequence[str], *, needed: Collection[str]) -> None:
+    """Ask for a reconcile of those of some users whose saves matter, as ``ask_for`` does."""
+    from django_userpods.reconcile.pods import update_rows
+
+    changes = update_rows(Scope.of(user_pks))
+    matter = {entry.user_pk for entry in (*changes.new, *changes.changed)} | {*needed}
+    if keys := [key for key in user_pks if key in matter]:
+        _hand_over(keys, Scope.of, Asked())
 
 
 def _hand_over(keys: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:
     if is_inert():
         _leave_in_tests(keys, scope_of, asked)
-    elif has_task_backend():
-        _enqueue(keys, asked, pods=scope_of is _scope_of_pods)
+    elif (put := queue()) is not None:
+        _enqueue(put, keys, asked, pods=scope_of is _scope_of_pods)
     else:
         _inline(keys, scope_of, asked)
 
 
 def has_task_backend() -> bool:
-    """Tell whether the project has a backend that runs tasks outside the request."""
-    return backend_name() not in {"", *_INLINE_BACKENDS}
+    """Tell whether the project has a queue that runs tasks outside the request."""
+    return queue() is not None
+
+
+def queue() -> Queue | None:
+    """Return what takes work for the project's workers, or None where it is done inline.
+
+    That is what ``USERPODS_QUEUE`` names, else Django's tasks where ``TASKS`` has a backend for it.
+    Raises SettingError.
+    """
+    if (given := conf.USERPODS_QUEUE) is not None:
+        return cast("Queue", given)
+    configured = getattr(settings, "TASKS", {})
+    if configured and "default" not in configured:
+        _say_inline("TASKS has no 'default'")
+        return None
+    if backend_name() in {"", *_INLINE_BACKENDS}:
+        return None
+    try:
+        # By its name, since it imports this module: it is what a worker calls.
+        return cast("Queue", import_string(_DJANGO_QUEUE))
+    except Exception as error:  # noqa: BLE001 - a backend may refuse in a way of its own
+        # One without the queue "default", say: not for us, and no reason to die.
+        _say_inline(str(error))
+        return None
+
+
+@cache
+def _say_inline(reason: str) -> None:
+    logger.warning("Django's tasks are not used, work is done inline: %s", reason)
 
 
 def backend_name() -> str:
-    """Return the dotted name of the project's task backend; "" where there is none."""
-    if _task is None:
-        return ""
+    """Return the dotted name of the backend ``default`` of ``TASKS``; "" where there is none."""
     return str(getattr(settings, "TASKS", {}).get("default", {}).get("BACKEND") or "")
 
 
@@ -153,20 +175,16 @@ def _leave_in_tests(keys: Sequence[str], scope_of: ScopeOf, asked: Asked) -> Non
         update(some.where, message=asked.reason)
 
 
-def _enqueue(pks: Sequence[str], asked: Asked, *, pods: bool) -> None:
-    single: Any = reconcile_user
-    several: Any = reconcile_pods if pods else reconcile_users
+def _enqueue(put: Queue, keys: Sequence[str], asked: Asked, *, pods: bool) -> None:
     try:
-        if len(pks) == 1 and not pods:
-            single.enqueue(pks[0])
-        else:
-            for start in range(0, len(pks), _TASK_SIZE):
-                several.enqueue(list(pks[start : start + _TASK_SIZE]))
-        asked.enqueued = len(pks)
+        for start in range(0, len(keys), _TASK_SIZE):
+            some = list(keys[start : start + _TASK_SIZE])
+            put([] if pods else some, some if pods else [])
+        asked.enqueued = len(keys)
     except Exception as error:
         # A queue that is down must not fail a save either.
         logger.exception("the task backend did not take the work; the next sync does it")
-        asked.later = len(pks)
+        asked.later = len(keys)
         asked.reason = f"The task backend did not take the work ({type(error).__name__})."
 
 
@@ -190,20 +208,31 @@ def _inline(pks: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:
     if _is_paused():
         asked.later, asked.reason = len(pks), "The cluster did not answer a moment ago."
         return
+    if background.is_needed():
+        asked.later, asked.reason = len(pks), "The cluster's client is being loaded."
+        background.do(partial(_try, now, scope_of, Asked(), later=0))
+        return
+    _try(now, scope_of, asked, later=later)
+
+
+def _try(now: Sequence[str], scope_of: ScopeOf, asked: Asked, *, later: int) -> None:
+    """Try it here, in bounds; ``later`` are left for the next sync in any case."""
+    timeout = conf.USERPODS_INLINE_TIMEOUT
+    everything = len(now) + later
     started = time.monotonic()
     try:
-        report = _run(scope_of(now), timeout=timeout)
+        report = carry_out(scope_of(now), timeout=timeout)
     except OutOfTime:
         _pause()
-        asked.later, asked.reason = len(pks), "There was no time to do it at once."
+        asked.later, asked.reason = everything, "There was no time to do it at once."
         return
     except (SettingError, TemplateError) as error:
-        asked.later, asked.reason = len(pks), str(error)
+        asked.later, asked.reason = everything, str(error)
         return
     except ClusterError as error:
         if isinstance(error, ClusterUnavailable) or time.monotonic() - started >= timeout:
             _pause()
-        asked.later, asked.reason = len(pks), str(error)
+        asked.later, asked.reason = everything, str(error)
         return
     if report.unavailable or time.monotonic() - started >= timeout:
         # Whoever saves next need not wait as long for the same.
@@ -213,7 +242,10 @@ def _inline(pks: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:
     asked.failed += [f"{failure.name}: {failure.message}" for failure in report.failed]
 
 
-def _run(scope: Scope, *, timeout: float | None = None) -> Report:
+def carry_out(scope: Scope, *, timeout: float | None = None) -> Report:
+    """Reconcile now, and write on the rows what is in the way of all of it, which is raised."""
+    from django_userpods.reconcile import run
+
     try:
         return run.reconcile(scope.user_pks, pods=scope.pods, timeout=timeout)
     except (SettingError, TemplateError) as error:

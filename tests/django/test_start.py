@@ -58,6 +58,22 @@ print(sorted(name for name in sys.modules if name.partition(".")[0] in ("kuberne
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["[]"]), done.stderr
 
 
+def test_a_start_loads_nothing_that_only_a_call_to_a_cluster_needs() -> None:
+    code = """
+import sys
+import django
+import tests.settings as s
+s.USERPODS_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
+django.setup()
+from django.core.management import call_command
+call_command("check")
+late = {"kubernetes", "urllib3", "requests", "msgspec", "django_userpods.reconcile.run"}
+print(sorted(late & sys.modules.keys()))
+"""
+    done = run("-c", code)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["[]"]), done.stderr
+
+
 def test_everything_holds_with_a_user_model_of_ones_own(pytestconfig: pytest.Config) -> None:
     modules = [f"tests/django/{name}" for name in FOR_ANY_USER_MODEL]
     options = ["--ds=tests.settings_custom_user", "-q", "-p", "no:cacheprovider"]

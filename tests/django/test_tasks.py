@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import django
 import pytest
 
-from django_userpods import tasks
+from django_userpods import queues, tasks
 from django_userpods.exceptions import ClusterTimeout, ClusterUnavailable, Forbidden
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
@@ -26,11 +27,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-needs_tasks = pytest.mark.skipif(
-    django.VERSION < (6, 0), reason="Django has a task framework from 6.0 on"
-)
-DUMMY = {"default": {"BACKEND": "django.tasks.backends.dummy.DummyBackend"}}
-IMMEDIATE = {"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}}
+#: Django has a task framework from 6.0 on; before, the package django-tasks is one.
+PACKAGE = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
+DUMMY = {"default": {"BACKEND": f"{PACKAGE}.backends.dummy.DummyBackend"}}
+IMMEDIATE = {"default": {"BACKEND": f"{PACKAGE}.backends.immediate.ImmediateBackend"}}
 
 
 def keys(some: list[Any]) -> list[str]:
@@ -156,39 +156,36 @@ def test_keys_of_nobody_are_ignored(memory: MemoryCluster) -> None:
 # --- with one
 
 
-@needs_tasks
 def test_a_task_backend_takes_the_work(
     memory: MemoryCluster, settings: Any, django_capture_on_commit_callbacks: Any
 ) -> None:
-    from django.tasks import default_task_backend
+    default_task_backend = import_module(PACKAGE).default_task_backend
 
     settings.TASKS = DUMMY
     with django_capture_on_commit_callbacks(execute=True):
         user = UserFactory(username="alice")
     assert not memory.calls
     assert row(user).state == UserPod.State.PENDING
-    (result,) = default_task_backend.results  # type: ignore[attr-defined]
-    assert result.task.module_path == "django_userpods.tasks.reconcile_user"
-    assert result.args == [str(user.pk)]
+    (result,) = default_task_backend.results
+    assert result.task.module_path == "django_userpods.queues.django_tasks.reconcile"
+    assert result.args == [[str(user.pk)], []]
     # What a worker does with it.
     result.task.call(*result.args)
     assert pairs(memory) == ["user-alice"]
 
 
-@needs_tasks
 def test_many_users_become_few_tasks(memory: MemoryCluster, settings: Any) -> None:
-    from django.tasks import default_task_backend
+    default_task_backend = import_module(PACKAGE).default_task_backend
 
     settings.TASKS = DUMMY
     asked = tasks.ask(keys(bulk(620)))
     assert asked.enqueued == 620
-    results = default_task_backend.results  # type: ignore[attr-defined]
+    results = default_task_backend.results
     assert [len(result.args[0]) for result in results] == [500, 120]
-    assert results[0].task.module_path == "django_userpods.tasks.reconcile_users"
+    assert results[0].task.module_path == "django_userpods.queues.django_tasks.reconcile"
     assert UserPod.objects.count() == 620
 
 
-@needs_tasks
 @pytest.mark.parametrize("setting", [IMMEDIATE, {"other": DUMMY["default"]}, {}])
 def test_what_is_no_backend_for_us_means_inline(
     memory: MemoryCluster, settings: Any, setting: Any
@@ -200,7 +197,6 @@ def test_what_is_no_backend_for_us_means_inline(
     assert len(pairs(memory)) == 1
 
 
-@needs_tasks
 def test_a_queue_that_is_down_fails_no_save(
     memory: MemoryCluster,
     settings: Any,
@@ -212,7 +208,7 @@ def test_a_queue_that_is_down_fails_no_save(
     def down(*_: Any, **__: Any) -> None:
         raise ConnectionError("redis is down")
 
-    monkeypatch.setattr("django.tasks.backends.dummy.DummyBackend.enqueue", down)
+    monkeypatch.setattr(f"{PACKAGE}.backends.dummy.DummyBackend.enqueue", down)
     some = bulk(2)
     asked = tasks.ask(keys(some))
     assert (asked.enqueued, asked.later) == (0, 2)
@@ -221,27 +217,25 @@ def test_a_queue_that_is_down_fails_no_save(
     assert row(some[0]).state == UserPod.State.PENDING
 
 
-@needs_tasks
 def test_a_task_that_fails_says_so_on_the_row(memory: MemoryCluster, settings: Any) -> None:
     settings.TASKS = DUMMY
     (user,) = bulk(1)
     tasks.ask([str(user.pk)])
     memory.fail_with(ClusterUnavailable("down"))
     with pytest.raises(ClusterUnavailable):
-        tasks.reconcile_user.call(str(user.pk))  # type: ignore[attr-defined]
+        queues.reconcile([str(user.pk)])
     assert row(user).message == "down"
     settings.USERPODS_IMAGE = None
     with pytest.raises(Exception, match="USERPODS_IMAGE"):
-        tasks.reconcile_user.call(str(user.pk))  # type: ignore[attr-defined]
+        queues.reconcile([str(user.pk)])
     assert row(user).state == UserPod.State.FAILED
 
 
-@needs_tasks
 @pytest.mark.parametrize(
     "setting",
     [
-        "{'other': {'BACKEND': 'django.tasks.backends.dummy.DummyBackend'}}",
-        "{'default': {'BACKEND': 'django.tasks.backends.dummy.DummyBackend', 'QUEUES': ['mail']}}",
+        f"{{'other': {DUMMY['default']}}}",
+        f"{{'default': {DUMMY['default'] | {'QUEUES': ['mail']}}}}",
     ],
 )
 def test_a_project_with_tasks_of_its_own_starts(setting: str) -> None:

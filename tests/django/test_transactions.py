@@ -47,11 +47,10 @@ def test_what_one_transaction_saves_gets_one_try(
 
 
 def test_six_saves_of_a_user_in_one_transaction_are_one_task(
-    memory: MemoryCluster, commit: Any, monkeypatch: pytest.MonkeyPatch
+    memory: MemoryCluster, commit: Any, settings: Any
 ) -> None:
     enqueued: list[Any] = []
-    monkeypatch.setattr(tasks, "has_task_backend", lambda: True)
-    monkeypatch.setattr(tasks, "_enqueue", lambda keys, *_, **__: enqueued.append(list(keys)))
+    settings.USERPODS_QUEUE = lambda user_pks, pods: enqueued.append(user_pks)
     with commit():
         user = UserFactory(username="alice")
         for _ in range(5):

@@ -12,8 +12,8 @@ import pytest
 
 from django_userpods.clusters.kubernetes import KubernetesCluster
 from django_userpods.clusters.kubernetes.discovery import group_path
+from django_userpods.clusters.kubernetes.request import Request
 from django_userpods.clusters.kubernetes.retry import Deadline
-from django_userpods.clusters.kubernetes.transport import Request
 from django_userpods.core import kinds
 from django_userpods.core.fields import ANY, NOTHING, UNKNOWN, Field
 from django_userpods.core.objects import Kind

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.django import queue_project
+
 pytestmark = pytest.mark.processes
 
 TOP = Path(__file__).resolve().parents[2]
@@ -17,6 +19,8 @@ TOP = Path(__file__).resolve().parents[2]
 PINS = {
     "pins": ["pydantic==2.11.*", "python-dateutil==2.9.*", "graphene==3.*"],
     "a client of its own": ["kubernetes==29.0.0", "urllib3<2.3"],
+    # It pins a dateutil of 2.9 itself.
+    "Celery": ["celery==5.*"],
 }
 USE = """
 import os, sys
@@ -69,3 +73,32 @@ def test_an_environments_own_packages_stay_and_fit(
     assert before <= set(run(python, "-m", "pip", "freeze").splitlines())
     assert "No broken requirements" in run(python, "-m", "pip", "check")
     assert "client" in run(python, "-c", USE)
+    if "celery" in pins[0]:
+        celerys_worker_does_the_work(python, tmp_path)
+
+
+def celerys_worker_does_the_work(python: Path, folder: Path) -> None:
+    queue_project.run(
+        folder,
+        """
+        user = User.objects.create_user("alice")
+        assert made() == []
+        assert user.userpods.get().state == "pending"
+        from celery.contrib.testing.worker import start_worker
+        with start_worker(app, pool="solo", perform_ping_check=False):
+            for _ in range(200):
+                if made():
+                    break
+                time.sleep(0.05)
+        assert made() == ["user-alice"], made()
+        """,
+        queue="django_userpods.queues.celery.enqueue",
+        # As a project's celery.py has it.
+        before="""
+import time
+from celery import Celery
+app = Celery("site", broker="memory://", set_as_current=True)
+app.autodiscover_tasks()
+""",
+        python=python,
+    )

@@ -21,8 +21,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import urllib3
-
 from django_userpods.conf import conf, is_inert
 
 if TYPE_CHECKING:
@@ -119,6 +117,9 @@ def _look_up(url: str, user_pks: list[str]) -> None:
 
 def _tell(router: _Router, user_pks: list[str]) -> None:
     """Tell one router of some users; the first time that it cannot be reached is the last."""
+    # Not at the start of every process.
+    import urllib3
+
     headers = {"Content-Type": "application/json", "Host": router.host}
     timeout = urllib3.Timeout(total=TIMEOUT)
     with urllib3.HTTPConnectionPool(router.address, router.port, timeout=timeout) as pool:

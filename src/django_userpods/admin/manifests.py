@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from django_userpods.admin.people import user_of
 from django_userpods.core.naming import PodIdentity
 from django_userpods.models import UserPod
-from django_userpods.reconcile.wanted import TemplateSource, row_values, this_installation
 
 if TYPE_CHECKING:
     from django_userpods.core.objects import Manifest
@@ -23,6 +20,11 @@ def rendered(pod: UserPod) -> str:
 
     Raises SettingError or TemplateError where the settings are invalid.
     """
+    # Not at the start of every process that has the admin.
+    import yaml
+
+    from django_userpods.reconcile.wanted import TemplateSource, row_values, this_installation
+
     if pod.name is None or pod.wanted == UserPod.Wanted.ABSENT:
         return ""
     user = user_of(pod)

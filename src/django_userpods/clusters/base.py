@@ -39,6 +39,11 @@ class Cluster(ABC):
     def prepare(self) -> None:  # noqa: B027 - most clusters have nothing to get ready
         """Load what the first call needs, without connecting, so that its time can be counted."""
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether ``prepare`` has nothing left to do, so that nobody has to wait for it."""
+        return True
+
     def whereabouts(self) -> str:
         """Return for people which cluster this is, without connecting.
 

@@ -15,7 +15,6 @@ from django_userpods.access.addresses import asked_pod
 from django_userpods.access.authenticators import Visitor, authenticate
 from django_userpods.exceptions import InvalidCredentials, NotLetIn, Undecided
 from django_userpods.models import UserPod, main_pod_of, pod_named
-from django_userpods.reconcile.pods import ensure_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,6 +150,8 @@ def main_pod(user: AbstractBaseUser) -> UserPod | None:
     pod = main_pod_of(user)
     if pod is None or pod.wanted == UserPod.Wanted.ABSENT:
         # No signal told us of this user (bulk_create, SQL).
+        from django_userpods.reconcile.pods import ensure_row
+
         pod = ensure_row(user)
     return pod
 

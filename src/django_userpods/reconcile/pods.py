@@ -104,8 +104,10 @@ def look(scope: Scope, *, keep_users: bool) -> RowChanges:
     return changes
 
 
-def record_save(user: AbstractBaseUser, *, created: bool) -> None:
+def record_save(user: AbstractBaseUser, *, created: bool) -> bool:
     """Write down, with one statement in most cases, that a user was saved.
+
+    Return whether that changed which pods they are to have.
 
     Runs at every save of a user, so it looks no further than it must: a name that is taken, say,
     is left to ``update_rows``, which the work that was asked for begins with.
@@ -118,7 +120,8 @@ def record_save(user: AbstractBaseUser, *, created: bool) -> None:
                 {Wanted.ABSENT} if conf.USERPODS_SELECT(user) else {*Wanted} - {Wanted.ABSENT}
             ):
                 update_rows(Scope.of([user_pk]))
-            return
+                return True
+            return False
     if conf.USERPODS_SELECT(user):
         entry = _new(user)
         # A template that is up to the project's code is that code's time: not within a save.
@@ -126,6 +129,8 @@ def record_save(user: AbstractBaseUser, *, created: bool) -> None:
             entry.room = room_of_users()(user)
             entry.name = name_for(entry)
         insert([entry])
+        return True
+    return False
 
 
 def ensure_row(user: AbstractBaseUser) -> UserPod | None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import threading
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
-
-from urllib3.exceptions import HTTPError
+from urllib.parse import quote
 
 from django_userpods.clusters import options
 from django_userpods.clusters.base import FIELD_MANAGER, Cluster
@@ -28,8 +28,8 @@ from django_userpods.clusters.kubernetes.discovery import (
 from django_userpods.clusters.kubernetes.ownership import Patch, ownership_patch
 from django_userpods.clusters.kubernetes.paging import read_pages
 from django_userpods.clusters.kubernetes.ratelimit import RateLimiter
+from django_userpods.clusters.kubernetes.request import Request
 from django_userpods.clusters.kubernetes.retry import Deadline
-from django_userpods.clusters.kubernetes.transport import Connection, Request, Transport
 from django_userpods.clusters.kubernetes.unions import union_patch
 from django_userpods.core.objects import Kind, Manifest, Ref
 from django_userpods.exceptions import (
@@ -44,6 +44,8 @@ from django_userpods.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from django_userpods.clusters.kubernetes.transport import Connection, Transport
 
 #: ``fieldValidation=Strict``: a misspelt field would otherwise be dropped in silence, and each
 #: sync would find it missing again.
@@ -113,12 +115,23 @@ class KubernetesCluster(Cluster):
         """Make everything that must not be shared with another process."""
         self._pid = os.getpid()
         self._resources = dict(BUILT_IN)
-        self._transport = Transport(
-            self._connect,
-            limiter=RateLimiter(qps=self._options["qps"], burst=self._options["burst"]),
-            connect_timeout=self._options["connect_timeout"],
-            agent=_AGENT,
-        )
+        self._made: Transport | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def _transport(self) -> Transport:
+        """What sends calls. It imports urllib3, which no start of a site is to wait for."""
+        with self._lock:
+            if self._made is None:
+                from django_userpods.clusters.kubernetes.transport import Transport
+
+                self._made = Transport(
+                    self._connect,
+                    limiter=RateLimiter(qps=self._options["qps"], burst=self._options["burst"]),
+                    connect_timeout=self._options["connect_timeout"],
+                    agent=_AGENT,
+                )
+            return self._made
 
     def __getstate__(self) -> dict[str, Any]:
         return self._options
@@ -228,9 +241,15 @@ class KubernetesCluster(Cluster):
         """Import the official client."""
         _official_client()
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the official client has been imported in this process."""
+        return _official_client.cache_info().currsize > 0
+
     def close(self) -> None:
         """Close the connections; the next call connects anew."""
-        self._transport.close()
+        if self._made is not None:
+            self._made.close()
 
     # --- inside
 
@@ -338,52 +357,20 @@ class KubernetesCluster(Cluster):
 
     def _connect(self) -> Connection:
         """Find the configuration, load credentials, and open nothing yet."""
+        from django_userpods.clusters.kubernetes import connecting
+
         client, config = _official_client()
-        access = credentials.load(
+        return connecting.connect(
             client,
             config,
             file=self._options["kubeconfig"],
             context=self._options["context"],
             seconds=self._timeout,
-        )
-        configuration = access.configuration
-        configuration.connection_pool_maxsize = self.concurrency
-        configuration.retries = False
-        host = configuration.host
-        parts = urlsplit(host)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ClusterConfigurationError(
-                f"the kubeconfig names a server that is no URL: {errors.public_url(host)!r}"
-            )
-        try:
-            pools = client.ApiClient(configuration).rest_client.pool_manager
-        except (HTTPError, ValueError, ImportError) as error:  # of the proxy's URL
-            socks = isinstance(error, ImportError)
-            raise ClusterConfigurationError(
-                f"the way to {errors.public_url(host)} cannot be used: {type(error).__name__}"
-                + ("; a SOCKS proxy needs PySocks: pip install 'urllib3[socks]'" if socks else "")
-            ) from error
-        if access.tls_server_name:
-            # Before 28 the official client does not read it.
-            pools.connection_pool_kw["server_hostname"] = access.tls_server_name
-        proxied = getattr(pools, "proxy", None) is not None
-        acting = [name for name, _ in access.impersonation]
-        if proxied and parts.scheme == "http" and len(set(acting)) < len(acting):
-            # urllib3 would write the values of a repeated header as one.
-            raise ClusterConfigurationError(
-                "several groups cannot be impersonated through a proxy to "
-                f"{errors.public_url(host)}, since that is plain HTTP"
-            )
-        return Connection(
-            pools=pools,
-            base=host.rstrip("/"),
-            server=errors.public_url(host),
-            authorization=access.authorization,
-            impersonation=access.impersonation,
-            proxy=errors.public_url(configuration.proxy) if proxied else "",
+            connections=self.concurrency,
         )
 
 
+@cache
 def _official_client() -> tuple[Any, Any]:
     """Import the official client: its ``client`` and its ``config``."""
     from kubernetes import client, config

@@ -10,7 +10,6 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment
 
 from django_userpods.clusters.kubernetes import errors, exec_plugin, kubeconfig
 from django_userpods.exceptions import ClusterConfigurationError
@@ -141,6 +140,8 @@ def _use_proxy_of_environment(configuration: Any) -> None:  # noqa: ANN401 - not
     As the official client does since 37. Before 35 it asked no environment, and 35 and 36 took
     ``HTTP_PROXY`` for a server with TLS.
     """
+    from urllib.request import getproxies_environment
+
     proxies = getproxies_environment()
     scheme = urlsplit(configuration.host).scheme
     configuration.proxy = proxies.get(scheme) or proxies.get("all")

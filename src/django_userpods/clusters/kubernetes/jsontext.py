@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 #: False on a platform that it has no wheels for.
 FAST = find_spec("msgspec") is not None
-if FAST:
-    import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
 
 def loads(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
     """Return the value of a JSON text in UTF-8; ValueError where it is none."""
+    if FAST:
+        import msgspec
     return msgspec.json.decode(body) if FAST else json.loads(body)
 
 
@@ -31,6 +31,8 @@ def split_list(body: bytes) -> tuple[dict[str, Any], Iterator[Any]]:
     ValueError where the text is no object with ``items`` that are a list or null; what is wrong
     further inside may come with the item.
     """
+    if FAST:
+        import msgspec
     whole = msgspec.json.decode(body, type=dict[str, msgspec.Raw]) if FAST else json.loads(body)
     if not isinstance(whole, dict) or "items" not in whole:
         message = "is no object with items"

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
     from django_userpods.clusters.kubernetes.ratelimit import RateLimiter
+    from django_userpods.clusters.kubernetes.request import Request
     from django_userpods.clusters.kubernetes.retry import Deadline
 
 _PIECE = 1 << 18
@@ -46,20 +47,6 @@ _CREDENTIALS_LAST = 10.0
 _NO_RETRIES = urllib3.Retry(total=False, redirect=False)
 #: OSError: a CA file that has gone; ValueError: a URL that urllib3 cannot read.
 _FAILURES = (HTTPError, OSError, ValueError, zlib.error)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A call, built and not yet sent. ``what`` says in an error's text what was being done."""
-
-    method: str
-    path: str
-    what: str
-    body: bytes | None = None
-    content_type: str = "application/json"
-    compress: bool = False
-    #: Whether a 409 Conflict is the server's own race (with a quota, say) and not a refusal.
-    conflict_passes: bool = False
 
 
 @dataclass(slots=True)
