@@ -4,10 +4,11 @@ Starts Django under gunicorn and the router of ``manifests/router`` under nginx,
 cluster for pods; prints addresses and passwords; ends everything when it is interrupted or
 terminated, when its terminal is closed, and when one of the two ends.
 
-``DEMO_PORT`` (8080) is the router's port on 127.0.0.1; ``DEMO_DIR`` (``.demo`` in the checkout) is
-where data and logs are kept from one run to the next. ``APP`` names an application of
-``examples/apps`` to run in pods, and ``DEMO_COMMAND`` is any command line instead of one;
-``DEMO_APPS`` is where what applications need is installed (``apps`` in ``DEMO_DIR``).
+``DEMO_PORT`` (8080) is the router's port on this machine; ``DEMO_WAY`` says where pods are found
+(``demo_ways``); ``DEMO_DIR`` (``.demo`` in the checkout) is where data and logs are kept from one
+run to the next. ``APP`` names an application of ``examples/apps`` to run in pods, and
+``DEMO_COMMAND`` is any command line instead of one; ``DEMO_APPS`` is where what applications need
+is installed (``apps`` in ``DEMO_DIR``).
 """
 
 from __future__ import annotations
@@ -31,17 +32,18 @@ from demo_apps import installed, load
 from demo_machine import (
     HOST,
     DemoError,
-    check_port,
     found,
     free_ports,
     install_packages,
+    loopback,
     only_one,
     say,
 )
 from demo_router import lay_out
+from demo_ways import Way
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -96,12 +98,14 @@ def _end_with(parent: int) -> None:
 class Demo:
     """Everything that belongs to one run."""
 
-    def __init__(self, *, port: int, data: Path, workload: Mapping[str, str]) -> None:
-        self.port = port
+    def __init__(
+        self, *, way: Way, hosts: Sequence[str], data: Path, workload: Mapping[str, str]
+    ) -> None:
+        self.way = way
+        self.hosts = hosts
         self.data = data
         self.logs = data / "logs"
         self.pods = data / "site" / "pods"
-        self.site = f"http://{HOST}:{port}"
         self.parts: list[Part] = []
         self.internal_port, self.django_port = free_ports(2)
         self.env = {**self._environment(), **workload}
@@ -153,7 +157,9 @@ class Demo:
             "DEBUG": "off",
             "HTTPS": "off",
             "SECRET_KEY": kept_secret(self.data / "secret_key"),
-            "ALLOWED_HOSTS": f"{HOST},localhost",
+            "ALLOWED_HOSTS": "localhost",
+            "USERPODS_URL": self.way.pods,
+            "USERPODS_SITE_URL": self.way.site,
             "USERPODS_CLUSTER": "local",
             "USER_APP_IMAGE": "workload:demo",  # a name to be shown: no image is run
             "USERPODS_ROUTERS": f"http://{HOST}:{self.internal_port}",
@@ -184,14 +190,15 @@ class Demo:
         command = [sys.executable, "-m", "gunicorn", "--config", str(HERE / "gunicorn.conf.py")]
         command.append("example.wsgi:application")
         self._start("Django", command, log="django.log")
-        self._wait_for(f"http://{HOST}:{self.django_port}/healthz")
+        self._wait_for(f"http://{HOST}:{self.django_port}/healthz", host="localhost")
 
     def _start_router(self) -> None:
         say("Starting the router under nginx ...")
         folder = self.data / "router"
         lay_out(
             folder,
-            port=self.port,
+            way=self.way,
+            hosts=self.hosts,
             internal_port=self.internal_port,
             django_port=self.django_port,
         )
@@ -200,20 +207,23 @@ class Demo:
             command += ["-g", "user root;"]
         self._start("The router", command, log="router.log")
         self._wait_for(f"http://{HOST}:{self.internal_port}/healthz")
-        self._wait_for(f"{self.site}/accounts/login/")
+        public = f"http://{HOST}:{self.way.port}/accounts/login/"
+        self._wait_for(public, host=f"localhost:{self.way.port}")
 
     def _start(self, name: str, command: list[str], *, log: str) -> None:
         path = self.logs / log
         path.write_text("")
         self.parts.append(Part(name, command, log=path, env=self.env))
 
-    def _wait_for(self, url: str, *, seconds: float = 30.0) -> None:
+    def _wait_for(self, url: str, *, host: str = HOST, seconds: float = 30.0) -> None:
+        # By number, because not every machine knows what localhost is.
+        request = urllib.request.Request(url, headers={"Host": host})  # noqa: S310 - our own address
         deadline = time.monotonic() + seconds
         while True:
             for part in self.parts:
                 part.check()
             try:
-                with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own address
+                with urllib.request.urlopen(request, timeout=5):  # noqa: S310 - as above
                     return
             except (OSError, urllib.error.URLError) as error:
                 if time.monotonic() > deadline:
@@ -222,16 +232,17 @@ class Demo:
                 time.sleep(0.1)
 
     def _welcome(self, passwords: dict[str, str]) -> None:
+        site, pod = self.way.site, self.way.pod
         lines = [
             "",
-            f"  The router      {self.site}/",
-            f"  Administration  {self.site}/admin/",
+            f"  The site        {site}",
+            f"  Administration  {site}admin/",
             "                  Add charlie there, and charlie's pod comes by itself.",
             "",
             "  Sign in as      password        and your pod is at",
-            *(f"    {name:<14}{word:<16}{self.site}/" for name, word in passwords.items()),
+            *(f"    {name:<14}{word:<16}{pod(name)}" for name, word in passwords.items()),
             "",
-            f"  Sign out or change the user at {self.site}/accounts/",
+            f"  Sign out or change the user at {site}accounts/",
             f"  Logs are in {self.logs} and {self.pods / 'logs'}",
             "  For a first look only: all workloads are processes of this machine's user.",
             "",
@@ -292,9 +303,10 @@ def main() -> int:
         return 2
     data = Path(os.environ.get("DEMO_DIR") or ROOT / ".demo").absolute()
     try:
-        check_port(port)
+        way = Way(os.environ.get("DEMO_WAY") or "host", port)
+        hosts = loopback(port)
         install_packages()
-        Demo(port=port, data=data, workload=workload(data)).run()
+        Demo(way=way, hosts=hosts, data=data, workload=workload(data)).run()
     except KeyboardInterrupt:
         return 0
     except DemoError as error:

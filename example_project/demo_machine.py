@@ -47,18 +47,33 @@ def free_ports(count: int) -> list[int]:
             probe.close()
 
 
-def check_port(port: int) -> None:
-    """DemoError where somebody else listens."""
-    with contextlib.closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def loopback(port: int) -> list[str]:
+    """Return the addresses that ``localhost`` may stand for here, as nginx writes them.
+
+    DemoError where somebody else listens on this port of one.
+    """
+    found = []
+    for family, address, written in (
+        (socket.AF_INET, HOST, HOST),
+        (socket.AF_INET6, "::1", "[::1]"),
+    ):
         try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            msg = (
-                f"port {port} of {HOST} cannot be used: {error.strerror}. "
-                f"Take another one: make demo DEMO_PORT={port + 1}"
-            )
-            raise DemoError(msg) from error
+            with socket.socket(family) as probe:
+                probe.bind((address, 0))
+        except OSError:
+            continue  # this machine has no such address
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+            except OSError as error:
+                msg = (
+                    f"port {port} of {address} cannot be used: {error.strerror}. "
+                    f"Take another one: make demo DEMO_PORT={port + 1}"
+                )
+                raise DemoError(msg) from error
+        found.append(written)
+    return found
 
 
 @contextlib.contextmanager

@@ -2,19 +2,59 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from demo_machine import HOST, DemoError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from demo_ways import Way
 
 ROUTER = Path(__file__).resolve().parents[1] / "manifests" / "router"
 
 
-def lay_out(folder: Path, *, port: int, internal_port: int, django_port: int) -> None:
+#: A line of ``settings/public.conf``.
+SITE_PATH = re.compile(r"^location /\S+ +\{ include site\.conf; \}\n", re.MULTILINE)
+#: For the site's own host: what the ingress or gateway of a cluster does.
+SITE = """
+server {{
+    {listen}
+    server_name localhost;
+    location / {{
+        proxy_pass http://django;
+        proxy_set_header Connection "";
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_set_header X-Real-IP $remote_addr;
+        # Nobody's word but the router's.
+        proxy_set_header X-Userpods-Host "";
+        proxy_set_header X-Userpods-Path "";
+    }}
+}}
+"""
+#: Whoever comes by a number is told the name: cookies and pods' addresses go by that.
+BY_NUMBER = """
+server {{
+    {listen}
+    server_name {host} [::1];
+    return 302 {site}$request_uri;
+}}
+"""
+
+
+def lay_out(
+    folder: Path, *, way: Way, hosts: Sequence[str], internal_port: int, django_port: int
+) -> None:
     """Make a folder that ``nginx -p`` runs the router from; what was there is replaced.
 
-    It listens on ``port`` for people and on ``internal_port`` for Django, which listens on
-    ``django_port``. DemoError where the shipped settings are not those that this knows.
+    For people it listens on the way's port of these ``hosts``, and on ``internal_port`` for Django,
+    which listens on ``django_port``. DemoError where the shipped settings are not those that this
+    knows.
     """
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "run").mkdir(parents=True)
@@ -28,20 +68,34 @@ def lay_out(folder: Path, *, port: int, internal_port: int, django_port: int) ->
     _replace(settings / "main.conf", "worker_rlimit_nofile 65536;", "")
     django = f"{HOST}:{django_port}"
     _replace(settings / "http.conf", "django.userpods.svc.cluster.local:8000", django)
-    _replace(settings / "http.conf", "default userpods.example.org;", f"default {HOST};")
+    own = f"default localhost:{way.port};"
+    _replace(settings / "http.conf", "default userpods.example.org;", own)
     _replace(settings / "http.conf", "default https;", "default http;")
+    _replace(settings / "internal.conf", "listen 8081;", f"listen {HOST}:{internal_port};")
+    listen = "\n    ".join(f"listen {host}:{way.port};" for host in hosts)
+    _replace(settings / "public.conf", "listen 8080;", listen)
+    public = settings / "public.conf"
+    servers = BY_NUMBER.format(listen=listen, host=HOST, site=way.site.rstrip("/"))
+    if way.has_hosts:
+        # Of a pod's host every path is the pod's.
+        public.write_text(SITE_PATH.sub("", public.read_text()))
+        servers += SITE.format(listen=listen)
+    else:
+        with public.open("a") as more:
+            more.write("location = / { include site.conf; }\n")
+    (settings / "servers.conf").write_text(servers)
+    (settings / "pods.conf").write_text("".join(f"include {name};\n" for name in way.includes))
     (settings / "settings.lua").write_text(
         "return {\n"
         '    name_prefix = "user-",\n'
+        f'    pods_url = "{way.pods}",\n'
+        f'    site_url = "{way.site}",\n'
         '    login_url = "/accounts/login/",\n'
-        '    cookies = { "sessionid", "csrftoken", "messages", "userpods_token" },\n'
         f'    internal = "{HOST}:{internal_port}",\n'
         "    allow_loopback = true,\n"
         "    retry_after = 1,\n"
         "}\n"
     )
-    _replace(settings / "public.conf", "listen 8080;", f"listen {HOST}:{port};")
-    _replace(settings / "internal.conf", "listen 8081;", f"listen {HOST}:{internal_port};")
 
 
 def _replace(path: Path, old: str, new: str) -> None:

@@ -1,8 +1,9 @@
 """An example of what a user's pod may run: one file, the standard library alone.
 
 Shows whose pod it is, where it runs, for how long, and what headers it received; as HTML at any
-path, as JSON at ``/headers``. It listens on ``$PORT`` and knows its user from ``$USERPODS_USER``,
-which the built-in pod template sets. A request that the router did not mean for this user is
+path, as JSON at ``/headers``. It listens on ``$PORT`` and knows its user from ``$USERPODS_USER`` and
+its path from ``$USERPODS_PATH``, which the built-in pod template sets; ``$SITE_URL`` is where the
+site is, if that is another host. A request that the router did not mean for this user is
 refused: an application should not rely on the network alone.
 """
 
@@ -22,6 +23,8 @@ from urllib.parse import unquote, urlsplit
 
 STARTED = time.monotonic()
 OWNER = os.environ.get("USERPODS_USER", "")
+PATH = os.environ.get("USERPODS_PATH", "/")
+SITE_URL = os.environ.get("SITE_URL", "/")
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -64,7 +67,7 @@ PAGE = """<!doctype html>
 <header>
   <h1>This is <b>{owner}</b>'s own pod</h1>
   <p>{method} {path} was answered by a process that serves nobody else.</p>
-  <nav><a href="/accounts/">Your account</a> <a href="/headers">The same as JSON</a></nav>
+  <nav><a href="{site}accounts/">Your account</a> <a href="{root}headers">The same as JSON</a></nav>
 </header>
 <main>
   <dl>
@@ -101,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
         if not self._skip_body():
             return
         user = unquote(self.headers.get("X-Userpods-User", ""))
-        path = urlsplit(self.path).path
+        path = "/" + urlsplit(self.path).path.removeprefix(PATH).lstrip("/")
         if path == "/healthz":
             self._send(HTTPStatus.OK, "text/plain", "ok\n")
         elif user and OWNER and user != OWNER:
@@ -157,6 +160,8 @@ class Handler(BaseHTTPRequestHandler):
             user=html.escape(user or "not told by a router"),
             host=html.escape(socket.gethostname()),
             hue=sum(OWNER.encode()) * 47 % 360,
+            site=html.escape(SITE_URL),
+            root=html.escape(PATH),
             method=html.escape(self.command),
             path=html.escape(self.path),
             pid=os.getpid(),

@@ -66,7 +66,7 @@ def started(folder: Path, **env: str) -> Demo:
     return Demo(
         process,
         folder,
-        site=f"http://127.0.0.1:{port}",
+        site=f"http://localhost:{port}",
         passwords={name: password for name, password, _ in people},
         pods={name: url for name, _, url in people},
         seconds=seconds,

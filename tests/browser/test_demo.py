@@ -41,15 +41,17 @@ def browser(tmp_path: Path) -> Iterator[WebDriver]:
 
 @pytest.mark.parametrize("name", ["alice", "bob"])
 def test_everybody_gets_to_their_own_pod(demo: Demo, browser: WebDriver, name: str) -> None:
-    browser.get(f"{demo.site}/some/page?x=1")
-    assert "/accounts/login/" in browser.current_url
+    page = f"{demo.pods[name]}some/page?x=1"
+    browser.get(page)
+    assert browser.current_url.startswith(f"{demo.site}/accounts/login/")
     keep_picture(browser, "login")
     sign_in(browser, name, demo.passwords[name])
     wait_for_text(browser, "h1", f"This is {name}'s own pod")
     assert browser.find_element(By.ID, "user").text == name
-    assert browser.current_url == f"{demo.site}/some/page?x=1", "back to where they wanted to go"
+    assert browser.current_url == page, "back to where they wanted to go"
     body = browser.find_element(By.TAG_NAME, "body").text
     assert "sessionid" not in body, "the site's cookies do not reach a pod"
+    assert "userpods" not in body.lower().replace("x-userpods-user", ""), "nor do ours"
     keep_picture(browser, name)
 
 
@@ -59,23 +61,49 @@ def test_wrong_password(demo: Demo, browser: WebDriver) -> None:
     wait_for_text(browser, "[role=alert]", "enter a correct username and password")
     assert browser.get_cookie("sessionid") is None
     keep_picture(browser, "wrong-password")
-    browser.get(f"{demo.site}/headers")
+    browser.get(demo.pods["alice"])
     assert "/accounts/login/" in browser.current_url
 
 
-def test_sign_out_and_in_as_somebody_else(demo: Demo, browser: WebDriver) -> None:
+def test_the_account_page_leads_to_the_pod_and_back(demo: Demo, browser: WebDriver) -> None:
     browser.get(f"{demo.site}/")
     sign_in(browser, "alice", demo.passwords["alice"])
+    browser.find_element(By.LINK_TEXT, "Open your pod").click()
     wait_for_text(browser, "h1", "This is alice's own pod")
+    assert browser.current_url == demo.pods["alice"]
     browser.find_element(By.LINK_TEXT, "Your account").click()
     wait_for_text(browser, "#pod-name", "user-alice")
+    assert browser.current_url == f"{demo.site}/accounts/"
     keep_picture(browser, "account")
+
+
+def test_somebody_elses_pod_is_refused(demo: Demo, browser: WebDriver) -> None:
+    browser.get(demo.pods["bob"])
+    sign_in(browser, "alice", demo.passwords["alice"])
+    wait_for_text(browser, "body", "not your workspace")
+    keep_picture(browser, "not-yours")
+
+
+def test_a_number_leads_to_the_name(demo: Demo, browser: WebDriver) -> None:
+    browser.get(demo.site.replace("localhost", "127.0.0.1") + "/accounts/")
+    assert browser.current_url.startswith(f"{demo.site}/accounts/login/")
+
+
+def test_sign_out_and_in_as_somebody_else(demo: Demo, browser: WebDriver) -> None:
+    alices, bobs = demo.pods["alice"], demo.pods["bob"]
+    browser.get(alices)
+    sign_in(browser, "alice", demo.passwords["alice"])
+    wait_for_text(browser, "h1", "This is alice's own pod")
+    browser.get(f"{demo.site}/accounts/")
     browser.find_element(By.XPATH, "//button[text()='Sign out']").click()
     wait_for_text(browser, "h1", "Sign in")
-    browser.get(f"{demo.site}/")
+    browser.get(alices)
     assert "/accounts/login/" in browser.current_url, "at once, not when a cache expires"
+    browser.get(bobs)
     sign_in(browser, "bob", demo.passwords["bob"])
     wait_for_text(browser, "h1", "This is bob's own pod")
+    browser.get(alices)
+    wait_for_text(browser, "body", "not your workspace")
 
 
 def test_charlie_is_added_in_the_admin_and_has_a_pod(demo: Demo, browser: WebDriver) -> None:
@@ -92,7 +120,7 @@ def test_charlie_is_added_in_the_admin_and_has_a_pod(demo: Demo, browser: WebDri
     keep_picture(browser, "admin")
 
     browser.delete_all_cookies()
-    browser.get(f"{demo.site}/")
+    browser.get(demo.pods["alice"].replace("alice", "charlie"))
     sign_in(browser, "charlie", CHARLIE_PASSWORD)
     wait_for_text(browser, "h1", "This is charlie's own pod")
     assert browser.find_element(By.ID, "user").text == "charlie"
@@ -111,11 +139,11 @@ def test_a_stopped_pod_starts_when_its_user_comes(demo: Demo, browser: WebDriver
     browser.get(f"{demo.site}/admin/userpods/userpod/?q=user-bob")
     wait_for_text(browser, "#result_list", "stopped")
     browser.delete_all_cookies()
-    browser.get(f"{demo.site}/deep/link")
+    browser.get(f"{demo.pods['bob']}deep/link")
     sign_in(browser, "bob", demo.passwords["bob"])
     keep_picture(browser, "waiting")
     wait_for_text(browser, "h1", "This is bob's own pod")
-    assert browser.current_url == f"{demo.site}/deep/link"
+    assert browser.current_url == f"{demo.pods['bob']}deep/link"
 
 
 def test_it_starts_soon(demo: Demo) -> None:

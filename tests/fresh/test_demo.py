@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import http.cookiejar
+import html
 import json
 import os
 import re
 import signal
 import socket
-import urllib.error
-import urllib.parse
-import urllib.request
+import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,8 +17,8 @@ import pytest
 from tests.fresh.machine import CHECKOUT
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.fresh.machine import Machine
 
@@ -34,31 +32,36 @@ class Demo:
     process: subprocess.Popen[str]
     site: str
     passwords: dict[str, str]
+    pods: dict[str, str]
 
 
-class Browser:
-    """Somebody outside of the machine: keeps cookies and follows where it is sent."""
+class Curl:
+    """Somebody outside of the machine. curl knows that ``alice.localhost`` is here, too."""
 
-    def __init__(self, site: str) -> None:
+    def __init__(self, site: str, jar: Path) -> None:
         self.site = site
-        jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
-        # No proxy stands between this machine and itself.
-        self._opener = urllib.request.build_opener(jar, urllib.request.ProxyHandler({}))
+        self._words = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "30"]
+        self._words += ["--cookie-jar", str(jar), "--cookie", str(jar)]
 
-    def get(self, path: str, data: bytes | None = None, accept: str = "text/html") -> str:
-        request = urllib.request.Request(f"{self.site}{path}", data, {"Accept": accept})  # noqa: S310 - our own address
-        request.add_header("Referer", f"{self.site}/accounts/login/")
-        with self._opener.open(request, timeout=30) as answer:
-            return str(answer.read().decode())
+    def get(self, url: str, *more: str, accept: str = "text/html") -> str:
+        """What a URL leads to, and below it in a line of its own status and address."""
+        words = [*self._words, "--location", "--header", f"Accept: {accept}", *more]
+        told = "\n%{http_code} %{url_effective}"
+        command = [*words, "--write-out", told, url]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
-    def sign_in(self, name: str, password: str) -> str:
-        """Fill the login form in; what it leads to."""
-        form = self.get("/accounts/login/?next=/")
+    def sign_in(self, name: str, password: str, url: str) -> str:
+        """Go to a URL, fill in the login form that it leads to; return what that leads to."""
+        form, _, told = self.get(url).rpartition("\n")
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
         assert token, form
+        where = re.search(r'name="next" value="([^"]*)"', form)
+        assert where, form
         said = {"csrfmiddlewaretoken": token[1], "username": name, "password": password}
-        fields = urllib.parse.urlencode({**said, "next": "/"})
-        return self.get("/accounts/login/?next=/", fields.encode())
+        said["next"] = html.unescape(where[1])
+        fields = [word for key in said for word in ("--data-urlencode", f"{key}={said[key]}")]
+        login = told.partition(" ")[2]
+        return self.get(login, "--referer", login, *fields)
 
 
 def free_port() -> int:
@@ -86,32 +89,44 @@ def demo(machine: Machine, before: set[str]) -> Iterator[Demo]:
                 break
         else:
             pytest.fail("make demo ended:\n" + "".join(told))
-        found = re.findall(r"^    (alice|bob|admin) +(\S+) +\S+$", "".join(told), re.MULTILINE)
-        yield Demo(process, f"http://127.0.0.1:{port}", dict(found))
+        found = re.findall(r"^    (alice|bob|admin) +(\S+) +(\S+)$", "".join(told), re.MULTILINE)
+        people = [(name, password) for name, password, _ in found]
+        pods = {name: url for name, _, url in found}
+        yield Demo(process, f"http://localhost:{port}", dict(people), pods)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
+@pytest.fixture
+def curl(demo: Demo, tmp_path: Path) -> Curl:
+    return Curl(demo.site, tmp_path / "jar")
+
+
 @pytest.mark.parametrize("name", ["alice", "bob"])
-def test_everybody_gets_to_their_own_pod(demo: Demo, name: str) -> None:
-    page = Browser(demo.site).sign_in(name, demo.passwords[name])
+def test_everybody_gets_to_their_own_pod(demo: Demo, curl: Curl, name: str) -> None:
+    page = curl.sign_in(name, demo.passwords[name], f"{demo.pods[name]}some/page?x=1")
     assert f"This is <b>{name}</b>'s own pod" in page
+    assert page.endswith(f"\n200 http://{name}.{demo.site.partition('//')[2]}/some/page?x=1")
 
 
-def test_a_stranger_is_refused(demo: Demo) -> None:
-    stranger = Browser(demo.site)
-    assert "own pod" not in stranger.get("/"), "a browser is sent to the login page"
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        stranger.get("/", accept="application/json")
-    with refused.value as answer:
-        assert answer.code == 401
-        assert json.load(answer)
+def test_a_stranger_is_refused(demo: Demo, curl: Curl) -> None:
+    page = curl.get(demo.pods["alice"])
+    assert f"\n200 {demo.site}/accounts/login/" in page, "a browser is sent to the login page"
+    answer, _, told = curl.get(demo.pods["alice"], accept="application/json").rpartition("\n")
+    assert told == f"401 {demo.pods['alice']}"
+    assert json.loads(answer)
 
 
-def test_a_wrong_password_is_refused(demo: Demo) -> None:
-    page = Browser(demo.site).sign_in("alice", demo.passwords["bob"])
+def test_somebody_elses_pod_is_refused(demo: Demo, curl: Curl) -> None:
+    page = curl.sign_in("alice", demo.passwords["alice"], demo.pods["bob"])
+    assert "own pod" not in page
+    assert "\n403 " in page
+
+
+def test_a_wrong_password_is_refused(demo: Demo, curl: Curl) -> None:
+    page = curl.sign_in("alice", demo.passwords["bob"], demo.pods["alice"])
     assert "own pod" not in page
     assert "enter a correct username and password" in page
 
