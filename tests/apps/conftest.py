@@ -13,7 +13,7 @@ is tried on; without it that is ``host`` alone. For each way there is one demo f
 
 Applications are installed into the tests' cache folder, by ``tests/prepare.py`` or the first test.
 ``pytest -m apps tests/apps/test_jupyterlab.py`` runs one module, ``USERPODS_PICTURES=folder`` keeps
-what ``keep_picture`` sees.
+what ``keep_picture`` sees, and what was shown when something was missed.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from selenium.common.exceptions import WebDriverException
+from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.browser.chromium import chromium, sign_in
+from tests.browser.chromium import chromium, keep_picture, sign_in
 from tests.browser.demos import Demo, end, started
 from tests.testcluster import build
 
@@ -74,8 +74,12 @@ class Visitor:
             except WebDriverException:  # the page was just replaced
                 return None
 
-        where = f"{self.browser.current_url}: no {text!r} in {css}"
-        return WebDriverWait(self.browser, seconds, 0.2).until(seen, where)  # type: ignore[return-value]
+        try:
+            return WebDriverWait(self.browser, seconds, 0.2).until(seen)  # type: ignore[return-value]
+        except TimeoutException:
+            keep_picture(self.browser, f"missed-{time.time():.0f}")
+            where = f"{self.browser.current_url}: no {text!r} in {css}"
+            raise TimeoutException(where) from None
 
 
 def application(module: Any) -> str:

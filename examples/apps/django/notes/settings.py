@@ -78,8 +78,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
-# Relative: the prefix comes before it.
-STATIC_URL = "static/"
+# With the prefix: a relative one is completed before the first request says what the prefix is.
+STATIC_URL = f"{PATH}static/"
 WHITENOISE_USE_FINDERS = True
 TIME_ZONE = "UTC"
 USE_TZ = True
