@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 ROUTER = Path(__file__).resolve().parents[1] / "manifests" / "router"
 
 
-#: A line of ``settings/public.conf``.
-SITE_PATH = re.compile(r"^location /\S+ +\{ include site\.conf; \}\n", re.MULTILINE)
+#: The site's paths, where it shares its host with pods: all that are not theirs.
+SITE_PATHS = "location ~ ^/(?!{pods}) {{ include site.conf; }}\n"
 #: For the site's own host: what the ingress or gateway of a cluster does.
 SITE = """
 server {{
@@ -74,15 +73,13 @@ def lay_out(
     _replace(settings / "internal.conf", "listen 8081;", f"listen {HOST}:{internal_port};")
     listen = "\n    ".join(f"listen {host}:{way.port};" for host in hosts)
     _replace(settings / "public.conf", "listen 8080;", listen)
-    public = settings / "public.conf"
     servers = BY_NUMBER.format(listen=listen, host=HOST, site=way.site.rstrip("/"))
     if way.has_hosts:
-        # Of a pod's host every path is the pod's.
-        public.write_text(SITE_PATH.sub("", public.read_text()))
         servers += SITE.format(listen=listen)
     else:
-        with public.open("a") as more:
-            more.write("location = / { include site.conf; }\n")
+        pods = way.pods.partition("{pod}")[0].lstrip("/")
+        with (settings / "public.conf").open("a") as public:
+            public.write(SITE_PATHS.format(pods=pods))
     (settings / "servers.conf").write_text(servers)
     (settings / "pods.conf").write_text("".join(f"include {name};\n" for name in way.includes))
     (settings / "settings.lua").write_text(

@@ -1,9 +1,9 @@
 """An example of what a user's pod may run: one file, the standard library alone.
 
 Shows whose pod it is, where it runs, for how long, and what headers it received; as HTML at any
-path, as JSON at ``/headers``. It listens on ``$PORT`` and knows its user from ``$USERPODS_USER`` and
-its path from ``$USERPODS_PATH``, which the built-in pod template sets; ``$SITE_URL`` is where the
-site is, if that is another host. A request that the router did not mean for this user is
+path, as JSON at ``/headers``. It listens on ``$PORT``, and knows its user and its path from
+``$USERPODS_USER`` and ``$USERPODS_PATH``, which the built-in pod template sets; ``$SITE_URL`` is
+where the site is, if that is another host. A request that the router did not mean for this user is
 refused: an application should not rely on the network alone.
 """
 
