@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.router.harness import Router
+from tests.router.harness import ROUTER, Router
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,6 +137,21 @@ def status_of(router: Router, head: str) -> int:
     with socket.create_connection(("127.0.0.1", router.port), timeout=10) as connection:
         connection.sendall(f"{head}\r\n".encode())
         return int(connection.recv(100).split()[1])
+
+
+def test_what_the_lua_leaves_in_nginx_takes_out() -> None:
+    """Names that headers.lua lets be are written or emptied wherever headers are passed on."""
+    lua = (ROUTER / "lua" / "userpods" / "headers.lua").read_text()
+    words = re.findall(r'"(\w+)"', lua.partition("for _, word in ipairs {")[2].partition("}")[0])
+    assert len(words) == 10
+    unsaid = (ROUTER / "unsaid.conf").read_text()
+    emptied = {name.lower() for name in re.findall(r'^proxy_set_header (\S+) "";$', unsaid, re.M)}
+    written = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
+    assert {f"x-forwarded-{word}" for word in words} <= emptied | written
+    assert "forwarded" in emptied
+    for conf in ("nginx.conf", "site.conf"):
+        text = (ROUTER / conf).read_text()
+        assert text.count("include unsaid.conf;") == len(re.findall("X-Real-I[Pp] ", text))
 
 
 def test_what_a_stranger_says_of_the_client_is_not_believed(router: Router) -> None:

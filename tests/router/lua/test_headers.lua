@@ -5,9 +5,8 @@ local tests = {}
 
 local OURS = {
     "x-target-service", "x-target-", "x-target-anything", "x-userpods-user", "x-remote-user",
-    "x-remote-user-id", "x-auth-request-email", "remote-user", "forwarded", "proxy",
-    "x-forwarded-user", "x-forwarded-access-token", "x-forwarded-ssl", "x-forwarded-port",
-    "x-forwarded-protocol", "x-forwarded-", "x-real-ip", "proxy-authorization",
+    "x-remote-user-id", "x-auth-request-email", "remote-user", "proxy", "x-forwarded-user",
+    "x-forwarded-access-token", "x-forwarded-forward", "x-forwarded-", "proxy-authorization",
 }
 
 function tests.ours_are_forbidden()

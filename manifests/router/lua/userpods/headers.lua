@@ -18,29 +18,32 @@ local _M = {}
 
 -- Lower case, as nginx keeps names. Whatever begins like this is ours to say, not the client's.
 local forbidden_prefixes = { "x-target-", "x-userpods-", "x-remote-user", "x-auth-" }
--- Names under which other proxies tell applications who someone is, and from where.
+-- Names under which other proxies tell applications who someone is. (Those of who and where clients
+-- are, nginx takes out: unsaid.conf.)
 local forbidden_names = {
-    ["forwarded"] = true,
     ["proxy"] = true,
     -- For proxies on the way, never for an application.
     ["proxy-authorization"] = true,
     ["remote-user"] = true,
-    ["x-real-ip"] = true,
 }
--- Of these, too, all but the ones that nginx.conf writes itself: whatever a proxy may say of a
--- client, some server believes (gunicorn refuses what contradicts itself).
+-- Of these, too: whatever a proxy may say of a client, some server believes (gunicorn refuses what
+-- contradicts itself). But not those that nginx.conf writes or unsaid.conf takes out by itself, at
+-- no cost.
 local FORWARDED = "x-forwarded-"
-local written = {
-    ["x-forwarded-for"] = true, ["x-forwarded-host"] = true, ["x-forwarded-proto"] = true,
-}
+local is_nginxs = {}
+for _, word in ipairs {
+    "for", "host", "proto", "ssl", "protocol", "scheme", "port", "server", "prefix", "path",
+} do
+    is_nginxs[FORWARDED .. word] = true
+end
 
---- Whether a client may not send a header of this (lower case) name.
+--- Whether a header of this (lower case) name has to be taken out of what a client sends.
 function _M.is_forbidden(name)
     if forbidden_names[name] then
         return true
     end
     if name:sub(1, #FORWARDED) == FORWARDED then
-        return not written[name]
+        return not is_nginxs[name]
     end
     for _, prefix in ipairs(forbidden_prefixes) do
         if name:sub(1, #prefix) == prefix then

@@ -108,13 +108,22 @@ local function ask_django(sent)
     return pages.say(503, "Unavailable", "Please try again in a moment.", settings.retry_after)
 end
 
+-- Passes a WebSocket on that was asked for as it should be; returns whether it was.
+local function pass_upgrade_on()
+    if var.userpods_asked_upgrade == "" then
+        return false
+    end
+    var.userpods_upgrade, var.userpods_connection = "websocket", "upgrade"
+    return true
+end
+
 -- Lets the request at hand go to the entry's pod, with what of `sent` the pod may know. False if it
 -- has to wait.
 local function admit(entry, sent, upgrade)
     if not entry.ip or not take(entry, running_requests.runs_elsewhere) then
         return false
     end
-    begin(entry, upgrade and var.userpods_upgrade ~= "")
+    begin(entry, upgrade and pass_upgrade_on())
     if sent.rest_cookie ~= "" then
         var.userpods_cookie = sent.rest_cookie
     end
@@ -272,6 +281,9 @@ function _M.site_access()
     var.userpods_cookie = cookies.for_site(var.http_cookie)
     if #var.userpods_cookie > credentials.MOST then
         return pages.too_many_cookies()
+    end
+    if var.http_upgrade then
+        pass_upgrade_on()
     end
     if var.http_content_length or var.http_transfer_encoding then
         read_body()
