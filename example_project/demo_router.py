@@ -84,7 +84,6 @@ def lay_out(
     (settings / "pods.conf").write_text("".join(f"include {name};\n" for name in way.includes))
     (settings / "settings.lua").write_text(
         "return {\n"
-        '    name_prefix = "user-",\n'
         f'    pods_url = "{way.pods}",\n'
         f'    site_url = "{way.site}",\n'
         '    login_url = "/accounts/login/",\n'

@@ -327,9 +327,9 @@ def check_names_of_pods(
         checks.Warning(
             f"{count} pods have names that do not begin with USERPODS_NAME_PREFIX ({prefix!r}), as "
             f"{first}.",
-            hint="They keep the names that they were given, and the router's name_prefix has to "
-            "admit them. Set the prefix back, or delete these users' pods and let them be made "
-            "anew.",
+            hint="They keep the names that they were given, and have no address of their own where "
+            "USERPODS_URL has {pod}. Set the prefix back, or delete these users' pods and let them "
+            "be made anew.",
             id=PREFIX_ID,
         )
     ]

@@ -241,7 +241,6 @@ def test_everything_goes_into_a_folder_and_what_fits_together_onto_the_screen(
     # One way in, and nothing that is only an example.
     assert not set(found) & {"Gateway userpods", "Deployment django"}
     settings = found["ConfigMap userpods-router-settings"]["data"]
-    assert 'name_prefix = "u-",' in settings["settings.lua"]
     assert "server django.userpods.svc.acme.internal:8000;" in settings["http.conf"]
 
 

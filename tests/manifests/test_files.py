@@ -138,10 +138,10 @@ def test_the_router_starts_with_its_files_with_a_projects_values(
         router.wait(10)
     # The Lua has read its settings: an invalid one is refused.
     lua = tmp_path / "settings" / "settings.lua"
-    lua.write_text(lua.read_text().replace('"u-"', '"U-"'))
+    lua.write_text(lua.read_text().replace("internal =", 'pods_url = "/{pod}", internal ='))
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode != 0
-    assert "name_prefix must begin a DNS label" in done.stderr
+    assert "pods_url is a path that does not end with {pod}/" in done.stderr
 
 
 def test_the_example_projects_pods_migrate_and_start(tmp_path: Path) -> None:
@@ -193,7 +193,6 @@ def test_the_routers_files_are_filled_in() -> None:
     assert "server django.acme.svc.acme.internal:8000;" in tree["router/settings/http.conf"]
     assert "default pods.acme.test;" in tree["router/settings/http.conf"]
     lua = tree["router/settings/settings.lua"]
-    assert 'name_prefix = "u-",' in lua
     assert 'login_url = "/in\\034\\092\\010/",' in lua
     assert 'cookies = { "acme_session", "acme_csrf" },' in lua
     public = tree["router/settings/public.conf"]

@@ -120,7 +120,7 @@ def test_a_reload_with_broken_settings_changes_nothing(tmp_path: Path, django: F
     with router:
         settings = router.folder / "settings" / "settings.lua"
         good = settings.read_text()
-        settings.write_text('return { name_prefix = "Not A Label" }')
+        settings.write_text('return { pods_url = "not a URL" }')
         router.process.process.send_signal(signal.SIGHUP)
         time.sleep(0.5)
         assert router.get("/", ALICE).json()["name"] == "alice"
@@ -248,7 +248,7 @@ def test_the_shipped_files_are_accepted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"name_prefix": "Not a label"}, "name_prefix must begin a DNS label"),
+        ({"pods_url": "not a URL"}, "pods_url has blanks"),
         ({"cache_secs": 5}, "unknown setting: cache_secs"),
         ({"cache_seconds": "5"}, "cache_seconds must be a number"),
     ],

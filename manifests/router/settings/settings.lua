@@ -1,6 +1,5 @@
 -- What the router's Lua reads. Everything has a default: see lua/userpods/settings.lua.
 return {
-    name_prefix = "user-",
     pods_url = "https://{pod}.pods.example.org/",
     site_url = "https://userpods.example.org/",
     cookies = { "userpods_token" },

@@ -334,8 +334,7 @@ def _with_rules(text: str, rules: Mapping[Kind, Collection[str]]) -> str:
 
 
 def _lua(values: ProjectValues, _: re.Match[str]) -> str:
-    settings = {"name_prefix": values.get("name-prefix"), **values.lua}
-    lines = [f"    {name} = {_lua_value(value)}," for name, value in settings.items()]
+    lines = [f"    {name} = {_lua_value(value)}," for name, value in values.lua.items()]
     return "return {\n" + "\n".join(lines) + '\n    internal = "127.0.0.1:8081",\n}'
 
 

@@ -12,7 +12,7 @@ local function credentials_of(cookie, authorization)
 end
 
 local function configured(seconds)
-    local settings = { cache_seconds = seconds or 5, token_prefix = "upt_", name_prefix = "user-" }
+    local settings = { cache_seconds = seconds or 5, token_prefix = "upt_" }
     answers.configure(settings)
     purges.configure(settings)
     target.configure(settings)
@@ -46,7 +46,7 @@ end
 function tests.an_entry_needs_all_words()
     configured()
     for _, change in ipairs {
-        { service = "x" }, { user = "" }, { user_id = "" }, { peer = "x" }, { peer = "" },
+        { service = "x.y" }, { user = "" }, { user_id = "" }, { peer = "x" }, { peer = "" },
     } do
         assert(answers.entry(words(change), session "a") == nil)
     end

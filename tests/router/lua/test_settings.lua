@@ -10,7 +10,7 @@ end
 
 function tests.defaults_fill_in()
     local complete = assert(settings.complete {})
-    assert(complete.name_prefix == "user-" and complete.cache_seconds == 5)
+    assert(complete.session_cookie == "sessionid" and complete.cache_seconds == 5)
     assert(complete.internal_host == "127.0.0.1" and complete.internal_port == 8081)
 end
 
@@ -26,8 +26,8 @@ function tests.mistakes_are_named()
     refuses({ cache_seconds = -1 }, "cache_seconds")
     refuses({ cache_seconds = 0 / 0 }, "cache_seconds")
     refuses({ recheck_seconds = 0 }, "recheck_seconds")
-    refuses({ name_prefix = "User_" }, "name_prefix")
-    refuses({ name_prefix = "user-.*" }, "name_prefix")
+    refuses({ pods_url = "https://{pod}.pods.test" }, "pods_url")
+    refuses({ pods_url = "https://app.test/" }, "site_url must say where the site is")
     refuses({ cookies = { "a b" } }, "cookies")
     refuses({ cookies = { 1 } }, "cookies")
     refuses({ credential_cookies = { "a;b" } }, "credential_cookies")

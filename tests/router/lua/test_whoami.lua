@@ -8,7 +8,7 @@ local tests = {}
 local sent = { key = "k", cookie = "sessionid=x" }
 
 local function read(status, changes, before)
-    target.configure { name_prefix = "user-", allow_loopback = false }
+    target.configure { allow_loopback = false }
     local headers = {
         ["X-Target-Service"] = "user-a", ["X-Target-Peer"] = "10.0.0.1:80",
         ["X-Userpods-User"] = "a", ["X-Userpods-User-Id"] = "w-1",

@@ -12,8 +12,6 @@ local _M = {}
 
 -- Every setting with its default; the type of the default is the type it must have.
 local defaults = {
-    -- What every Service's name begins with (USERPODS_NAME_PREFIX).
-    name_prefix = "user-",
     -- Where pods are found, as USERPODS_URL: "" is whatever is not the site's. And where the site
     -- is, as USERPODS_SITE_URL.
     pods_url = "",
@@ -96,9 +94,6 @@ function _M.complete(given)
         if complete[name] < 1 then
             return nil, name .. " must be at least 1"
         end
-    end
-    if not complete.name_prefix:find("^[a-z][a-z0-9-]*$") then
-        return nil, "name_prefix must begin a DNS label"
     end
     for _, setting in ipairs { "cookies", "credential_cookies" } do
         for _, cookie in ipairs(complete[setting]) do

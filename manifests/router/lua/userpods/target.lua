@@ -9,18 +9,21 @@ local _M = {}
 local find = ngx.re.find
 local match = ngx.re.match
 
-local allow_loopback, service_pattern = false, nil
+local allow_loopback = false
 
---- Takes `name_prefix` and `allow_loopback` from the settings.
+--- Takes `allow_loopback` from the settings.
 function _M.configure(settings)
     allow_loopback = settings.allow_loopback
-    -- A DNS label that begins with our prefix; \A and \z, because $ admits a newline.
-    service_pattern = [[\A(?=.{1,63}\z)]] .. settings.name_prefix .. [[(?:[a-z0-9-]*[a-z0-9])\z]]
 end
 
---- Whether this is the name of one of our Services: a DNS label that begins with our prefix.
+--- Whether this can be a Service's name: a DNS label (RFC 1035). Pods keep names that were given
+-- under an earlier USERPODS_NAME_PREFIX, so none is asked for. Nothing is reached by the name: a
+-- request goes to the peer, which is checked below, and the name only has to stay the same while it
+-- runs.
 function _M.is_service(name)
-    return type(name) == "string" and find(name, service_pattern, "jo") ~= nil
+    -- \A and \z, because $ admits a newline.
+    return type(name) == "string"
+        and find(name, [[\A[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\z]], "jo") ~= nil
 end
 
 local function ipv4_is_allowed(text)
