@@ -18,7 +18,7 @@ from django.db.models.signals import class_prepared, post_delete, post_save, pre
 from django.utils import timezone
 
 from django_userpods import background, tasks
-from django_userpods.access import cache, routers, site_sessions, tickets
+from django_userpods.access import cache, router_client, site_sessions, tickets
 from django_userpods.access.sessions import after_session_deletion, when_flushed
 from django_userpods.conf import conf
 from django_userpods.exceptions import SettingError
@@ -192,7 +192,7 @@ def logged_out(
         finally:
             _forget(user_pk)
         # Whoever logs out may look whether it is so. A dead router holds nobody up for longer.
-        routers.wait_idle(LOGOUT_WAIT)
+        router_client.wait_idle(LOGOUT_WAIT)
 
     using = db_router.db_for_write(user._meta.model)  # noqa: SLF001 - Django's documented name
     transaction.on_commit(at_signal, using=using, robust=True)
@@ -206,7 +206,7 @@ def _forget(*user_pks: str) -> None:
     # First here: a router that has forgotten asks again at once.
     cache.forget(user_pks)
     for user_pk in user_pks:
-        routers.purge(user_pk)
+        router_client.purge(user_pk)
 
 
 class _Change:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from django_userpods.access import routers
+from django_userpods.access import router_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ def router() -> Iterator[Router]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield found
-    routers.wait_idle()
+    router_client.wait_idle()
     server.shutdown()
     thread.join()
     server.server_close()

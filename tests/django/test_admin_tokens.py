@@ -18,7 +18,7 @@ from django.db import connection
 from django.test import RequestFactory
 from django.utils import timezone
 
-from django_userpods.access import routers
+from django_userpods.access import router_client
 from django_userpods.admin import AccessTokenAdmin
 from django_userpods.models import AccessToken
 from tests.factories import UserFactory
@@ -47,7 +47,7 @@ def boss(client: Client) -> Client:
 @pytest.fixture
 def purged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
-    monkeypatch.setattr(routers, "purge", found.append)
+    monkeypatch.setattr(router_client, "purge", found.append)
     return found
 
 

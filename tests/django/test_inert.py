@@ -16,7 +16,7 @@ from django.core.management import CommandError, call_command
 from django.test import utils as test_utils
 
 from django_userpods import lifecycle, tasks
-from django_userpods.access import routers
+from django_userpods.access import router_client
 from django_userpods.clusters.inert import InertCluster
 from django_userpods.clusters.kubernetes import KubernetesCluster
 from django_userpods.conf import get_cluster, in_test_run, is_inert
@@ -100,7 +100,7 @@ def test_no_task_is_enqueued_and_no_router_told(
 ) -> None:
     settings.USERPODS_ROUTERS = ["http://127.0.0.1:9"]
     monkeypatch.setattr(tasks, "has_task_backend", lambda: pytest.fail("tasks are looked at"))
-    monkeypatch.setattr(routers, "_put", lambda *_: pytest.fail("a router is told"))
+    monkeypatch.setattr(router_client, "_put", lambda *_: pytest.fail("a router is told"))
     UserFactory(username="alice").delete()
 
 

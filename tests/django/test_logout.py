@@ -17,7 +17,7 @@ from django.test import Client
 from django.urls import path
 
 from django_userpods import receivers
-from django_userpods.access import routers
+from django_userpods.access import router_client
 from django_userpods.pages.whoami import whoami
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def told(signed_in: Client, alice: Any, settings: Any, monkeypatch: pytest.Monke
         client.cookies["sessionid"] = key
         told.append(client.get("/whoami").status_code)
 
-    monkeypatch.setattr(routers, "purge", purge)
+    monkeypatch.setattr(router_client, "purge", purge)
     return told
 
 
@@ -125,7 +125,7 @@ def test_an_asynchronous_logout_counts_too(
         told_before.append(request.session.is_empty())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(routers, "purge", purge)
+        patch.setattr(router_client, "purge", purge)
         asyncio.run(alogout(request))
     assert told_before == [False, True]
 
@@ -159,9 +159,9 @@ def test_a_logout_waits_for_routers_but_not_for_dead_ones(
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.USERPODS_ROUTERS = [f"http://127.0.0.1:{silent.getsockname()[1]}"]
-        monkeypatch.setattr(routers, "TIMEOUT", 1.0)
+        monkeypatch.setattr(router_client, "TIMEOUT", 1.0)
         begun = time.monotonic()
         assert signed_in.get("/logout").status_code == 200
         assert time.monotonic() - begun < receivers.LOGOUT_WAIT + 0.5
-        assert not routers.wait_idle(0)
-        routers.wait_idle()
+        assert not router_client.wait_idle(0)
+        router_client.wait_idle()

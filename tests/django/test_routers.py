@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.management import call_command
 
-from django_userpods.access import routers
+from django_userpods.access import router_client
 from django_userpods.models import AccessToken
 from django_userpods.reconcile import reconcile
 from tests.django.pretended_router import Router, commit, router
@@ -34,8 +34,8 @@ __all__ = ["commit", "router"]
 
 def test_a_purge_tells_the_router_who(router: Router, settings: Any) -> None:
     settings.USERPODS_ROUTERS = [router.url]
-    routers.purge("7")
-    routers.wait_idle()
+    router_client.purge("7")
+    router_client.wait_idle()
     ((method, path, headers, body),) = router.told
     assert (method, path, body) == ("POST", "/purge", {"user_id": "7"})
     assert headers["Content-Type"] == "application/json"
@@ -44,8 +44,8 @@ def test_a_purge_tells_the_router_who(router: Router, settings: Any) -> None:
 
 def test_a_path_in_the_routers_url_is_kept(router: Router, settings: Any) -> None:
     settings.USERPODS_ROUTERS = [f"{router.url}/internal/"]
-    routers.purge("7")
-    routers.wait_idle()
+    router_client.purge("7")
+    router_client.wait_idle()
     assert router.told[0][1] == "/internal/purge"
 
 
@@ -65,8 +65,8 @@ def test_every_router_and_every_address_of_a_name_is_told(
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     port = router.url.rpartition(":")[2]
     settings.USERPODS_ROUTERS = [f"http://routers.example:{port}", router.url]
-    routers.purge("7")
-    routers.wait_idle()
+    router_client.purge("7")
+    router_client.wait_idle()
     # 127.0.0.2 does not answer, which keeps nobody else from being told.
     assert router.user_ids == ["7", "7"]
     assert {headers["Host"] for _, _, headers, _ in router.told} == {"routers.example", "127.0.0.1"}
@@ -74,8 +74,8 @@ def test_every_router_and_every_address_of_a_name_is_told(
 
 def test_without_routers_nothing_is_started(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading, "Thread", lambda **_: pytest.fail("started"))
-    routers.purge("7")
-    assert routers.wait_idle(0)
+    router_client.purge("7")
+    assert router_client.wait_idle(0)
 
 
 @pytest.fixture
@@ -83,17 +83,17 @@ def dead() -> Iterator[str]:
     """The URL of a router that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        assert routers.wait_idle(10)
+        assert router_client.wait_idle(10)
 
 
 def test_a_dead_router_delays_no_other(router: Router, dead: str, settings: Any) -> None:
     settings.USERPODS_ROUTERS = [dead, router.url]
     started = time.monotonic()
     for number in range(20):
-        routers.purge(str(number))
+        router_client.purge(str(number))
         time.sleep(0.01)
     while len(router.told) < 20:
-        assert time.monotonic() - started < routers.TIMEOUT / 2
+        assert time.monotonic() - started < router_client.TIMEOUT / 2
         time.sleep(0.01)
     assert router.user_ids == [str(number) for number in range(20)]
 
@@ -109,7 +109,7 @@ def test_a_dead_address_delays_no_other_of_the_same_name(
         return [info for name in names for info in original(name, *args, **kwargs)]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(routers, "TIMEOUT", 1.0)
+    monkeypatch.setattr(router_client, "TIMEOUT", 1.0)
     settings.USERPODS_ROUTERS = [f"http://routers.example:{port}"]
     with (
         socket.create_server(("127.0.0.2", port)),
@@ -117,11 +117,11 @@ def test_a_dead_address_delays_no_other_of_the_same_name(
     ):
         started = time.monotonic()
         for user_pk in ("7", "8"):
-            routers.purge(user_pk)
+            router_client.purge(user_pk)
             while user_pk not in router.user_ids:
                 assert time.monotonic() - started < 0.5
                 time.sleep(0.01)
-        assert routers.wait_idle(5)
+        assert router_client.wait_idle(5)
 
 
 def test_a_name_that_takes_long_to_look_up_delays_no_other(
@@ -137,24 +137,24 @@ def test_a_name_that_takes_long_to_look_up_delays_no_other(
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     settings.USERPODS_ROUTERS = ["http://routers.example:80", router.url]
-    routers.purge("7")
+    router_client.purge("7")
     started = time.monotonic()
     while not router.told:
         assert time.monotonic() - started < 2
         time.sleep(0.01)
     answered.set()
-    assert routers.wait_idle(5)
+    assert router_client.wait_idle(5)
 
 
 def test_a_dead_router_is_given_up_once_for_all_that_wait(
     dead: str, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.USERPODS_ROUTERS = [dead]
-    monkeypatch.setattr(routers, "TIMEOUT", 0.5)
+    monkeypatch.setattr(router_client, "TIMEOUT", 0.5)
     started = time.monotonic()
     for number in range(100):
-        routers.purge(str(number))
-    assert routers.wait_idle(5)
+        router_client.purge(str(number))
+    assert router_client.wait_idle(5)
     assert time.monotonic() - started < 3
     assert "are left to expire" in caplog.text
 
@@ -167,8 +167,8 @@ def test_a_purge_never_goes_to_a_proxy(
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     settings.USERPODS_ROUTERS = [router.url]
-    routers.purge("7")
-    routers.wait_idle()
+    router_client.purge("7")
+    router_client.wait_idle()
     assert router.user_ids == ["7"]
 
 
@@ -177,8 +177,8 @@ def test_a_redirect_is_not_followed(
 ) -> None:
     settings.USERPODS_ROUTERS = [router.url]
     router.status, router.location = 307, f"{router.url}/elsewhere"
-    routers.purge("7")
-    routers.wait_idle()
+    router_client.purge("7")
+    router_client.wait_idle()
     assert [path for _, path, _, _ in router.told] == ["/purge"]
     assert "answered 307" in caplog.text
 
@@ -188,8 +188,8 @@ def test_a_url_that_leads_nowhere_is_in_nobodys_way(
     settings: Any, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.USERPODS_ROUTERS = [url]
-    routers.purge("7")
-    assert routers.wait_idle(5)
+    router_client.purge("7")
+    assert router_client.wait_idle(5)
     assert "router" in caplog.text
 
 
@@ -200,8 +200,8 @@ def test_a_process_that_ends_tells_routers_first(router: Router) -> None:
         from django.conf import settings
         settings.USERPODS_ROUTERS = [{router.url!r}]
         django.setup()
-        from django_userpods.access import routers
-        routers.purge("7")
+        from django_userpods.access import router_client
+        router_client.purge("7")
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=30)
     assert router.user_ids == ["7"]
@@ -211,15 +211,15 @@ def test_a_child_that_was_forked_meanwhile_tells_routers_itself(
     router: Router, dead: str, settings: Any
 ) -> None:
     settings.USERPODS_ROUTERS = [dead]
-    routers.purge("7")
+    router_client.purge("7")
     settings.USERPODS_ROUTERS = [router.url]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
         child = os.fork()
     if child == 0:
         try:
-            routers.purge("8")
-            os._exit(0 if routers.wait_idle(5) else 1)
+            router_client.purge("8")
+            os._exit(0 if router_client.wait_idle(5) else 1)
         finally:
             os._exit(2)
     assert os.waitpid(child, 0)[1] == 0
@@ -231,8 +231,8 @@ def test_a_router_that_is_not_there_is_logged_and_the_others_told(
     router: Router, settings: Any, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.USERPODS_ROUTERS = [url, router.url]
-    routers.purge("7")
-    routers.wait_idle()
+    router_client.purge("7")
+    router_client.wait_idle()
     assert router.user_ids == ["7"]
     assert "router" in caplog.text
 
@@ -242,9 +242,9 @@ def test_a_router_that_is_slow_or_broken_slows_nobody(router: Router, settings: 
     router.delay, router.status = 0.2, 500
     started = time.monotonic()
     for number in range(3):
-        routers.purge(str(number))
+        router_client.purge(str(number))
     assert time.monotonic() - started < 0.1
-    routers.wait_idle()
+    router_client.wait_idle()
     assert router.user_ids == ["0", "1", "2"]
 
 
@@ -258,17 +258,17 @@ def test_a_router_for_whom_too_many_wait_is_spared_the_rest(
         told.append(user_pks)
         go_on.wait(5)
 
-    monkeypatch.setattr(routers, "_MOST_WAITING", 2)
-    monkeypatch.setattr(routers, "_tell", tell)
+    monkeypatch.setattr(router_client, "_MOST_WAITING", 2)
+    monkeypatch.setattr(router_client, "_tell", tell)
     settings.USERPODS_ROUTERS = ["http://127.0.0.1:1"]
-    routers.purge("0")
+    router_client.purge("0")
     while not told:
         time.sleep(0.01)
     for number in range(1, 5):
-        routers.purge(str(number))
+        router_client.purge(str(number))
         time.sleep(0.05)
     go_on.set()
-    routers.wait_idle()
+    router_client.wait_idle()
     assert told == [["0"], ["1", "2"]]
     assert "user 4 is left to expire" in caplog.text
 
@@ -277,8 +277,8 @@ def test_a_user_who_waits_already_is_told_of_once(router: Router, settings: Any)
     router.delay = 0.2
     settings.USERPODS_ROUTERS = [router.url]
     for _ in range(50):
-        routers.purge("7")
-    routers.wait_idle()
+        router_client.purge("7")
+    router_client.wait_idle()
     assert 1 <= len(router.told) <= 3
     # Whatever came while one was under way was told after it.
     assert router.user_ids[-1] == "7"
@@ -292,7 +292,7 @@ def test_routers_are_told_of_users_whose_address_changes_once(
     first, second = UserFactory(username="first"), UserFactory(username="second")
     with commit():
         reconcile()
-    routers.wait_idle()
+    router_client.wait_idle()
     # There was nothing to forget of them before they had one.
     assert router.user_ids == []
     # The first's Service was made again elsewhere, and the second's has its address now.
@@ -302,12 +302,12 @@ def test_routers_are_told_of_users_whose_address_changes_once(
         spec["clusterIP"], spec["clusterIPs"] = address, [address]
     with commit():
         reconcile([str(second.pk)])
-    routers.wait_idle()
+    router_client.wait_idle()
     assert set(router.user_ids) == {str(first.pk), str(second.pk)}
     router.told.clear()
     with commit():
         reconcile()
-    routers.wait_idle()
+    router_client.wait_idle()
     assert router.user_ids == []
 
 
@@ -319,7 +319,7 @@ def test_a_sync_does_not_end_before_routers_know(
     router.delay = 0.5
     user = UserFactory(username="alice")
     reconcile()
-    routers.wait_idle()
+    router_client.wait_idle()
     router.told.clear()
     spec = service(memory, "user-alice")["spec"]
     spec["clusterIP"], spec["clusterIPs"] = "10.96.9.9", ["10.96.9.9"]
@@ -330,9 +330,9 @@ def test_a_sync_does_not_end_before_routers_know(
 def test_waiting_for_routers_has_an_end(router: Router, settings: Any) -> None:
     settings.USERPODS_ROUTERS = [router.url]
     router.delay = 0.5
-    routers.purge("7")
-    assert not routers.wait_idle(0.05)
-    assert routers.wait_idle(5)
+    router_client.purge("7")
+    assert not router_client.wait_idle(0.05)
+    assert router_client.wait_idle(5)
 
 
 @pytest.mark.django_db
@@ -349,10 +349,10 @@ def test_routers_are_told_of_what_ends_access_alone(
         router.told.clear()
         with commit():
             change()
-            routers.wait_idle()
+            router_client.wait_idle()
             # Not before the commit: a router that asks anew must get the new answer.
             assert router.told == []
-        routers.wait_idle()
+        router_client.wait_idle()
         return router.user_ids
 
     def deactivate() -> None:

@@ -83,7 +83,7 @@ def hand_over(loser: str, winner: str) -> None:
     """Give one user's address to another, as a reconcile that saw it at another Service does."""
     from django.contrib.auth.models import User
 
-    from django_userpods.access import routers
+    from django_userpods.access import router_client
     from django_userpods.models import UserPod
 
     row = UserPod.objects.get(owner__username=loser)
@@ -91,12 +91,12 @@ def hand_over(loser: str, winner: str) -> None:
     row.save()
     UserPod.objects.filter(owner__username=winner).update(address=address)
     for name in (loser, winner):
-        routers.purge(str(User.objects.get(username=name).pk))
+        router_client.purge(str(User.objects.get(username=name).pk))
 
 
 def main() -> None:
     django.setup()
-    from django_userpods.access import routers
+    from django_userpods.access import router_client
 
     name, *arguments = sys.argv[1:]
     commands: dict[str, Callable[..., None]] = {
@@ -109,7 +109,7 @@ def main() -> None:
         "hand-over": hand_over,
     }
     commands[name](*arguments)
-    routers.wait_idle()
+    router_client.wait_idle()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from django_userpods import signals
-from django_userpods.access import cache, routers
+from django_userpods.access import cache, router_client
 from django_userpods.models import UserPod
 from django_userpods.reconcile.rows import alias, rows
 
@@ -30,7 +30,7 @@ def forget_addresses(*, moved: Collection[str], displaced: Collection[str]) -> N
         # First here: a router that has forgotten asks again at once.
         cache.forget(sorted(moved))
         for user_pk in sorted(displaced):
-            routers.purge(user_pk)
+            router_client.purge(user_pk)
 
     if moved or displaced:
         transaction.on_commit(forget, using=alias(), robust=True)

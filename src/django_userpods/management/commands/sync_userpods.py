@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, router
 from django.db.models import Q
 
-from django_userpods.access import routers, tickets
+from django_userpods.access import router_client, tickets
 from django_userpods.conf import conf, get_cluster
 from django_userpods.core import naming
 from django_userpods.core.plan import Verb
@@ -136,7 +136,7 @@ class Command(BaseCommand):
             report.failed[:0] = not_adopted
             if not options["dry_run"]:
                 tickets.clean_up()
-            routers.wait_idle(_TELL_ROUTERS)
+            router_client.wait_idle(_TELL_ROUTERS)
         except UserpodsError as error:
             bar.clear()
             self._fail(str(error), where, as_json=as_json)
