@@ -122,7 +122,7 @@ def check_template(app_configs: Sequence[Any] | None = None, **_: Any) -> list[c
         if not callable(given):
             template.compile_template(
                 base_manifests(),
-                installation=naming.Installation("anybody", conf.USERPODS_INSTANCE),
+                installation=naming.InstallationIdentity("anybody", conf.USERPODS_INSTANCE),
             )
     except TemplateError as error:
         return [

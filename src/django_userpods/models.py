@@ -218,6 +218,16 @@ def pod_named(user: Any, name: str) -> UserPod | None:  # noqa: ANN401 - the pro
     return UserPod.objects.filter(owner=user, name=name).first()
 
 
+def _find_by_digest(rows: Any, texts: Sequence[str], pod: str) -> list[Any]:  # noqa: ANN401 - a query
+    """Return the rows that stand for these texts, in their order; see ``find_all``."""
+    digests = list(map(AccessToken.digest_of, texts))
+    rows = joins.with_pods(rows.select_related("user"), "user__userpods", pod)
+    found = {row.digest: row for row in rows.filter(digest__in=digests)}
+    for row in found.values():
+        row.user = joins.user_of(row)
+    return [found[digest] for digest in digests if digest in found]
+
+
 class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
     """Queries for tokens."""
 
@@ -244,12 +254,7 @@ class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
 
         Each comes with its user ``with_main_pod``, and with a ``pod`` with that of this name.
         """
-        digests = list(map(AccessToken.digest_of, texts))
-        rows = joins.with_pods(self.select_related("user"), "user__userpods", pod)
-        found = {token.digest: token for token in rows.filter(digest__in=digests)}
-        for token in found.values():
-            token.user = joins.user_of(token)
-        return [found[digest] for digest in digests if digest in found]
+        return _find_by_digest(self, texts, pod)
 
     def revoke(self) -> int:
         """Revoke the tokens that are not revoked yet, and return how many those were."""
@@ -318,12 +323,7 @@ class PodSessionQuerySet(models.QuerySet["PodSession"]):
 
         Each comes with its user ``with_main_pod``, and with a ``pod`` with that of this name.
         """
-        digests = list(map(AccessToken.digest_of, secrets_))
-        rows = joins.with_pods(self.select_related("user"), "user__userpods", pod)
-        found = {session.digest: session for session in rows.filter(digest__in=digests)}
-        for session in found.values():
-            session.user = joins.user_of(session)
-        return [found[digest] for digest in digests if digest in found]
+        return _find_by_digest(self, secrets_, pod)
 
 
 class _OfSiteSession(models.Model):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_userpods.core.naming import Installation, PodIdentity
+from django_userpods.core.naming import InstallationIdentity, PodIdentity
 from django_userpods.core.template import Template, compile_template, placeholder_values
 
-BLUE, GREEN = Installation("b1ue", "blue"), Installation("9reen", "green")
+BLUE, GREEN = InstallationIdentity("b1ue", "blue"), InstallationIdentity("9reen", "green")
 
 SEVEN, EIGHT = PodIdentity("p0d7", "7"), PodIdentity("p0d8", "8")
 VALUES = placeholder_values(SEVEN, name="user-alice", namespace="apps", username="alice")

@@ -12,7 +12,7 @@ import pytest
 
 from django_userpods.clusters.kubernetes import KubernetesCluster
 from django_userpods.clusters.kubernetes.discovery import group_path
-from django_userpods.clusters.kubernetes.request import Request
+from django_userpods.clusters.kubernetes.request import ApiCall
 from django_userpods.clusters.kubernetes.retry import Deadline
 from django_userpods.core import kinds
 from django_userpods.core.fields import ANY, NOTHING, UNKNOWN, Field
@@ -54,9 +54,9 @@ def unrestricted(cluster: Cluster) -> Iterator[str]:
 
 def ask(server: KubernetesCluster, method: str, path: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    request = Request(method, path, f"{method} {path}", data)
+    request = ApiCall(method, path, f"{method} {path}", data)
     if method == "PATCH":
-        request = Request(method, path, path, data, "application/merge-patch+json")
+        request = ApiCall(method, path, path, data, "application/merge-patch+json")
     return json.loads(server._transport.call(request, Deadline(20)))
 
 

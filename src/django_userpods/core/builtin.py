@@ -36,21 +36,7 @@ def manifests(
     """
     address = {"USERPODS_URL": "{url}", "USERPODS_PATH": "{path}"} if has_address else {}
     variables = {"PORT": str(port), "USERPODS_USER": "{username}", **address, **env}
-    probe = {"tcpSocket": {"port": "http"}}
-    container = {
-        "name": "app",
-        "image": image,
-        "ports": [{"name": "http", "containerPort": port}],
-        "env": [{"name": name, "value": value} for name, value in variables.items()],
-        "resources": resources,
-        "startupProbe": {**probe, "periodSeconds": 1, "failureThreshold": 120},
-        "readinessProbe": {**probe, "periodSeconds": 5},
-        "livenessProbe": {**probe, "periodSeconds": 20},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-        },
-    }
+    container = _container(image=image, port=port, variables=variables, resources=resources)
     deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -86,3 +72,23 @@ def manifests(
         },
     }
     return [deployment, service]
+
+
+def _container(
+    *, image: str, port: int, variables: Mapping[str, str], resources: Mapping[str, Any]
+) -> dict[str, Any]:
+    probe = {"tcpSocket": {"port": "http"}}
+    return {
+        "name": "app",
+        "image": image,
+        "ports": [{"name": "http", "containerPort": port}],
+        "env": [{"name": name, "value": value} for name, value in variables.items()],
+        "resources": resources,
+        "startupProbe": {**probe, "periodSeconds": 1, "failureThreshold": 120},
+        "readinessProbe": {**probe, "periodSeconds": 5},
+        "livenessProbe": {**probe, "periodSeconds": 20},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }

@@ -79,7 +79,7 @@ _NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
 _DIGEST_PREFIX = "sha256-"
 
 
-class Installation(NamedTuple):
+class InstallationIdentity(NamedTuple):
     """Whose objects these are: the database's random ``id`` and the ``name`` that people see."""
 
     id: str
@@ -186,7 +186,7 @@ def label_value(text: str) -> str:
     return _DIGEST_PREFIX + _digest(text, 32)
 
 
-def labels_for(pod: PodIdentity, *, installation: Installation) -> dict[str, str]:
+def labels_for(pod: PodIdentity, *, installation: InstallationIdentity) -> dict[str, str]:
     """Return the labels that mark an object as this pod's and ours."""
     return {
         MANAGED_BY_LABEL: MANAGED_BY,

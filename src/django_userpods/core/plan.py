@@ -11,7 +11,7 @@ from django_userpods.core import naming
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from django_userpods.core.naming import Installation
+    from django_userpods.core.naming import InstallationIdentity
     from django_userpods.core.objects import Manifest, Ref
 
 
@@ -86,7 +86,7 @@ def plan(
     return actions
 
 
-def holder(existing: Manifest, *, installation: Installation, pod: str) -> Holder:
+def holder(existing: Manifest, *, installation: InstallationIdentity, pod: str) -> Holder:
     """Tell whose an object is that stands where one of a pod's should; ``pod`` is the row's id."""
     labels = existing.get("metadata", {}).get("labels") or {}
     if labels.get(naming.INSTALLATION_LABEL) != installation.id:

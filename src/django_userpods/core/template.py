@@ -26,7 +26,7 @@ from django_userpods.exceptions import TemplateError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from django_userpods.core.naming import Installation
+    from django_userpods.core.naming import InstallationIdentity
     from django_userpods.core.shape import Values
 
 
@@ -135,7 +135,7 @@ def placeholder_values(
 
 
 def compile_template(
-    manifests: Iterable[Manifest], *, installation: Installation, name: str = "{name}"
+    manifests: Iterable[Manifest], *, installation: InstallationIdentity, name: str = "{name}"
 ) -> Template:
     """Check a template and make it ready for filling in.
 
@@ -167,7 +167,7 @@ def _room(document: Manifest, own: str) -> int:
     return len(document["metadata"]["name"]) - len(own) + appended
 
 
-def _digest(documents: list[Manifest], installation: Installation) -> str:
+def _digest(documents: list[Manifest], installation: InstallationIdentity) -> str:
     try:
         text = json.dumps([documents, installation], sort_keys=True, default=str)
     except TypeError:
@@ -177,7 +177,7 @@ def _digest(documents: list[Manifest], installation: Installation) -> str:
 
 
 def personal(
-    manifests: Iterable[Manifest], *, name: str, installation: Installation, values: Values
+    manifests: Iterable[Manifest], *, name: str, installation: InstallationIdentity, values: Values
 ) -> Template:
     """Compile one user's own manifests: filled in by ``Template.fill``, then changed by a person.
 
@@ -250,7 +250,7 @@ class _Base64(Shape):
 
 
 def _compile(
-    document: Manifest, *, installation: Installation, digest: str, literal: bool
+    document: Manifest, *, installation: InstallationIdentity, digest: str, literal: bool
 ) -> ObjectTemplate:
     where = document["kind"]
     labels: dict[str, Any] = {

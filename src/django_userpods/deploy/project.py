@@ -122,7 +122,7 @@ def _rules(extra: Collection[Kind], warn: Warn) -> dict[Kind, frozenset[str]]:
 
 def _template_kinds(warn: Warn) -> set[Kind]:
     # Kinds do not depend on who we are, and the database may not be there yet.
-    anybody = naming.Installation("anybody", conf.USERPODS_INSTANCE)
+    anybody = naming.InstallationIdentity("anybody", conf.USERPODS_INSTANCE)
     desired = TemplateSource(anybody)
     if not callable(conf.USERPODS_TEMPLATE):
         kinds = set(template.compile_template(base_manifests(), installation=anybody).kinds)

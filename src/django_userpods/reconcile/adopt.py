@@ -337,7 +337,10 @@ def _write_row(candidate: Candidate) -> None:
 
 
 def _relabel(
-    cluster: Cluster, subject: Subject, candidate: Candidate, installation: naming.Installation
+    cluster: Cluster,
+    subject: Subject,
+    candidate: Candidate,
+    installation: naming.InstallationIdentity,
 ) -> apply.Outcome:
     subject.observed = candidate.objects
     actions = plan(subject.wanted(), subject.observed, retain=conf.USERPODS_RETAIN)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django_userpods.clusters.base import Cluster
-    from django_userpods.core.naming import Installation
+    from django_userpods.core.naming import InstallationIdentity
     from django_userpods.reconcile.observe import Subject
 
 logger = logging.getLogger("django_userpods")
@@ -51,7 +51,7 @@ def perform(
     subject: Subject,
     actions: list[Action],
     *,
-    installation: Installation,
+    installation: InstallationIdentity,
     remaining: Callable[[], float | None],
 ) -> Outcome:
     """Carry out the actions in order; raises no ClusterError.
@@ -98,7 +98,7 @@ def _act(
     cluster: Cluster,
     subject: Subject,
     action: Action,
-    installation: Installation,
+    installation: InstallationIdentity,
     remaining: Callable[[], float | None],
 ) -> Action | None:
     if action.verb == Verb.CREATE:
@@ -114,7 +114,7 @@ def _create(
     cluster: Cluster,
     subject: Subject,
     ref: Ref,
-    installation: Installation,
+    installation: InstallationIdentity,
     remaining: Callable[[], float | None],
 ) -> Action | None:
     """Create an object; None where it was there already, ours and as it should be."""
@@ -210,7 +210,9 @@ def _replace(
         raise StillDeleting(action.ref) from None
 
 
-def _check_ours(existing: Manifest, subject: Subject, ref: Ref, installation: Installation) -> None:
+def _check_ours(
+    existing: Manifest, subject: Subject, ref: Ref, installation: InstallationIdentity
+) -> None:
     whose = holder(existing, installation=installation, pod=subject.entry.pk)
     if whose == Holder.OURS:
         return
@@ -227,7 +229,7 @@ def _check_ours(existing: Manifest, subject: Subject, ref: Ref, installation: In
     raise NotOurs(message)
 
 
-def _what_to_do(existing: Manifest, installation: Installation) -> str:
+def _what_to_do(existing: Manifest, installation: InstallationIdentity) -> str:
     """Say what to do about a name that is taken. What may be a production is not to be deleted."""
     labels = existing["metadata"].get("labels") or {}
     other = labels.get(naming.INSTALLATION_LABEL)
@@ -247,7 +249,7 @@ def _is_gone(
     cluster: Cluster,
     subject: Subject,
     actions: list[Action],
-    installation: Installation,
+    installation: InstallationIdentity,
     remaining: Callable[[], float | None],
 ) -> bool:
     """Tell whether nothing is left: finalizers hold objects, and pods take time to stop.

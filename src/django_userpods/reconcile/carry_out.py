@@ -15,10 +15,10 @@ from django_userpods.reconcile import apply, outcomes
 from django_userpods.reconcile.report import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
     from django_userpods.clusters.base import Cluster
-    from django_userpods.core.naming import Installation
+    from django_userpods.core.naming import InstallationIdentity
     from django_userpods.core.plan import Action
     from django_userpods.reconcile.observe import Subject
     from django_userpods.reconcile.request import Run
@@ -38,12 +38,14 @@ def carry_out(
     subjects: dict[str, Subject],
     plans: dict[str, list[Action]],
     *,
-    installation: Installation,
+    installation: InstallationIdentity,
 ) -> None:
     """Act, and write the rows as the outcomes come in."""
     outcomes.kinds_to_come([subjects[pod] for pod in plans])
     quiet = (subject for pod, subject in subjects.items() if pod not in plans)
-    _write(run, [(subject, apply.Outcome()) for subject in quiet if outcomes.is_news(subject)])
+    _record_outcomes(
+        run, [(subject, apply.Outcome()) for subject in quiet if outcomes.is_news(subject)]
+    )
     pending: list[tuple[Subject, apply.Outcome]] = []
     left = dict.fromkeys(plans)
     flushed, down = time.monotonic(), 0
@@ -61,7 +63,7 @@ def carry_out(
             del left[pod]
             pending.append((subjects[pod], outcome))
             if len(pending) >= _FLUSH_COUNT or time.monotonic() - flushed > _FLUSH_SECONDS:
-                _write(run, pending)
+                _record_outcomes(run, pending)
                 pending, flushed = [], time.monotonic()
             run.request.progress("apply", number, len(plans))
             down = down + 1 if isinstance(outcome.error, ClusterUnavailable) else 0
@@ -72,11 +74,13 @@ def carry_out(
     finally:
         # Also when interrupted: what was done is on the rows.
         coming.close()
-        _write(run, pending)
+        _record_outcomes(run, pending)
     run.report.not_done.extend(str(subjects[pod].entry) for pod in left)
 
 
-def _is_up(run: Run, cluster: Cluster, subject: Subject, installation: Installation) -> bool:
+def _is_up(
+    run: Run, cluster: Cluster, subject: Subject, installation: InstallationIdentity
+) -> bool:
     """Tell whether the cluster answers at all, where it failed several pods in a row."""
     labels = {naming.INSTALLATION_LABEL: installation.id, naming.POD_LABEL: "none"}
     try:
@@ -95,7 +99,7 @@ def _outcomes(
     subjects: dict[str, Subject],
     plans: dict[str, list[Action]],
     *,
-    installation: Installation,
+    installation: InstallationIdentity,
     go_on: Callable[[], bool],
 ) -> Generator[tuple[str, apply.Outcome]]:
     """Yield each user's outcome as it comes, with as many at once as the cluster takes.
@@ -117,6 +121,17 @@ def _outcomes(
             if go_on():
                 yield pod, perform(pod)
         return
+    yield from _side_by_side(perform, plans, concurrency=cluster.concurrency, go_on=go_on)
+
+
+def _side_by_side(
+    perform: Callable[[str], apply.Outcome],
+    pods: Iterable[str],
+    *,
+    concurrency: int,
+    go_on: Callable[[], bool],
+) -> Generator[tuple[str, apply.Outcome]]:
+    """Yield each pod's outcome as it comes, from as many threads."""
     done: SimpleQueue[tuple[str, apply.Outcome | BaseException]] = SimpleQueue()
 
     def work(pod: str) -> None:
@@ -125,17 +140,13 @@ def _outcomes(
         except BaseException as error:  # noqa: BLE001 - raised again below
             done.put((pod, error))
 
-    with ThreadPoolExecutor(cluster.concurrency, thread_name_prefix="userpods") as pool:
+    with ThreadPoolExecutor(concurrency, thread_name_prefix="userpods") as pool:
         running: dict[str, Future[None]] = {}
-        waiting = iter(plans)
+        waiting = iter(pods)
         try:
             while True:
                 # No more than a few ahead, so that giving up leaves nothing queued.
-                while (
-                    go_on()
-                    and len(running) < 2 * cluster.concurrency
-                    and (pod := next(waiting, ""))
-                ):
+                while go_on() and len(running) < 2 * concurrency and (pod := next(waiting, "")):
                     running[pod] = pool.submit(work, pod)
                 if not go_on():
                     for pod in [pod for pod, future in running.items() if future.cancel()]:
@@ -151,7 +162,7 @@ def _outcomes(
             pool.shutdown(cancel_futures=True)
 
 
-def _write(run: Run, items: list[tuple[Subject, apply.Outcome]]) -> None:
+def _record_outcomes(run: Run, items: list[tuple[Subject, apply.Outcome]]) -> None:
     """Write rows, send signals, and add to the report."""
     for written in outcomes.write(items):
         run.report.done.extend(written.outcome.done)

@@ -143,7 +143,7 @@ def _write_together(items: list[_Item]) -> list[Written]:
     losers = [pk for held in holders.values() for pk, _ in held]
     with transaction.atomic(using=alias()):
         lock(rows().filter(pk__in=[*(item.subject.entry.pk for item in items), *losers]))
-        return [_write(item, holders) for item in items]
+        return [_write_row(item, holders) for item in items]
 
 
 def _holders(addresses: list[str]) -> dict[str, list[tuple[str, str]]]:
@@ -156,7 +156,7 @@ def _holders(addresses: list[str]) -> dict[str, list[tuple[str, str]]]:
     return holders
 
 
-def _write(item: _Item, holders: dict[str, list[tuple[str, str]]]) -> Written:
+def _write_row(item: _Item, holders: dict[str, list[tuple[str, str]]]) -> Written:
     subject, outcome, changes = item.subject, item.outcome, item.changes
     entry = subject.entry
     written = Written(subject, outcome, message=str(subject.error or outcome.error or ""))

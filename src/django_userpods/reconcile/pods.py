@@ -20,6 +20,8 @@ from django_userpods.reconcile.users import key_of, username_of, users
 from django_userpods.reconcile.wanted import room_of_users
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.contrib.auth.models import AbstractBaseUser
 
 logger = logging.getLogger("django_userpods")
@@ -87,13 +89,7 @@ def look(scope: Scope, *, keep_users: bool) -> RowChanges:
                 entry.state = State.PENDING
                 entry.found_out = True
                 changes.changed.append(entry)
-    for entry in known.values():
-        gone = not entry.exists or entry.user_id is None
-        if gone and not (entry.absent and entry.user_id is None):
-            entry.wanted, entry.user_id = Wanted.ABSENT, None
-            entry.state = State.DELETING
-            entry.found_out = True
-            changes.changed.append(entry)
+    _find_gone(known.values(), changes)
     changes.entries = [*known.values(), *changes.new]
     nameless = [entry for entry in changes.entries if entry.name is None and not entry.absent]
     for entry, message in _name(nameless):
@@ -102,6 +98,17 @@ def look(scope: Scope, *, keep_users: bool) -> RowChanges:
     changes.nameless = [entry for entry in nameless if entry.stored]
     changes.sort()
     return changes
+
+
+def _find_gone(entries: Iterable[Entry], changes: RowChanges) -> None:
+    """Note which entries' users are not there any more: they should have nothing."""
+    for entry in entries:
+        gone = not entry.exists or entry.user_id is None
+        if gone and not (entry.absent and entry.user_id is None):
+            entry.wanted, entry.user_id = Wanted.ABSENT, None
+            entry.state = State.DELETING
+            entry.found_out = True
+            changes.changed.append(entry)
 
 
 def record_save(user: AbstractBaseUser, *, created: bool) -> bool:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from django_userpods.conf import conf
 from django_userpods.core import builtin, template
-from django_userpods.core.naming import MAX_LABEL, Installation, PodIdentity
+from django_userpods.core.naming import MAX_LABEL, InstallationIdentity, PodIdentity
 from django_userpods.core.template import Template, placeholder_values
 from django_userpods.core.yamlfile import read_yaml
 from django_userpods.exceptions import SettingError, TemplateError, UserpodsError
-from django_userpods.models import Installation as InstallationRow
+from django_userpods.models import Installation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 #: For whom a template is compiled when it does not matter.
-_ANYBODY = Installation("anybody", "anybody")
+_ANYBODY = InstallationIdentity("anybody", "anybody")
 
 
 class TemplateSource:
@@ -35,7 +35,7 @@ class TemplateSource:
     Raises SettingError or TemplateError at construction where the settings are invalid.
     """
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: InstallationIdentity) -> None:
         self.installation = installation
         self._customize = conf.USERPODS_CUSTOMIZE
         source = conf.USERPODS_TEMPLATE
@@ -87,14 +87,14 @@ class TemplateSource:
         )
 
 
-def this_installation(*, write: bool = True) -> Installation:
+def this_installation(*, write: bool = True) -> InstallationIdentity:
     """Return who we are to the cluster: the database's own id and ``USERPODS_INSTANCE``.
 
     Where the database has no id yet it gets one; not with ``write=False``, when what is returned
     is the id of nobody.
     """
-    found = InstallationRow.objects.current(write=write)
-    return Installation(found.identifier, conf.USERPODS_INSTANCE)
+    found = Installation.objects.current(write=write)
+    return InstallationIdentity(found.identifier, conf.USERPODS_INSTANCE)
 
 
 def room_of_users() -> Callable[[AbstractBaseUser], int]:
@@ -175,7 +175,7 @@ def _read(path: Path, changed: int) -> list[Manifest]:  # noqa: ARG001 - part of
     return read_yaml(path)
 
 
-def _compiled(manifests: list[Manifest], installation: Installation) -> Template:
+def _compiled(manifests: list[Manifest], installation: InstallationIdentity) -> Template:
     try:
         key = json.dumps(manifests)
     except (TypeError, ValueError):
@@ -185,7 +185,7 @@ def _compiled(manifests: list[Manifest], installation: Installation) -> Template
 
 
 @lru_cache(maxsize=64)
-def _compiled_text(manifests: str, installation: Installation) -> Template:
+def _compiled_text(manifests: str, installation: InstallationIdentity) -> Template:
     return template.compile_template(json.loads(manifests), installation=installation)
 
 

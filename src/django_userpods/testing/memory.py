@@ -217,7 +217,7 @@ class MemoryCluster(Cluster):
         with store.lock:
             if ref in store.objects:
                 raise AlreadyExists(f"{ref} already exists", status=409)
-            return self._write(store, ref, memory_apply.copied(manifest), manifest)
+            return self._store_object(store, ref, memory_apply.copied(manifest), manifest)
 
     def apply(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
         """Merge the declared fields in, and take out those we declared before and do not now."""
@@ -226,11 +226,11 @@ class MemoryCluster(Cluster):
         with store.lock:
             live = memory_apply.copied(store.objects.get(ref))
             if live is None:
-                return self._write(store, ref, memory_apply.copied(manifest), manifest)
+                return self._store_object(store, ref, memory_apply.copied(manifest), manifest)
             owned = store.owned.get(ref, set())
             memory_apply.remove(live, owned=owned, wanted=memory_apply.declared(manifest))
             memory_apply.merge(live, manifest)
-            return self._write(store, ref, live, manifest)
+            return self._store_object(store, ref, live, manifest)
 
     def delete(self, ref: Ref, *, uid: str, timeout: float | None = None) -> None:
         """Delete the object if it has this UID."""
@@ -264,7 +264,9 @@ class MemoryCluster(Cluster):
                     raise copy.copy(fault.error)
         return store
 
-    def _write(self, store: _Store, ref: Ref, wanted: Manifest, manifest: Manifest) -> Manifest:
+    def _store_object(
+        self, store: _Store, ref: Ref, wanted: Manifest, manifest: Manifest
+    ) -> Manifest:
         """Validate, fill in and store ``wanted``, of which ``manifest`` is what we declared."""
         before = store.objects.get(ref)
         memory_defaults.check(wanted)

@@ -28,7 +28,7 @@ from django_userpods.clusters.kubernetes.discovery import (
 from django_userpods.clusters.kubernetes.ownership import Patch, ownership_patch
 from django_userpods.clusters.kubernetes.paging import read_pages
 from django_userpods.clusters.kubernetes.ratelimit import RateLimiter
-from django_userpods.clusters.kubernetes.request import Request
+from django_userpods.clusters.kubernetes.request import ApiCall
 from django_userpods.clusters.kubernetes.retry import Deadline
 from django_userpods.clusters.kubernetes.unions import union_patch
 from django_userpods.core.objects import Kind, Manifest, Ref
@@ -163,7 +163,7 @@ class KubernetesCluster(Cluster):
 
         def fetch(token: str) -> bytes:
             url = f"{path}&continue={quote(token)}" if token else path
-            request = Request("GET", url, what, compress=self._compress)
+            request = ApiCall("GET", url, what, compress=self._compress)
             return self._transport.call(request, whole or self._deadline(None))
 
         yield from read_pages(fetch, kind=kind, what=what, server=lambda: self._transport.server)
@@ -182,7 +182,9 @@ class KubernetesCluster(Cluster):
         ref = Ref.of(manifest)
         deadline = self._deadline(timeout)
         path = self._resource(ref.kind, deadline).collection(ref.namespace)
-        return self._write("POST", f"{path}?{_WRITE}", f"create {ref}", ref, manifest, deadline)
+        return self._send_object(
+            "POST", f"{path}?{_WRITE}", f"create {ref}", ref, manifest, deadline
+        )
 
     def apply(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
         """Apply the object by server-side apply, whoever else has set its fields."""
@@ -192,13 +194,13 @@ class KubernetesCluster(Cluster):
         path += f"?{_WRITE}&force=true"
         self._patch(ref, ownership_patch, deadline)
         try:
-            return self._write("PATCH", path, f"apply {ref}", ref, manifest, deadline)
+            return self._send_object("PATCH", path, f"apply {ref}", ref, manifest, deadline)
         except Invalid as error:
             refused = error.fields
             if not self._patch(ref, lambda live: union_patch(live, manifest, refused), deadline):
                 raise
         self._patch(ref, ownership_patch, deadline)
-        return self._write("PATCH", path, f"apply {ref}", ref, manifest, deadline)
+        return self._send_object("PATCH", path, f"apply {ref}", ref, manifest, deadline)
 
     def delete(self, ref: Ref, *, uid: str, timeout: float | None = None) -> None:
         """Delete the object if it has this UID; its dependents go in the background."""
@@ -215,7 +217,7 @@ class KubernetesCluster(Cluster):
         what = f"delete {ref}"
         try:
             answer = self._transport.call(
-                Request("DELETE", path, what, json.dumps(body).encode()), deadline
+                ApiCall("DELETE", path, what, json.dumps(body).encode()), deadline
             )
         except UnknownKind:
             raise
@@ -264,7 +266,7 @@ class KubernetesCluster(Cluster):
         what = f"get {ref}"
         path = self._resource(ref.kind, deadline).item(ref.namespace, ref.name)
         try:
-            body = self._transport.call(Request("GET", path, what), deadline)
+            body = self._transport.call(ApiCall("GET", path, what), deadline)
         except UnknownKind:
             raise
         except NotFound:
@@ -290,7 +292,7 @@ class KubernetesCluster(Cluster):
             patch = patch_for(live) if live is not None else None
             if patch is None:
                 return False
-            request = Request(
+            request = ApiCall(
                 "PATCH", path, what, json.dumps(patch).encode(), "application/json-patch+json"
             )
             try:
@@ -304,7 +306,7 @@ class KubernetesCluster(Cluster):
             else:
                 return True
 
-    def _write(
+    def _send_object(
         self,
         method: str,
         path: str,
@@ -318,7 +320,7 @@ class KubernetesCluster(Cluster):
         except (TypeError, ValueError) as error:
             raise Invalid(f"{what}: the manifest is no JSON: {error}") from error
         kind = "application/json" if method == "POST" else "application/apply-patch+yaml"
-        request = Request(method, path, what, body, kind, conflict_passes=True)
+        request = ApiCall(method, path, what, body, kind, conflict_passes=True)
         answer = self._transport.call(request, deadline)
         return _without_managed_fields(self._object(answer, ref, what))
 
@@ -346,7 +348,7 @@ class KubernetesCluster(Cluster):
 
     def _discover(self, kind: Kind, deadline: Deadline) -> Resource:
         what = f"look up the kind {kind}"
-        body = self._transport.call(Request("GET", group_path(kind), what), deadline)
+        body = self._transport.call(ApiCall("GET", group_path(kind), what), deadline)
         known = errors.decode(body, what=what, server=self._transport.server)
         for item in known.get("resources") or []:
             if item.get("kind") == kind.kind and "/" not in item["name"]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiCall:
     """A call, built and not yet sent. ``what`` says in an error's text what was being done."""
 
     method: str

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
     from django_userpods.clusters.kubernetes.ratelimit import RateLimiter
-    from django_userpods.clusters.kubernetes.request import Request
+    from django_userpods.clusters.kubernetes.request import ApiCall
     from django_userpods.clusters.kubernetes.retry import Deadline
 
 _PIECE = 1 << 18
@@ -71,7 +71,7 @@ class Connection:
     def __post_init__(self) -> None:
         bounded.bound(self.pools)
 
-    def headers(self, request: Request, deadline: Deadline, agent: str) -> MutableMapping[str, str]:
+    def headers(self, request: ApiCall, deadline: Deadline, agent: str) -> MutableMapping[str, str]:
         """Return the headers of a request; the same dict as long as the credentials hold."""
         if time.monotonic() >= self._header_until:
             try:
@@ -130,7 +130,7 @@ class Transport:
         if connection is not None:
             connection.pools.clear()
 
-    def call(self, request: Request, deadline: Deadline) -> bytes:
+    def call(self, request: ApiCall, deadline: Deadline) -> bytes:
         """Send a request, again where that may help, and return the body of its success."""
         attempt = 0
         renewed = False
@@ -189,7 +189,7 @@ class Transport:
                 raise _credentials_late(deadline, what) from error
 
     def _exchange(
-        self, connection: Connection, request: Request, deadline: Deadline
+        self, connection: Connection, request: ApiCall, deadline: Deadline
     ) -> tuple[int, Mapping[str, str], bytes]:
         if deadline.remaining() <= 0:
             raise errors.timed_out(
@@ -202,7 +202,7 @@ class Transport:
     def _exchange_bounded(
         self,
         connection: Connection,
-        request: Request,
+        request: ApiCall,
         deadline: Deadline,
         headers: Mapping[str, str],
     ) -> tuple[int, Mapping[str, str], bytes]:

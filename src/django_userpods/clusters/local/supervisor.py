@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from django_userpods.clusters.local.link import PASSED_ON, wake
 from django_userpods.clusters.local.reaper import Reaper, kill_marked
 from django_userpods.clusters.local.store import Store, Stored
-from django_userpods.clusters.local.workload import Report, Spec, Workload, expand
+from django_userpods.clusters.local.workload import Readiness, Spec, Workload, expand
 from django_userpods.core.objects import DEPLOYMENT
 from django_userpods.exceptions import ClusterError
 
@@ -261,7 +261,7 @@ class Supervisor:
         if (namespace, name) not in taken:
             shutil.rmtree(self._state.work(namespace=namespace, name=name), ignore_errors=True)
 
-    def _show(self, uid: str, report: Report) -> None:
+    def _show(self, uid: str, report: Readiness) -> None:
         status = status_of(self._stored[uid], report, self._shown.get(uid))
         if status != self._shown.get(uid):
             try:
@@ -281,13 +281,15 @@ class Supervisor:
             time.sleep(0.02)
         if self._is_homeless():
             return
-        report = Report(ready=False, reason="Pending", message="the local cluster is not running")
+        report = Readiness(
+            ready=False, reason="Pending", message="the local cluster is not running"
+        )
         for uid in self._workloads.keys() - self._gone:
             if self._stored[uid].declared["spec"].get("replicas", 1):
                 self._show(uid, report)
 
 
-def status_of(item: Stored, report: Report, before: dict[str, Any] | None) -> dict[str, Any]:
+def status_of(item: Stored, report: Readiness, before: dict[str, Any] | None) -> dict[str, Any]:
     """Return a Deployment's status; conditions keep the time of their last transition."""
     replicas = item.declared["spec"].get("replicas", 1)
     up = replicas if report.ready else 0

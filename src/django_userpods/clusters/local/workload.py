@@ -53,7 +53,7 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Readiness:
     """How a workload is: ``reason`` as Kubernetes would name it, ``message`` for a person."""
 
     ready: bool
@@ -67,7 +67,7 @@ class Workload:
     def __init__(self, uid: str, *, run: str, reaper: Reaper) -> None:
         self.uid = uid
         self.desired: Spec | None = None
-        self.report = Report(ready=False, reason="Pending", message="waiting to be started")
+        self.report = Readiness(ready=False, reason="Pending", message="waiting to be started")
         self._mark = f"{run}/{uid}"
         self._reaper = reaper
         self._process: subprocess.Popen[bytes] | None = None
@@ -164,7 +164,7 @@ class Workload:
         self._process, self._running, self._started = process, spec, now
         if self._failures == 0:
             message = f"started as process {process.pid}, waiting for port {spec.port}"
-            self.report = Report(ready=False, reason="Starting", message=message)
+            self.report = Readiness(ready=False, reason="Starting", message=message)
         self._next_probe = now + PROBE_STARTING
         return self._next_probe
 
@@ -174,7 +174,7 @@ class Workload:
         self._next_try = now + delay
         if reason == "CrashLoopBackOff":
             message += f"; next try in {delay:g} s"
-        self.report = Report(ready=False, reason=reason, message=message)
+        self.report = Readiness(ready=False, reason=reason, message=message)
         return self._next_try
 
     def _exited(self, process: subprocess.Popen[bytes]) -> bool:
@@ -194,14 +194,14 @@ class Workload:
         if self.desired is None:
             self._stopped()
         elif asked:
-            self.report = Report(ready=False, reason="Restarting", message="being started again")
+            self.report = Readiness(ready=False, reason="Restarting", message="being started again")
         elif spec is not None:
             if now - self._started >= SETTLED:
                 self._failures = 0
             self._failed(now, "CrashLoopBackOff", self._epitaph(code, spec))
 
     def _stopped(self) -> None:
-        self.report = Report(ready=False, reason="Stopped", message="stopped")
+        self.report = Readiness(ready=False, reason="Stopped", message="stopped")
 
     def _epitaph(self, code: int, spec: Spec) -> str:
         how = f"exited with status {code}"
@@ -219,7 +219,7 @@ class Workload:
         if self._kill_at is None:
             kill_group(process.pid, signal.SIGTERM)
             self._kill_at = now + (spec.grace if spec else 0.0)
-            self.report = Report(ready=False, reason="Stopping", message="being stopped")
+            self.report = Readiness(ready=False, reason="Stopping", message="being stopped")
         elif now >= self._kill_at:
             kill_group(process.pid)
             return now + PROBE_STARTING
@@ -233,13 +233,13 @@ class Workload:
         if accepts(spec.port):
             if now - self._started >= SETTLED:
                 self._failures = 0
-            self.report = Report(ready=True, reason="MinimumReplicasAvailable", message="ready")
+            self.report = Readiness(ready=True, reason="MinimumReplicasAvailable", message="ready")
             self._next_probe = now + PROBE_READY
             self._limit_log(spec.log)
         else:
             if self.report.ready or now - self._started > SLOW_START:
                 message = f"the process runs but takes no connections on port {spec.port} ($PORT)"
-                self.report = Report(ready=False, reason="NotListening", message=message)
+                self.report = Readiness(ready=False, reason="NotListening", message=message)
             waited = now - self._started
             self._next_probe = now + (PROBE_STARTING if waited < SLOW_START else 1.0)
         return self._next_probe

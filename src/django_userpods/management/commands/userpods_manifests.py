@@ -172,7 +172,7 @@ class Command(BaseCommand):
             if output is None:
                 self.stdout.write(_stream(written, groups), ending="")
             else:
-                self._write(written, output, force=options["force"])
+                self._write_files(written, output, force=options["force"])
         except SettingError as error:
             raise CommandError(f"{error}. {error.hint}".strip()) from error
         except (UserpodsError, ImproperlyConfigured) as error:
@@ -205,7 +205,7 @@ class Command(BaseCommand):
         kept = dict(re.findall(rf"- ({'|'.join(_SECRETS)})=(\w+)$", there, flags=re.MULTILINE))
         return {name: kept.get(name) or secrets.token_hex(32) for name in _SECRETS}
 
-    def _write(self, written: dict[Path, str], output: Path, *, force: bool) -> None:
+    def _write_files(self, written: dict[Path, str], output: Path, *, force: bool) -> None:
         differing, new, same = [], [], 0
         for path, text in written.items():
             target = output / path
