@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.browser.chromium import keep_picture
 
 if TYPE_CHECKING:
+    from selenium.webdriver.chrome.webdriver import WebDriver
+
     from tests.apps.conftest import Visitor
 
 pytestmark = [pytest.mark.apps, pytest.mark.browser, pytest.mark.router]
@@ -28,6 +32,11 @@ for number, node in enumerate(FLOW[1:]):
     node.update(x=140 + 180 * number, y=80)
 
 
+def notifications(browser: WebDriver) -> bool:
+    found = browser.find_elements(By.CSS_SELECTOR, ".red-ui-notification")
+    return any(notification.is_displayed() for notification in found)
+
+
 def test_a_flow_is_deployed_and_answers(alice: Visitor, bob: Visitor) -> None:
     for visitor in (alice, bob):
         visitor.open()
@@ -39,6 +48,8 @@ def test_a_flow_is_deployed_and_answers(alice: Visitor, bob: Visitor) -> None:
         visitor.wait_for("#red-ui-header-button-deploy:not(.disabled)").click()
         visitor.wait_for(".red-ui-notification", text="Successfully deployed")
         if visitor is alice:
+            # They go away by themselves; until then they cover the tab.
+            WebDriverWait(visitor.browser, 60).until_not(notifications)
             visitor.wait_for(".red-ui-tab", text="Greeting").click()
             keep_picture(visitor.browser, "node-red")
         visitor.open("greeting")
