@@ -253,13 +253,13 @@ def test_a_user_who_is_not_selected_is_told_so_and_may_sign_out(
     assert signed_in.get(WAITING).json() == {"error": "invalid token"}
 
 
-def test_anothers_host_leads_back_to_the_site(signed_in: Client, settings: Any) -> None:
+def test_anothers_host_leads_to_ones_own(signed_in: Client, settings: Any) -> None:
     settings.USERPODS_URL = "https://{pod}.pods.example.org/"
     settings.USERPODS_SITE_URL = "https://www.example.org/"
     headers = {**BROWSER, "X-Userpods-Host": "bob.pods.example.org"}
     answer = signed_in.get("/.userpods/waiting/", headers=headers)
     assert answer.status_code == 403
-    assert 'href="https://www.example.org/"' in answer.text
+    assert 'href="https://www.example.org/userpods/enter/"' in answer.text
 
 
 def test_a_reconcile_says_why_and_the_page_its_reason(

@@ -34,9 +34,10 @@ from django_userpods.access.credentials import cookie_values
 from django_userpods.conf import conf
 from django_userpods.core.addresses import MAIN, RESERVED_PREFIX, Way
 from django_userpods.exceptions import InvalidCredentials
-from django_userpods.pages.asking import expected, main_pod, or_unavailable, reachable
+from django_userpods.pages import wanted_page
+from django_userpods.pages.asking import Refusal, expected, main_pod, or_unavailable, reachable
 from django_userpods.pages.links import to_view
-from django_userpods.pages.refusals import refused
+from django_userpods.pages.refusals import page_of, refused, site_url
 
 if TYPE_CHECKING:
     from typing import Any
@@ -78,7 +79,8 @@ class _Here:
 def enter(request: HttpRequest) -> HttpResponse:
     """Send a signed-in user to the pod at ``to``, with a ticket where that is another host.
 
-    Anybody else goes to the project's own login first.
+    Anybody else goes to the project's own login first. Without ``to`` it leads to the pod's page
+    that was asked for before a login that did not lead back, else to the user's own pod.
     """
     return or_unavailable(lambda: _private(_enter(request)))
 
@@ -87,20 +89,21 @@ def _enter(request: HttpRequest) -> HttpResponse:
     where = conf.USERPODS_URL
     if where is None:
         raise Http404
-    found = where.split(request.GET.get("to", ""))
+    if "to" not in request.GET:
+        return _go_home(request, where)
+    found = where.split(request.GET["to"])
     state = request.GET.get("state", "")
     if found is None or not (where.way is Way.PATHS or _STATE.match(state)):
         return _refused(request, gettext("This address leads to no workspace."), status=400)
     user: Any = request.user
     if not user.is_authenticated:
+        wanted_page.remember(request, request.GET["to"])
         return _to_login(request)
+    wanted_page.recall(request)
     label, path = found
-    pod: UserPod | None = None
-    if is_let_in(user):
-        name = "" if label is MAIN else f"{conf.USERPODS_NAME_PREFIX}{label}"
-        pod = reachable(user, name) if name else main_pod(user)
-    if pod is None:
-        return _refused(request, gettext("This is not your workspace."), status=403)
+    pod = _pod_at(user, label)
+    if isinstance(pod, Refusal):
+        return page_of(request, pod)
     if where.way is Way.PATHS:
         return HttpResponseRedirect(path)
     path = path if len(path) <= _MAX_PATH else "/"
@@ -111,6 +114,36 @@ def _enter(request: HttpRequest) -> HttpResponse:
     origin = where.origin("" if label is MAIN else str(label))
     query = urlencode({"ticket": ticket})
     return HttpResponseRedirect(f"{origin}{RESERVED_PREFIX}enter?{query}")
+
+
+def _go_home(request: HttpRequest, where: Addresses) -> HttpResponse:
+    """Lead to the page that was asked for before the login, else to the user's own pod.
+
+    To the page itself: its host sends the browser here again, with a state that is not too old.
+    """
+    user: Any = request.user
+    if not user.is_authenticated:
+        return _to_login(request)
+    wanted = wanted_page.recall(request)
+    found = where.split(wanted) if wanted else None
+    if found is not None and not isinstance(_pod_at(user, found[0]), Refusal):
+        return HttpResponseRedirect(wanted)
+    pod = _pod_at(user, MAIN)
+    if isinstance(pod, Refusal):
+        return page_of(request, Refusal.NOT_LET_IN)
+    if not pod.url:
+        again = request.get_full_path()
+        title = gettext("Your workspace is not ready yet")
+        return _refused(request, title, status=503, again=again)
+    return HttpResponseRedirect(pod.url)
+
+
+def _pod_at(user: Any, label: Any) -> UserPod | Refusal:  # noqa: ANN401 - a project's own; or MAIN
+    if not is_let_in(user):
+        return Refusal.NOT_LET_IN
+    name = "" if label is MAIN else f"{conf.USERPODS_NAME_PREFIX}{label}"
+    pod = reachable(user, name) if name else main_pod(user)
+    return pod or Refusal.ANOTHERS
 
 
 @login_not_required
@@ -151,8 +184,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     query = urlencode(
         {"to": here.url(request.GET.get("next", "/")), "state": tickets.state_of(nonce)}
     )
-    site = (conf.USERPODS_SITE_URL or "").removesuffix("/")
-    response = HttpResponseRedirect(f"{site}{to_view(request, 'enter')}?{query}")
+    response = HttpResponseRedirect(f"{site_url()}{to_view(request, 'enter')}?{query}")
     _set_cookie(response, here, NONCE_COOKIE, nonce, max_age=_NONCE_AGE)
     return _private(response)
 
@@ -265,6 +297,6 @@ def _refused(request: HttpRequest, title: str, *, status: int, again: str = "") 
 
 def _private(response: HttpResponse) -> HttpResponse:
     """Let no address of this exchange be told to the next page, and no frame show it."""
-    response["Referrer-Policy"] = "no-referrer"
+    response.headers.setdefault("Referrer-Policy", "no-referrer")
     response["X-Frame-Options"] = "DENY"
     return response

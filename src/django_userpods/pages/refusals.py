@@ -34,7 +34,11 @@ def refused(
         "again": again,
         "again_label": label,
     }
-    return render(request, "userpods/refused.html", context, status=status)
+    response = render(request, "userpods/refused.html", context, status=status)
+    if may_sign_out:
+        # A form without an origin is refused.
+        response["Referrer-Policy"] = "same-origin"
+    return response
 
 
 def page_of(request: HttpRequest, refusal: Refusal) -> HttpResponse:
@@ -45,7 +49,7 @@ def page_of(request: HttpRequest, refusal: Refusal) -> HttpResponse:
         return refused(request, title, status=status, may_sign_out=True)
     if refusal is Refusal.ANOTHERS:
         title = gettext("This is not your workspace")
-        again, label = conf.USERPODS_SITE_URL or "/", gettext("Back to the site")
+        again, label = f"{site_url()}{to_view(request, 'enter')}", gettext("Open my workspace")
         return refused(request, title, status=status, again=again, label=label, may_sign_out=True)
     title = (
         gettext("You are signed out")
@@ -63,6 +67,11 @@ def sign_out(request: HttpRequest) -> dict[str, Any]:
     if is_on_pods_host(request):
         return {"sign_out_url": f"{RESERVED_PREFIX}sign-out", "sign_out_needs_token": False}
     return {"sign_out_url": to_view(request, "sign-out"), "sign_out_needs_token": True}
+
+
+def site_url() -> str:
+    """Return the site's address without a slash at its end; "" where nobody said."""
+    return (conf.USERPODS_SITE_URL or "").removesuffix("/")
 
 
 def _login(request: HttpRequest) -> str:
