@@ -13,6 +13,7 @@ from django_userpods.deploy import kustomize, shipped
 from django_userpods.management.commands.userpods_manifests import Command
 from django_userpods.models import UserPod
 from tests.django.asking_manifests import objects, project, run, values_of
+from tests.django.test_namespaces import Nested
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -82,6 +83,21 @@ def test_the_routers_settings_come_from_the_project(project: Settings) -> None:
     assert values.text["cluster-domain"] == "acme.internal"
     assert values.text["name-prefix"] == "u-"
     assert list(values.site_paths) == [*shipped.SITE_PATHS, "/welcome/", "/assets/"]
+
+
+def test_whoami_gets_every_bearer_where_an_authenticator_reads_them(project: Settings) -> None:
+    assert "token_prefix" not in values_of().lua
+    project.USERPODS_AUTHENTICATORS = ["tests.django.test_jwt.BySecret"]
+    said: list[str] = []
+    assert values_of(said.append).lua["token_prefix"] == ""
+    assert "an authenticator reads Authorization" in said[0]
+    assert 'token_prefix = ""' in run("--only", "router")[0]
+
+
+def test_the_router_finds_urls_in_another_namespace(project: Settings) -> None:
+    project.ROOT_URLCONF = Nested
+    assert values_of().lua["whoami_path"] == "/apps/pods/whoami"
+    assert values_of().lua["waiting_path"] == "/apps/pods/userpods/waiting/"
 
 
 @pytest.mark.usefixtures("project")

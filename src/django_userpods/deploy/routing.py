@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, URLResolver, get_resolver, reverse
 
 from django_userpods.access.addresses import SESSION_COOKIE, cookie_name
 from django_userpods.conf import conf
@@ -18,11 +18,14 @@ from django_userpods.deploy import shipped
 from django_userpods.exceptions import ManifestError, SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from django_userpods.core.addresses import Addresses
 
     Warn = Callable[[str], None]
+
+#: ``app_name`` of our URLs.
+_APP = "userpods"
 
 
 def site_host(option: str | None, warn: Warn) -> str:
@@ -105,15 +108,31 @@ def lua(warn: Warn) -> dict[str, str | list[str]]:
         "credential_cookies": _credential_cookies(where),
         "session_cookie": settings.SESSION_COOKIE_NAME,
     }
-    try:
-        found["whoami_path"] = reverse("userpods:whoami")
-        found["waiting_path"] = reverse("userpods:waiting")
-    except NoReverseMatch:
+    if any(getattr(one, "reads_authorization", False) for one in conf.USERPODS_AUTHENTICATORS):
+        # What they read does not begin as our tokens do.
+        found["token_prefix"] = ""
+        warn("an authenticator reads Authorization, so the router lets no pod have that header.")
+    namespace = next(_namespaces(get_resolver()), None)
+    if namespace is not None:
+        found["whoami_path"] = reverse(f"{namespace}:whoami")
+        found["waiting_path"] = reverse(f"{namespace}:waiting")
+    else:
         warn(
             "the router will not work before ROOT_URLCONF has "
             'path("", include("django_userpods.urls")).'
         )
     return found
+
+
+def _namespaces(resolver: URLResolver, outer: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the names under which our URLs are included, however deep."""
+    for pattern in resolver.url_patterns:
+        if isinstance(pattern, URLResolver):
+            inner = (*outer, pattern.namespace) if pattern.namespace else outer
+            if pattern.app_name == _APP:
+                yield ":".join(inner)
+            else:
+                yield from _namespaces(pattern, inner)
 
 
 def _cookies(where: Addresses | None) -> list[str]:
