@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,18 +57,16 @@ def add(path: Path, snippet: str) -> None:
 def project(machine: Machine) -> Machine:
     """A new project as `startproject` makes it, with the README's additions and the built wheel."""
     root = machine.root
-    wheels = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    clone = str(root / CHECKOUT.lstrip("/"))
-    subprocess.run([*wheels, "--wheel-dir", str(root / "root"), clone], check=True)
-    (wheel,) = (root / "root").glob("django_userpods-*.whl")
-    # The name is the README's; that it means this wheel, and no release, is said beside it.
-    (root / "root/constraints.txt").write_text(f"django-userpods @ file:///root/{wheel.name}\n")
-    install = command("pip install django-userpods")
+    assert CHECKOUT == "/root/django-userpods"
+    # What the project asks for already.
+    (root / "root/requirements.txt").write_text("python-dateutil==2.9.*\n")
+    install = command("pip install ./django-userpods --requirement requirements.txt")
     done(
         machine,
         f"""
         python3 -m venv /root/venv
-        PIP_CONSTRAINT=/root/constraints.txt {install}
+        {install}
+        pip check
         django-admin startproject mysite
         cd mysite
         python manage.py startapp people

@@ -55,6 +55,13 @@ class Cluster(ABC):
         """Return what is known, without connecting, to be in the way of any call, or ""."""
         return ""
 
+    def lacks_namespace(self, name: str) -> str:  # noqa: ARG002 - most clusters have all
+        """Return that there is no namespace of this name, and what to do; "" where there is.
+
+        Raises ClusterError where that cannot be known.
+        """
+        return ""
+
     @abstractmethod
     def list(
         self,

@@ -239,6 +239,21 @@ class KubernetesCluster(Cluster):
             return str(error)
         return ""
 
+    def lacks_namespace(self, name: str) -> str:
+        """Return that the namespace is not there, and what to do; "" where it is.
+
+        Raises Forbidden where we may not look.
+        """
+        what = f"get the namespace {name}"
+        request = ApiCall("GET", f"/api/v1/namespaces/{quote(name, safe='')}", what)
+        try:
+            self._transport.call(request, self._deadline(None))
+        except UnknownKind:
+            raise
+        except NotFound as error:
+            return str(error)
+        return ""
+
     def prepare(self) -> None:
         """Import the official client."""
         _official_client()

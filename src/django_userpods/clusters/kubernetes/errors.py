@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST = 300
+#: What to do where a namespace is missing.
+MAKE_NAMESPACE = (
+    "make it by `kubectl apply -k` of the `isolation` that `manage.py userpods_manifests --output` "
+    "writes, or by `kubectl create namespace`"
+)
 #: Server-side apply says with status 500 that a manifest does not fit the schema.
 _NO_FIT = ("failed to create typed patch object", "failed to convert")
 _QUOTA = re.compile(r"exceeded quota: (?P<name>[^,\s]+)")
@@ -97,6 +102,8 @@ def from_answer(
         causes = (said.get("details") or {}).get("causes") or ()
         fields = tuple(str(cause.get("field", "")) for cause in causes)
         return Invalid(message, status=status, fields=fields)
+    if status == 404 and (said.get("details") or {}).get("kind") == "namespaces":
+        return NotFound(f"{message}; {MAKE_NAMESPACE}", status=status)
     known: dict[int, type[ClusterError]] = {
         400: Invalid,
         404: NotFound,

@@ -22,6 +22,7 @@ from django_userpods.core.states import UNSETTLED, State
 from django_userpods.exceptions import ClusterError, UserpodsError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import adopt, reconcile
+from django_userpods.reconcile.missing import missing_namespaces
 from django_userpods.reconcile.namesakes import namesakes
 from django_userpods.reconcile.report import Failure, Report
 
@@ -133,6 +134,8 @@ class Command(BaseCommand):
             if options["wait"]:
                 report.failed += unwell
             others = namesakes() if user_pks is None else []
+            if options["dry_run"]:
+                report.failed += missing_namespaces(report)
             report.failed[:0] = not_adopted
             if not options["dry_run"]:
                 tickets.clean_up()

@@ -173,12 +173,26 @@ class Command(BaseCommand):
                 self.stdout.write(_stream(written, groups), ending="")
             else:
                 self._write_files(written, output, force=options["force"])
+                self._say_what_has_to_be_there(groups, values, output)
         except SettingError as error:
             raise CommandError(f"{error}. {error.hint}".strip()) from error
         except (UserpodsError, ImproperlyConfigured) as error:
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}") from error
+
+    def _say_what_has_to_be_there(
+        self, groups: list[str], values: shipped.ProjectValues, output: Path
+    ) -> None:
+        """Say in which namespaces things are put, since `kubectl apply` makes none by itself."""
+        if "rbac" not in groups or values.everywhere:
+            return
+        users, django = values.get("users-namespace"), values.get("django-namespace")
+        self.stdout.write(
+            f"`kubectl apply -k` needs the namespaces to be there. {users}: kubectl apply -k "
+            f"{output / 'isolation'} makes it. {django}: {output / 'example'} makes it, or "
+            f"`kubectl create namespace {django}`."
+        )
 
     def _warn(self, message: str) -> None:
         self.stderr.write(self.style.WARNING(f"Note: {message}"))
