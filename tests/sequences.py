@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.conf import settings as django_settings
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -100,6 +101,19 @@ def _interrupted(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return answer
 
 
+class PlainSettings:
+    """The settings, set as they are: pytest-django's nest with each, which thousands cannot.
+
+    What is set goes when the test's own overriding does, so the test has to set something first.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(django_settings, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(django_settings, name, value)
+
+
 class Place(ABC):
     """Where a sequence plays."""
 
@@ -141,7 +155,7 @@ class Sequences(RuleBasedStateMachine):
 
     #: Given by the test that runs it: a machine is made without arguments.
     place: ClassVar[Place]
-    settings: ClassVar[Any]
+    settings: ClassVar[Any] = PlainSettings()
 
     def __init__(self) -> None:
         super().__init__()

@@ -85,5 +85,5 @@ class Machine(sequences.Sequences):
 def test_any_sequence_ends_in_what_the_database_says(memory: MemoryCluster, settings: Any) -> None:
     backend = f"{InterruptedMemory.__module__}.{InterruptedMemory.__qualname__}"
     settings.USERPODS_CLUSTER = {"BACKEND": backend, "OPTIONS": {"concurrency": 1}}
-    Machine.place, Machine.settings = InMemory(), settings
+    Machine.place = InMemory()
     sequences.run(Machine, examples=60, steps=20)
