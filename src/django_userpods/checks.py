@@ -11,7 +11,7 @@ from django.db import DatabaseError, router
 from django.http.request import validate_host
 from django.utils.http import is_same_domain
 
-from django_userpods import tasks
+from django_userpods import setting, tasks
 from django_userpods.conf import conf, get_cluster
 from django_userpods.core import naming, template
 from django_userpods.core.addresses import Way
@@ -143,7 +143,8 @@ def check_unknown(app_configs: Sequence[Any] | None = None, **_: Any) -> list[ch
     return [
         checks.Warning(
             f"{name} is not a setting of django-userpods.",
-            hint=f"Known are {', '.join(sorted(SETTING_IDS))}.",
+            hint=setting.nearest(name, SETTING_IDS).strip()
+            or f"Known are {', '.join(sorted(SETTING_IDS))}.",
             obj=name,
             id=UNKNOWN_ID,
         )

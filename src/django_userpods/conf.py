@@ -260,7 +260,10 @@ class Conf:
 
     @property
     def USERPODS_IDLE_TIMEOUT(self) -> float | None:
-        """Seconds without a request after which a pod is stopped; None for never."""
+        """Seconds without a request after which a pod may be stopped; nothing acts on it yet.
+
+        None for never.
+        """
         if setting.get("USERPODS_IDLE_TIMEOUT", None) is None:
             return None
         return setting.number("USERPODS_IDLE_TIMEOUT", 0)
@@ -371,6 +374,7 @@ def _cluster_of_settings() -> Cluster:
     with _clusters_lock:
         if key not in _clusters:
             factory = setting.imported("USERPODS_CLUSTER", backend)
+            setting.check_options("USERPODS_CLUSTER", factory, backend, options)
             try:
                 _clusters[key] = factory(**options)
             except TypeError as error:

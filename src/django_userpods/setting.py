@@ -5,6 +5,7 @@ Each function raises SettingError, whose hint says what to write instead.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from django.utils.module_loading import import_string
 from django_userpods.exceptions import SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 def get(name: str, default: object) -> Any:  # noqa: ANN401 - a setting may hold anything
@@ -25,6 +26,12 @@ def get(name: str, default: object) -> Any:  # noqa: ANN401 - a setting may hold
 def invalid(name: str, message: str, hint: str) -> SettingError:
     """Return the error that says what is wrong with a setting, and what to do."""
     return SettingError(message, setting=name, hint=hint)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a question that begins a hint, where a mistyped name is like one that is known."""
+    found = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean {found[0]}? " if found else ""
 
 
 def integer(name: str, default: int, *, least: int, most: int) -> int:
@@ -114,3 +121,21 @@ def authenticators(name: str, default: Sequence[str]) -> list[Any]:
             raise invalid(name, f"has {cls!r}, of which a method is async", hint)
         made.append(one)
     return made
+
+
+def check_options(name: str, factory: Any, backend: str, options: dict[str, Any]) -> None:  # noqa: ANN401 - a class
+    """Refuse an option that a backend does not have, and say which it may have been."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return  # then making it says what is wrong
+    if any(item.kind is item.VAR_KEYWORD for item in parameters):
+        return
+    known = [item.name for item in parameters if item.kind is not item.VAR_POSITIONAL]
+    for option in options:
+        if option not in known:
+            raise invalid(
+                name,
+                f"OPTIONS: {option!r} is no option of {backend}",
+                f"{nearest(str(option), known)}It has {', '.join(known)}.",
+            )

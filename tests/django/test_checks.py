@@ -242,6 +242,34 @@ def test_a_setting_that_is_none_of_ours_is_warned_of(settings: Any) -> None:
     assert "USERPODS_NAMESPACE" in str(message.hint)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("USERPODS_IMGE", "USERPODS_IMAGE"), ("USERPODS_SITEURL", "USERPODS_SITE_URL")],
+)
+def test_a_mistyped_setting_is_asked_about_by_the_nearest(
+    settings: Any, name: str, meant: str
+) -> None:
+    setattr(settings, name, "x")
+    (message,) = found()
+    assert message.hint == f"Did you mean {meant}?"
+
+
+def test_a_setting_like_none_of_ours_is_told_of_all(settings: Any) -> None:
+    settings.USERPODS_ZZZZZZZZZZZZZZZZ = "x"
+    (message,) = found()
+    assert "USERPODS_IMAGE, USERPODS_INLINE_TIMEOUT" in str(message.hint)
+
+
+def test_a_mistyped_option_of_the_cluster_is_named_as_the_settings(settings: Any) -> None:
+    backend = "django_userpods.clusters.kubernetes.KubernetesCluster"
+    settings.USERPODS_CLUSTER = {"BACKEND": backend, "OPTIONS": {"contxt": "x"}}
+    (message,) = found()
+    assert message.id == "userpods.E011"
+    assert f"USERPODS_CLUSTER: OPTIONS: 'contxt' is no option of {backend}" in message.msg
+    assert "__init__" not in message.msg
+    assert str(message.hint).startswith("Did you mean context? It has context, kubeconfig,")
+
+
 def test_all_that_is_wrong_is_said_at_once(settings: Any) -> None:
     settings.USERPODS_PORT = 0
     settings.USERPODS_INSTANCE = ""
