@@ -11,7 +11,8 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
 from django_userpods.exceptions import ClusterUnavailable, QuotaExceeded
-from django_userpods.models import UserPod
+from django_userpods.models import Installation, UserPod
+from django_userpods.reconcile import reconcile
 from tests.clusters.kubeconfigs import several
 from tests.django.support import bulk, deployment, names, pairs, sync, users, writes
 from tests.factories import UserFactory
@@ -110,6 +111,47 @@ def test_a_dry_run_says_what_would_be(memory: MemoryCluster) -> None:
     assert "Would delete Service default/user-bulk000" in out
     assert "Created" not in out
     assert writes(memory) == []
+
+
+def test_a_dry_run_fails_where_the_run_would_for_a_name_that_another_holds(
+    memory: MemoryCluster,
+) -> None:
+    theirs = {"app": "theirs"}
+    memory.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "user-bulk000", "namespace": "default", "labels": theirs},
+            "spec": {"ports": [{"port": 80}], "selector": theirs},
+        }
+    )
+    bulk(2)
+    memory.calls.clear()
+    status, out, err = sync("--dry-run")
+    assert status == 1
+    assert "Failed user-bulk000: Service default/user-bulk000 exists and is not ours" in err
+    assert "Would create Service default/user-bulk000" not in out
+    assert "Would create Service default/user-bulk001" in out
+    # Two lists of each kind and one for namesakes, whatever the number of users.
+    assert [call.verb for call in memory.calls] == ["list"] * 5
+    assert sync()[0] == 1
+
+
+@pytest.mark.parametrize("adopting", [False, True])
+def test_json_is_json_whatever_is_wrong(memory: MemoryCluster, adopting: bool) -> None:
+    arguments = ["--user", "nobody"]
+    if adopting:
+        UserFactory(username="alice")
+        reconcile()
+        lost = Installation.objects.get().identifier
+        UserPod.objects.all().delete()
+        Installation.objects.all().delete()
+        arguments = ["--adopt-from", lost]
+    status, out, _ = sync("--format", "json", *arguments)
+    assert status == 1
+    said = json.loads(out)
+    assert said["ok"] is False
+    assert ("add --no-input" if adopting else "There is no user 'nobody'") in said["error"]
 
 
 def test_failures_are_named_and_exit_1(memory: MemoryCluster) -> None:

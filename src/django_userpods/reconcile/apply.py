@@ -125,7 +125,7 @@ def _create(
         existing = cluster.get(ref, timeout=remaining())
         if existing is None or "deletionTimestamp" in existing["metadata"]:
             raise StillDeleting(ref) from None
-        _check_ours(existing, subject, ref, installation)
+        check_ours(existing, subject, ref, installation)
         subject.observe(existing, ref, cluster)
         differences = subject.compare(existing, ref)
         if not differences or subject.is_known(ref, differences):
@@ -210,9 +210,10 @@ def _replace(
         raise StillDeleting(action.ref) from None
 
 
-def _check_ours(
+def check_ours(
     existing: Manifest, subject: Subject, ref: Ref, installation: InstallationIdentity
 ) -> None:
+    """Raise NotOurs where an object is not this pod's, with what to do."""
     whose = holder(existing, installation=installation, pod=subject.entry.pk)
     if whose == Holder.OURS:
         return

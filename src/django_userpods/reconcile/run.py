@@ -18,6 +18,7 @@ from django_userpods.reconcile.carry_out import carry_out
 from django_userpods.reconcile.entries import Entry, RowChanges, Scope
 from django_userpods.reconcile.observe import Reader, Subject, observe, subject_of
 from django_userpods.reconcile.pods import look, name_for, pods_in_use
+from django_userpods.reconcile.rehearsal import rehearse
 from django_userpods.reconcile.report import Failure, Report
 from django_userpods.reconcile.request import Request, Run
 from django_userpods.reconcile.rows import rows, store, update
@@ -88,7 +89,7 @@ def _one_pass(run: Run, scope: Scope, *, first: bool) -> None:
     cluster.prepare()
     subjects, plans = _look(run, cluster, desired, scope, first=first)
     if run.request.dry_run:
-        run.report.done.extend(action for actions in plans.values() for action in actions)
+        rehearse(run, cluster, subjects, plans, installation=desired.installation)
         return
     carry_out(run, cluster, subjects, plans, installation=desired.installation)
 

@@ -137,10 +137,13 @@ class Command(BaseCommand):
             if options["dry_run"]:
                 report.failed += missing_namespaces(report)
             report.failed[:0] = not_adopted
+            if options["adopt_from"] is not None and options["dry_run"]:
+                # Of what is that installation's it has just been said what would become of it.
+                report.failed = [f for f in report.failed if options["adopt_from"] not in f.message]
             if not options["dry_run"]:
                 tickets.clean_up()
             router_client.wait_idle(_TELL_ROUTERS)
-        except UserpodsError as error:
+        except (UserpodsError, CommandError) as error:
             bar.clear()
             self._fail(str(error), where, as_json=as_json)
         except DatabaseError as error:
