@@ -15,7 +15,7 @@ urlpatterns = [
     path("userpods/wake/", waiting.wake, name="wake"),
     path("userpods/enter/", enter.enter, name="enter"),
     path("userpods/sign-out/", enter.site_sign_out, name="sign-out"),
-    path("userpods/assets/<str:name>", assets.asset, name="asset"),
+    path("userpods/assets/<slug:name>", assets.asset, name="asset"),
     # What is ours of a pod's host, which the router hands over: core.addresses.RESERVED_PREFIX.
     path(".userpods/sign-in", enter.sign_in, name="pod-sign-in"),
     path(".userpods/enter", enter.take, name="pod-enter"),
@@ -23,5 +23,5 @@ urlpatterns = [
     path(".userpods/waiting/", waiting.waiting, name="pod-waiting"),
     path(".userpods/status/", waiting.status, name="pod-status"),
     path(".userpods/wake/", waiting.wake, name="pod-wake"),
-    path(".userpods/assets/<str:name>", assets.asset, name="pod-asset"),
+    path(".userpods/assets/<slug:name>", assets.asset, name="pod-asset"),
 ]

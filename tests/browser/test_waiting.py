@@ -108,7 +108,7 @@ def sign_in(browser: WebDriver, pod: str) -> None:
     """Sign in at the site, and from there on the pod's host."""
     client = Client()
     client.force_login(get_user_model().objects.get(username="alice"))
-    browser.get(f"{pod.replace('alice.', '')}/userpods/assets/pages.css")
+    browser.get(f"{pod.replace('alice.', '')}/userpods/assets/css")
     browser.add_cookie({"name": "sessionid", "value": client.cookies["sessionid"].value})
 
     def is_in(_: WebDriver) -> bool:

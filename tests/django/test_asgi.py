@@ -108,7 +108,7 @@ def test_a_user_saved_and_signed_in_by_an_async_view_gets_to_a_pod(server: Serve
     assert status == 503
     assert "<h1>" in page
     assert client.ask("/userpods/wake/", "POST")[0] == 202
-    assert client.ask("/userpods/assets/pages.js")[0] == 200
+    assert client.ask("/userpods/assets/js")[0] == 200
 
     assert client.ask("/leave")[0] == 200
     assert client.ask("/whoami")[0] == 401

@@ -187,9 +187,9 @@ def test_its_files_are_everybodys_and_may_be_kept(signed_in: Client, client: Cli
         assert "Cookie" not in answer.get("Vary", "")
         assert not answer.cookies
         assert Client().head(url).status_code == 200
-    assert Client().get("/userpods/assets/pages.css")["Cache-Control"] == "public, max-age=60"
-    assert Client().get("/userpods/assets/__init__.py").status_code == 404
-    assert Client().get("/userpods/assets/..%2fwaiting.py").status_code == 404
+    assert Client().get("/userpods/assets/css")["Cache-Control"] == "public, max-age=60"
+    assert Client().get("/userpods/assets/__init__").status_code == 404
+    assert Client().get("/userpods/assets/..%2fwaiting").status_code == 404
 
 
 def test_signing_out_of_the_site_from_the_page(alice: Any) -> None:

@@ -81,29 +81,42 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, alice_pod: str, bob_pod: str) -> Iterator[Site]:
+    with running_site(tmp_path, alice_pod, bob_pod) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def running_site(
+    folder: Path, alice_pod: str, bob_pod: str, *, pods_url: str = "", site_url: str = ""
+) -> Iterator[Site]:
+    """Start Django and a router in front of it, in a folder."""
     port = free_port()
     # A long cache and a slow recheck: what happens quickly, happens because Django told us.
     router = Router(
-        tmp_path / "nginx",
+        folder / "nginx",
         port,
         options={
             "cache_seconds": 60,
             "recheck_seconds": 60,
             "login_url": "/admin/login/",
+            "pods_url": pods_url,
+            "site_url": site_url,
         },
     )
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "tests.router.site_settings",
-        "SITE_DATABASE": str(tmp_path / "db.sqlite3"),
+        "SITE_DATABASE": str(folder / "db.sqlite3"),
         "SITE_ROUTER": f"http://127.0.0.1:{router.internal}",
+        "SITE_PODS_URL": pods_url,
+        "SITE_URL": site_url,
         "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
     }
     site = Site(router, environment)
     command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--threads=4"]
-    command += ["--worker-tmp-dir", str(tmp_path), "django.core.wsgi:get_wsgi_application()"]
+    command += ["--worker-tmp-dir", str(folder), "django.core.wsgi:get_wsgi_application()"]
     with router:
         site.command("prepare", alice_pod, bob_pod)
-        with changed(environment), Process(command, tmp_path / "gunicorn.log"):
+        with changed(environment), Process(command, folder / "gunicorn.log"):
             eventually(lambda: is_open(port), 30)
             yield site
 

@@ -20,14 +20,11 @@ from django_userpods.pages.links import beside_page
 if TYPE_CHECKING:
     from typing import Any
 
-_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
-_FILES = {
-    file.name: file.read_bytes()
-    for file in Path(__file__).parent.iterdir()
-    if file.suffix in _TYPES
-}
+_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
+#: By names without a dot: on pods' hosts the router lets no other path of ours pass.
+_FILES = {name: (Path(__file__).parent / f"pages.{name}").read_bytes() for name in _TYPES}
 #: What is in an address, so that a browser may keep a file for good.
-_VERSION = hashlib.sha256(b"".join(_FILES[name] for name in sorted(_FILES))).hexdigest()[:12]
+_VERSION = hashlib.sha256(b"".join(_FILES.values())).hexdigest()[:12]
 
 
 @login_not_required
@@ -37,7 +34,7 @@ def asset(request: HttpRequest, name: str) -> HttpResponse:
     content = _FILES.get(name)
     if content is None:
         raise Http404
-    response = HttpResponse(content, content_type=_TYPES[Path(name).suffix])
+    response = HttpResponse(content, content_type=_TYPES[name])
     is_this = request.GET.get("v") == _VERSION
     response["Cache-Control"] = f"public, max-age={31536000 if is_this else 60}"
     response["X-Content-Type-Options"] = "nosniff"
@@ -46,13 +43,8 @@ def asset(request: HttpRequest, name: str) -> HttpResponse:
 
 def context(request: HttpRequest) -> dict[str, Any]:
     """Return what the template ``userpods/page.html`` needs."""
-    return {
-        **{
-            f"{Path(name).suffix[1:]}_url": f"{beside_page(request, 'asset', name)}?v={_VERSION}"
-            for name in _FILES
-        },
-        "nonce": _nonce(request),
-    }
+    urls = {f"{name}_url": f"{beside_page(request, 'asset', name)}?v={_VERSION}" for name in _FILES}
+    return {**urls, "nonce": _nonce(request)}
 
 
 def _nonce(request: HttpRequest) -> Any:  # noqa: ANN401 - a lazy text
