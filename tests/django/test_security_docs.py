@@ -15,7 +15,7 @@ SECURITY = (ROOT / "docs" / "security.md").read_text()
 HOLES = (ROOT / "docs" / "published-holes.md").read_text()
 
 #: Modules about how the router works and is run.
-ORDINARY = {"test_lifecycle.py", "test_lua.py"}
+ORDINARY = {"test_lifecycle.py", "test_lua.py", "test_waiting_page.py"}
 
 #: ``router/test_attacks.py::test_x``, below tests/; of a Lua test's names, the file alone.
 _NAMED = re.compile(r"`([\w/]+\.(?:py|lua))(?:::(\w+))?`")
