@@ -18,11 +18,12 @@ class UserPodsConfig(AppConfig):
         """Connect what asks for reconciles, and the system checks."""
         from contextlib import suppress
 
-        from django_userpods import checks, receivers
+        from django_userpods import checks, receivers, site_checks
         from django_userpods.conf import conf
         from django_userpods.exceptions import SettingError
 
         checks.register()
+        site_checks.register()
         receivers.connect()
         # Workers look at start for the tasks that they are sent; the checks say what is wrong.
         with suppress(SettingError):

@@ -44,7 +44,7 @@ def run(
     folder: Path,
     code: str,
     *,
-    queue: str,
+    queue: str | None = None,
     apps: tuple[str, ...] = (),
     more: str = "",
     before: str = "",

@@ -1,0 +1,160 @@
+"""System checks of what the site has to have beside our settings. None of them connects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core import checks
+from django.http.request import validate_host
+from django.urls import NoReverseMatch, Resolver404, URLResolver, get_resolver, resolve, reverse
+from django.utils.module_loading import import_string
+
+from django_userpods.conf import conf
+from django_userpods.exceptions import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+#: The URLs are not included.
+URLS_ID = "userpods.W006"
+#: The page where people sign in does not exist.
+LOGIN_ID = "userpods.W007"
+#: django-guardian's anonymous user would get a pod.
+GUARDIAN_ID = "userpods.W008"
+#: The site refuses requests at its own address, or what is posted there.
+SITE_HOST_ID = "userpods.W015"
+SITE_ORIGIN_ID = "userpods.W016"
+
+
+def register() -> None:
+    """Bind the checks; called once the app is ready."""
+    checks.register(check_urls, "userpods")
+    checks.register(check_login, "userpods")
+    checks.register(check_anonymous_user, "userpods")
+    checks.register(check_site_is_served, "userpods", deploy=True)
+
+
+def check_urls(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
+    """Find out that nothing leads to ``whoami``, so that the router lets nobody through."""
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return []  # workers and the like have none
+    whoami = import_string("django_userpods.pages.whoami.whoami")
+    if any(view is whoami for view in _views(get_resolver().url_patterns)):
+        return []
+    return [
+        checks.Warning(
+            f"{settings.ROOT_URLCONF} does not include the URLs of django-userpods: nobody "
+            "reaches their pod.",
+            hint='Add path("", include("django_userpods.urls")) to urlpatterns.',
+            id=URLS_ID,
+        )
+    ]
+
+
+def _views(patterns: Iterable[Any]) -> Iterable[Any]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from _views(pattern.url_patterns)
+        else:
+            yield pattern.callback
+
+
+def check_login(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
+    """Find out that people would be sent to a page that is not there."""
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return []
+    try:
+        url = conf.USERPODS_LOGIN_URL
+    except SettingError:
+        return []  # said by check_settings
+    try:
+        parts = urlsplit(url if "/" in url else reverse(url))
+        if not parts.netloc:
+            resolve(parts.path)
+    except (NoReverseMatch, Resolver404):
+        name = "USERPODS_LOGIN_URL" if hasattr(settings, "USERPODS_LOGIN_URL") else "LOGIN_URL"
+        return [
+            checks.Warning(
+                f"{name} is {url!r}, which leads to no page of this site: whoever comes to a pod "
+                "without being signed in is sent there.",
+                hint="Name the page where your users sign in, as in LOGIN_URL = 'admin:login'.",
+                id=LOGIN_ID,
+            )
+        ]
+    return []
+
+
+def check_anonymous_user(
+    app_configs: Sequence[Any] | None = None,  # noqa: ARG001
+    **_: Any,  # noqa: ANN401
+) -> list[checks.CheckMessage]:
+    """Find out that django-guardian's user for anonymous visitors would get a pod."""
+    name = getattr(settings, "ANONYMOUS_USER_NAME", "AnonymousUser")
+    if not apps.is_installed("guardian") or not name:
+        return []
+    model: Any = get_user_model()
+    try:
+        selected = conf.USERPODS_SELECT(model(**{model.USERNAME_FIELD: name}))
+    except Exception:  # noqa: BLE001 - the project's own code, asked of a user who is none
+        return []
+    if not selected:
+        return []
+    return [
+        checks.Warning(
+            f"django-guardian's user {name!r} stands for visitors who are not signed in, and "
+            "would get a pod.",
+            hint="Leave it out, as by USERPODS_SELECT = django_userpods.selectors.not_named"
+            f"({name!r}).",
+            id=GUARDIAN_ID,
+        )
+    ]
+
+
+def check_site_is_served(
+    app_configs: Sequence[Any] | None = None,  # noqa: ARG001
+    **_: Any,  # noqa: ANN401
+) -> list[checks.CheckMessage]:
+    """Find out that Django refuses requests to the site's address, or what is posted there."""
+    try:
+        site = conf.USERPODS_SITE_URL
+    except SettingError:
+        return []  # said by check_settings
+    if site is None:
+        return []
+    parts = urlsplit(site)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    found: list[checks.CheckMessage] = []
+    if not validate_host(parts.hostname or "", settings.ALLOWED_HOSTS):
+        found.append(
+            checks.Warning(
+                f"ALLOWED_HOSTS {settings.ALLOWED_HOSTS!r} does not have the host of "
+                f"USERPODS_SITE_URL {site}: every request there is refused with 400.",
+                hint=f"Add {parts.hostname!r}.",
+                id=SITE_HOST_ID,
+            )
+        )
+    trusted = any(
+        origin == one or ("*" in one and _matches(origin, one))
+        for one in settings.CSRF_TRUSTED_ORIGINS
+    )
+    if parts.scheme == "https" and not settings.SECURE_PROXY_SSL_HEADER and not trusted:
+        found.append(
+            checks.Warning(
+                f"Behind a proxy that ends TLS Django takes what is posted at {origin} for forged, "
+                "signing in as well.",
+                hint="Set SECURE_PROXY_SSL_HEADER, if your proxy sets that header itself, or add "
+                f"{origin!r} to CSRF_TRUSTED_ORIGINS.",
+                id=SITE_ORIGIN_ID,
+            )
+        )
+    return found
+
+
+def _matches(origin: str, pattern: str) -> bool:
+    """Tell whether an origin is one of ``https://*.example.org``, as Django has it."""
+    scheme, _, host = pattern.partition("://*")
+    return origin.startswith(f"{scheme}://") and origin.endswith(host)
