@@ -13,6 +13,13 @@ USERPODS_ROUTERS = os.environ["SITE_ROUTER"].split()
 USERPODS_URL = os.environ.get("SITE_PODS_URL") or None
 USERPODS_SITE_URL = os.environ.get("SITE_URL") or None
 ROOT_URLCONF = os.environ.get("SITE_URLS", "tests.urls")
+USERPODS_URL = os.environ.get("SITE_PODS") or None
+if USERPODS_URL:
+    USERPODS_SITE_URL = "https://site.test/"
+    # As TLS that ends in front has it.
+    CSRF_TRUSTED_ORIGINS = ["https://site.test"]
+if shared := os.environ.get("SITE_COOKIE_DOMAIN"):
+    SESSION_COOKIE_DOMAIN = shared
 if location := os.environ.get("SITE_CACHE"):
     CACHES = {
         "default": {

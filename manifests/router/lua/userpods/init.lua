@@ -278,7 +278,9 @@ function _M.site_access()
         var.userpods_authorization =
             credentials_of(nil, var.http_authorization, host).authorization or ""
     end
-    var.userpods_cookie = cookies.for_site(var.http_cookie)
+    -- On a host of its own all cookies are the site's.
+    var.userpods_cookie = places.has_hosts and not is_reserved and (var.http_cookie or "")
+        or cookies.for_site(var.http_cookie)
     if #var.userpods_cookie > credentials.MOST then
         return pages.too_many_cookies()
     end
