@@ -147,10 +147,16 @@ end
 -- The maximum number of cookies that one answer removes; browsers keep fewer of a host.
 local MOST_REMOVED = 1000
 
---- The Set-Cookie headers that remove from a Cookie header (or nil) what is neither the site's nor
--- ours.
-function _M.removals(cookie)
-    local found, seen = {}, {}
+--- These Set-Cookie headers (nil, a string or a list), and what removes from a Cookie header (or
+-- nil) what is neither the site's nor ours.
+function _M.with_removals(values, cookie)
+    local found, seen, removed = {}, {}, 0
+    if type(values) == "string" then
+        values = { values }
+    end
+    for _, value in ipairs(values or {}) do
+        found[#found + 1] = value
+    end
     for pair, name in each(cookie or "") do
         local spelled, rest = pair:match "^([^=]*)(=?)"
         spelled = spelled:gsub("[ \t]+$", "")
@@ -159,9 +165,9 @@ function _M.removals(cookie)
             spelled = ""
         end
         if not is_kept(name) and not seen[spelled] and not spelled:find "%c"
-            and #found < MOST_REMOVED
+            and removed < MOST_REMOVED
         then
-            seen[spelled] = true
+            seen[spelled], removed = true, removed + 1
             -- Browsers take no cookie that has neither name nor value.
             local value = spelled == "" and "=gone" or spelled .. "="
             local secure = (name:find "^__host%-" or name:find "^__secure%-") and "; Secure" or ""

@@ -300,19 +300,6 @@ local function forget_user(cookie, authorization)
     end
 end
 
--- Somebody else signs in where a pod's host is everybody's: what the application kept of the user
--- before goes, cookies too, which Django did not see.
-local function add_removals(set_cookie)
-    local all = cookies.removals(var.http_cookie)
-    if type(set_cookie) == "string" then
-        set_cookie = { set_cookie }
-    end
-    for _, value in ipairs(set_cookie or {}) do
-        all[#all + 1] = value
-    end
-    header["Set-Cookie"] = all
-end
-
 --- Django set the session cookie: somebody signed in or out. Whoever the request's credentials
 -- were may be somebody else now, or nobody.
 function _M.site_header_filter()
@@ -323,8 +310,9 @@ function _M.site_header_filter()
     then
         read_headers(forget_user)
     end
+    -- Somebody else signs in: what the application kept of the user before goes, cookies too.
     if is_reserved and header["Clear-Site-Data"] then
-        add_removals(set_cookie)
+        header["Set-Cookie"] = cookies.with_removals(set_cookie, var.http_cookie)
     end
 end
 
