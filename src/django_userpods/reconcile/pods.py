@@ -91,13 +91,18 @@ def look(scope: Scope, *, keep_users: bool) -> RowChanges:
                 changes.changed.append(entry)
     _find_gone(known.values(), changes)
     changes.entries = [*known.values(), *changes.new]
+    _give_names(changes)
+    changes.sort()
+    return changes
+
+
+def _give_names(changes: RowChanges) -> None:
+    """Name the entries that have no name yet; one for which there is none fails alone."""
     nameless = [entry for entry in changes.entries if entry.name is None and not entry.absent]
     for entry, message in _name(nameless):
         changes.entries.remove(entry)
         changes.failed.append((entry.user_pk, entry.username, message))
     changes.nameless = [entry for entry in nameless if entry.stored]
-    changes.sort()
-    return changes
 
 
 def _find_gone(entries: Iterable[Entry], changes: RowChanges) -> None:

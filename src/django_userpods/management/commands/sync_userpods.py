@@ -20,6 +20,7 @@ from django_userpods.core import naming
 from django_userpods.core.plan import Verb
 from django_userpods.core.states import UNSETTLED, State
 from django_userpods.exceptions import ClusterError, UserpodsError
+from django_userpods.management.progress import Progress
 from django_userpods.models import UserPod
 from django_userpods.reconcile import adopt, reconcile
 from django_userpods.reconcile.missing import missing_namespaces
@@ -107,7 +108,7 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:  # noqa: ANN401
         """Run."""
         as_json = options["format"] == "json"
-        bar = _Progress(self.stderr, quiet=as_json or options["verbosity"] == 0)
+        bar = Progress(self.stderr, quiet=as_json or options["verbosity"] == 0)
         deadline = time.monotonic() + options["wait"]
         where: dict[str, str] = {}
         not_adopted: list[Failure] = []
@@ -120,28 +121,9 @@ class Command(BaseCommand):
                 self.stdout.flush()
             if options["adopt_from"] is not None:
                 not_adopted = self._adopt(options, user_pks, as_json=as_json)
-            run = partial(
-                reconcile,
-                prune=not options["no_prune"],
-                allow_mass_delete=options["allow_mass_delete"],
-                dry_run=options["dry_run"],
-                progress=bar,
-            )
-            report = self._until_answered(partial(run, user_pks), deadline)
-            if options["wait"] and not options["dry_run"] and not report.refused:
-                self._wait(report, run, user_pks, deadline, bar)
-            unwell = [] if options["dry_run"] else _unwell(report, user_pks)
-            if options["wait"]:
-                report.failed += unwell
-            others = namesakes() if user_pks is None else []
-            if options["dry_run"]:
-                report.failed += missing_namespaces(report)
+            report, unwell = self._sync(options, user_pks, deadline, bar)
             report.failed[:0] = not_adopted
-            if options["adopt_from"] is not None and options["dry_run"]:
-                # Of what is that installation's it has just been said what would become of it.
-                report.failed = [f for f in report.failed if options["adopt_from"] not in f.message]
-            if not options["dry_run"]:
-                tickets.clean_up()
+            others = namesakes() if user_pks is None else []
             router_client.wait_idle(_TELL_ROUTERS)
         except (UserpodsError, CommandError) as error:
             bar.clear()
@@ -168,6 +150,37 @@ class Command(BaseCommand):
             sys.exit(EXIT_REFUSED)
         if report.failed or (report.not_done and not report.dry_run):
             sys.exit(EXIT_FAILED)
+
+    def _sync(
+        self,
+        options: dict[str, Any],
+        user_pks: list[str] | None,
+        deadline: float,
+        bar: Progress,
+    ) -> tuple[Report, list[Failure]]:
+        """Run, wait where asked to; return what came of it, and whose pods do not run."""
+        dry_run = options["dry_run"]
+        run = partial(
+            reconcile,
+            prune=not options["no_prune"],
+            allow_mass_delete=options["allow_mass_delete"],
+            dry_run=dry_run,
+            progress=bar,
+        )
+        report = self._until_answered(partial(run, user_pks), deadline)
+        if dry_run:
+            report.failed += missing_namespaces(report)
+            if (lost := options["adopt_from"]) is not None:
+                # Of what is that installation's it has just been said what would become of it.
+                report.failed = [f for f in report.failed if lost not in f.message]
+            return report, []
+        if options["wait"] and not report.refused:
+            self._wait(report, run, user_pks, deadline, bar)
+        unwell = _unwell(report, user_pks)
+        if options["wait"]:
+            report.failed += unwell
+        tickets.clean_up()
+        return report, unwell
 
     def _adopt(
         self, options: dict[str, Any], user_pks: list[str] | None, *, as_json: bool
@@ -223,7 +236,7 @@ class Command(BaseCommand):
         run: Callable[[Collection[str] | None], Report],
         user_pks: list[str] | None,
         deadline: float,
-        bar: _Progress,
+        bar: Progress,
     ) -> None:
         """Look again until everything has arrived, failed for good, or time is up."""
         while not report.refused:
@@ -305,42 +318,6 @@ def _unwell(report: Report, user_pks: list[str] | None) -> list[Failure]:
     known = {failure.user_pk for failure in report.failed}
     failed = _rows(user_pks).filter(state=State.FAILED).values_list(*_SHOWN)
     return [Failure(pk, name or pk, text) for pk, name, text in failed if pk not in known]
-
-
-class _Progress:
-    """A progress bar on a terminal, nothing elsewhere: logs want lines, not bars."""
-
-    _NAMES = {
-        "users": "Reading users",
-        "objects": "Reading the cluster",
-        "apply": "Applying",
-        "wait": "Waiting",
-    }
-
-    def __init__(self, stream: Any, *, quiet: bool) -> None:  # noqa: ANN401 - Django's OutputWrapper
-        self.stream = stream
-        self.shown = not quiet and stream.isatty()
-        self.last = 0.0
-
-    def __call__(self, phase: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if not self.shown or (now - self.last < 0.1 and done != total):
-            return
-        self.last = now
-        text = self._NAMES[phase]
-        if total and phase == "apply":
-            filled = 30 * done // total
-            text += f" [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}"
-        elif done or total:
-            text += f": {done or total}"
-        self.stream.write(f"\r\033[K{text}", ending="")
-        self.stream.flush()
-
-    def clear(self) -> None:
-        """Take the bar away."""
-        if self.shown:
-            self.stream.write("\r\033[K", ending="")
-            self.stream.flush()
 
 
 def _urls(user_pks: list[str] | None) -> dict[str, dict[str, str]]:

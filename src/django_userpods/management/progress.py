@@ -1,0 +1,42 @@
+"""How far a long command is, for whoever watches it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+
+class Progress:
+    """A progress bar on a terminal, nothing elsewhere: logs want lines, not bars."""
+
+    _NAMES = {
+        "users": "Reading users",
+        "objects": "Reading the cluster",
+        "apply": "Applying",
+        "wait": "Waiting",
+    }
+
+    def __init__(self, stream: Any, *, quiet: bool) -> None:  # noqa: ANN401 - Django's OutputWrapper
+        self.stream = stream
+        self.shown = not quiet and stream.isatty()
+        self.last = 0.0
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if not self.shown or (now - self.last < 0.1 and done != total):
+            return
+        self.last = now
+        text = self._NAMES[phase]
+        if total and phase == "apply":
+            filled = 30 * done // total
+            text += f" [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}"
+        elif done or total:
+            text += f": {done or total}"
+        self.stream.write(f"\r\033[K{text}", ending="")
+        self.stream.flush()
+
+    def clear(self) -> None:
+        """Take the bar away."""
+        if self.shown:
+            self.stream.write("\r\033[K", ending="")
+            self.stream.flush()
