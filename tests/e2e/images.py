@@ -17,6 +17,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 from tests.e2e import dockerfile
 from tests.testcluster import build, images
 
@@ -80,6 +82,53 @@ def postgres() -> Path:
         files={"/etc/passwd": "root:x:0:0::/root:/bin/sh\npostgres:x:999:999::/tmp:/bin/sh\n"},
         config=images.Config(env={"PATH": f"{_PG_BIN}:{_PATH}"}, user="999:999"),
     )
+
+
+def application(name: str) -> Path:
+    """What a template of ``examples/apps`` asks of its image, with the packages that the demo has.
+
+    It bears the name that the template gives it, so the template is used as it is.
+    """
+    folder = TOP / "examples" / "apps" / name
+    wanted = tomllib.loads((folder / "demo.toml").read_text())["python"]["packages"]
+    template = yaml.safe_load_all((folder / "template.yaml").read_text())
+    deployment = next(each for each in template if each["kind"] == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    packages = images.pip_layer(wanted)
+    files: dict[str, images.Source] = {
+        f"/app/{path.relative_to(folder.relative_to(TOP))}": TOP / path
+        for path in _tracked(str(folder.relative_to(TOP)))
+    }
+    layers = [images.debian_layer(_PYTHON), packages, _programs(packages)]
+    return images.build_image(
+        pod["containers"][0]["image"],
+        [*layers, images.files_layer(files)],
+        images.Config(env={"PATH": _PATH, **_DATA}, user="1000:1000"),
+    )
+
+
+# Where Jupyter finds what distributions bring beside modules: pip puts it next to these here.
+_DATA = {
+    "JUPYTERLAB_DIR": f"{images.SITE_PACKAGES}/share/jupyter/lab",
+    "JUPYTER_PATH": f"{images.SITE_PACKAGES}/share/jupyter",
+    "JUPYTER_CONFIG_PATH": f"{images.SITE_PACKAGES}/etc/jupyter",
+}
+
+
+def _programs(packages: Path) -> Path:
+    """A layer with the programs of a layer of distributions, for the image's own Python."""
+    target = packages.with_name(f"{packages.name.split('.')[0]}.programs.tar")
+    if not target.exists():
+        with tempfile.TemporaryDirectory() as directory:
+            _checked(["tar", "-C", directory, "-xf", str(packages)])
+            files: dict[str, images.Source] = {}
+            for path in (Path(directory) / images.SITE_PACKAGES.lstrip("/") / "bin").iterdir():
+                first, _, rest = path.read_bytes().partition(b"\n")
+                if first.startswith(b"#!") and b"python" in first:
+                    program = (b"#!/usr/bin/python3\n" + rest, 0o755)
+                    files[f"/usr/local/bin/{path.name}"] = program
+            images.files_layer(files).rename(target)
+    return target
 
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

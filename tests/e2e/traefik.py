@@ -8,6 +8,8 @@ import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from selenium import webdriver
+
 from tests.e2e.client import Client, pods_host
 from tests.e2e.images import TOP
 from tests.testcluster import build
@@ -16,6 +18,8 @@ from tests.testcluster.processes import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from selenium.webdriver.chrome.webdriver import WebDriver
 
     from tests.e2e.site import Site
 
@@ -96,6 +100,30 @@ def way_in(site: Site, name: str) -> Iterator[WayIn]:
         yield way
     finally:
         site.kubectl("delete", "-k", folder)
+
+
+def chromium(way: WayIn, folder: Path) -> WebDriver:
+    """A browser for which all names lead to the gateway."""
+    options = webdriver.ChromeOptions()
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--no-proxy-server",
+        "--disable-background-networking",
+        f"--user-data-dir={folder / 'profile'}",
+        f"--host-resolver-rules=MAP *.example.org {way.address}",
+        # Chromium has a list of authorities of its own; the certificate is checked by curl.
+        "--ignore-certificate-errors",
+    ):
+        options.add_argument(flag)
+    options.binary_location = "/usr/bin/chromium"
+    browser = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+    browser.set_page_load_timeout(90)
+    return browser
 
 
 def _pings(url: str) -> bool:

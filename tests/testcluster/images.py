@@ -176,12 +176,16 @@ def pip_layer(requirements: Sequence[str]) -> Path:
         _digest(Path(item)) if item.endswith(".whl") and Path(item).exists() else item
         for item in requirements
     ]
-    target = directory() / f"{_key('pip', PYTHON, *sorted(parts))}.pip.tar"
+    # What depends on the version of Python (``; python_version < "3.12"``) pip decides for the one
+    # that it runs on, whatever it is told of wheels.
+    same = shutil.which(f"python{PYTHON}")
+    target = directory() / f"{_key('pip', PYTHON, str(bool(same)), *sorted(parts))}.pip.tar"
     with build.lock(target.with_suffix(".lock")):
         if target.exists():
             return target
         with tempfile.TemporaryDirectory() as place:
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"]
+            command = [sys.executable, "-m", "pip", *(["--python", same] if same else [])]
+            command += ["install", "--quiet", "--no-compile"]
             command += ["--target", place, "--python-version", PYTHON]
             command += ["--implementation", "cp", "--only-binary=:all:", *requirements]
             _run(command)
