@@ -167,6 +167,8 @@ def test_nobody_gets_in_while_the_auth_service_is_down(controller: Controller) -
     assert alice.get("/").status == 200
     site.kubectl("scale", "deployment/django", "--replicas=0", "-n", DJANGO)
     try:
+        # Until then its Service leads to pods that are about to end.
+        wait_for(lambda: not site.pods("app.kubernetes.io/name=django"), "Django to be gone", 90)
         wait_for(lambda: alice.get("/").status >= 500, "requests to be refused", 60)
         for _ in range(5):
             assert alice.get("/").status in {500, 502, 503, 504}
