@@ -50,6 +50,8 @@ def e2e() -> None:
         ingress_nginx.image,
     ):
         image()
+    for name in e2e_images.APPLICATIONS:
+        e2e_images.application(name)
 
 
 def step_back() -> None:

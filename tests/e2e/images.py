@@ -30,6 +30,8 @@ SITE = "localhost/site:1"
 ROUTER = "localhost/router:1"
 POSTGRES = "localhost/postgres:1"
 EXAMPLE_WORKLOAD = "localhost/example-workload:1"
+#: Of ``examples/apps``, what runs on the node.
+APPLICATIONS = ("jupyterlab", "django")
 
 _PYTHON = ["python3", "python-is-python3"]
 # Where a virtual environment at /venv has its packages.

@@ -156,6 +156,19 @@ def test_on_a_kept_connection_each_request_is_its_own_hosts(way: WayIn) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize("size", [8 << 10, 16 << 10, 32 << 10])
+def test_an_applications_cookies_keep_nobody_out(way: WayIn, size: int) -> None:
+    client = way.signed_in("alice")
+    own = {f"c{number}": "x" * 2000 for number in range(size // 2000 + 1)}
+    client.cookies.update(own)
+    sent = client.get("/headers").json()["Cookie"]
+    assert sent == ["; ".join(f"{name}={value}" for name, value in own.items())]
+    # Signed out, the same browser signs in again.
+    assert client.request("POST", "/api/logout", host=HOST).status == 200
+    assert client.get("/").status == 401
+    assert way.site.signed_in("alice", client=client).get("/").json()["user"] == "alice"
+
+
 def test_server_sent_events_arrive_one_by_one(way: WayIn) -> None:
     client = way.signed_in("alice")
     connection = client.connect()

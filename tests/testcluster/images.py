@@ -177,14 +177,15 @@ def pip_layer(requirements: Sequence[str]) -> Path:
         for item in requirements
     ]
     # What depends on the version of Python (``; python_version < "3.12"``) pip decides for the one
-    # that it runs on, whatever it is told of wheels.
-    same = shutil.which(f"python{PYTHON}")
-    target = directory() / f"{_key('pip', PYTHON, str(bool(same)), *sorted(parts))}.pip.tar"
+    # that it runs on, whatever it is told of wheels: on Debian that can be the image's own.
+    same = Path(f"/usr/bin/python{PYTHON}")
+    is_there = same.exists()
+    target = directory() / f"{_key('pip', PYTHON, str(is_there), *sorted(parts))}.pip.tar"
     with build.lock(target.with_suffix(".lock")):
         if target.exists():
             return target
         with tempfile.TemporaryDirectory() as place:
-            command = [sys.executable, "-m", "pip", *(["--python", same] if same else [])]
+            command = [sys.executable, "-m", "pip", *(["--python", str(same)] if is_there else [])]
             command += ["install", "--quiet", "--no-compile"]
             command += ["--target", place, "--python-version", PYTHON]
             command += ["--implementation", "cp", "--only-binary=:all:", *requirements]
