@@ -81,7 +81,6 @@ def test_the_routers_settings_come_from_the_project(project: Settings) -> None:
         "waiting_path": "/userpods/waiting/",
     }
     assert values.text["cluster-domain"] == "acme.internal"
-    assert values.text["name-prefix"] == "u-"
     assert list(values.site_paths) == [*shipped.SITE_PATHS, "/welcome/", "/assets/"]
 
 

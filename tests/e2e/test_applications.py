@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from selenium.webdriver.remote.webelement import WebElement
+
     from tests.e2e.site import Site
     from tests.e2e.traefik import WayIn
 
@@ -104,6 +106,13 @@ def _replace_pods(site: Site) -> None:
         site.rollout(f"deployment/user-{person}", namespace=USERS, seconds=300)
 
 
+class Patient(Visitor):
+    """A visitor of a small machine, on which the whole cluster runs beside the browser."""
+
+    def wait_for(self, css: str, *, text: str = "", seconds: float = 240) -> WebElement:
+        return super().wait_for(css, text=text, seconds=seconds)
+
+
 @contextmanager
 def visitor(way: WayIn, folder: Path, name: str) -> Iterator[Visitor]:
     """Somebody who has signed in at the site, coming from their pod's address."""
@@ -113,7 +122,7 @@ def visitor(way: WayIn, folder: Path, name: str) -> Iterator[Visitor]:
         browser.get(url)
         assert browser.current_url.startswith(f"{ORIGIN}/accounts/login/")
         sign_in(browser, name, way.site.passwords[name])
-        yield Visitor(name, url, browser, folder)
+        yield Patient(name, url, browser, folder)
     finally:
         browser.quit()
 

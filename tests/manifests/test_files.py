@@ -183,7 +183,6 @@ def test_the_routers_files_are_filled_in() -> None:
             "django-namespace": "acme",
             "host": "pods.acme.test",
             "cluster-domain": "acme.internal",
-            "name-prefix": "u-",
         },
         lua={"login_url": '/in"\\\n/', "cookies": ["acme_session", "acme_csrf"]},
         where=None,

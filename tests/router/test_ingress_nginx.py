@@ -148,7 +148,6 @@ def test_without_credentials_there_is_no_way_in(ingress: Ingress) -> None:
     "change",
     [
         {"X-Target-Service": "user-bob.kube-system"},
-        {"X-Target-Service": "kubernetes"},
         {"X-Target-Service": ""},
         {"X-Target-Service": "user-" + "b" * 59},
         {"X-Target-Peer": "localhost:80"},
@@ -159,11 +158,18 @@ def test_without_credentials_there_is_no_way_in(ingress: Ingress) -> None:
         {"X-Target-Peer": "unix:/x"},
     ],
 )
-def test_an_answer_that_names_no_pod_of_ours_is_refused(
+def test_an_answer_that_names_no_pod_is_refused(
     ingress: Ingress, django: FakeDjango, change: dict[str, str]
 ) -> None:
     django.answer = change
     assert ingress.get("/", ALICE).status == 503
+
+
+def test_a_service_named_under_another_prefix_is_reached(
+    ingress: Ingress, django: FakeDjango
+) -> None:
+    django.answer = {"X-Target-Service": "former-alice"}
+    assert ingress.get("/", ALICE).json()["name"] == "alice"
 
 
 def test_auth_that_is_unwell_lets_nobody_in(ingress: Ingress, django: FakeDjango) -> None:

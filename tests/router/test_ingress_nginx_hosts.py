@@ -102,6 +102,23 @@ def test_an_applications_own_bearer_is_no_credential(ingress: Ingress, django: F
     assert "authorization" not in told(django)
 
 
+def test_where_an_authenticator_reads_bearers_all_are_asked_about_and_none_passes(
+    folder: Path, running_django: FakeDjango, django: FakeDjango
+) -> None:
+    values = shipped.ProjectValues(lua={"token_prefix": ""})
+    django.tokens["theirs"] = "alice"
+    with (
+        workload("other", folder) as other,
+        ingress_nginx(folder / "bearers", running_django.port, other, values) as running,
+    ):
+        own = ("Cookie", "a=1; upt_like=2")
+        answer = ask(running, "/", ("Authorization", "Bearer theirs"), own)
+        assert answer.json()["name"] == "alice"
+        assert answer.sent("authorization") == []
+        assert answer.sent("cookie") == [own[1]]
+    assert told(django)["authorization"] == "Bearer theirs"
+
+
 @pytest.mark.parametrize(
     "said",
     [

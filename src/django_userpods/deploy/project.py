@@ -64,7 +64,6 @@ def values(
         "instance": conf.USERPODS_INSTANCE,
         "user-port": str(conf.USERPODS_PORT),
         "cluster-domain": get_cluster().cluster_domain,
-        "name-prefix": conf.USERPODS_NAME_PREFIX,
         "gateway-class": gateway_class,
     }
     shared = False

@@ -42,7 +42,6 @@ DEFAULTS = {
     "site-image": "django-userpods-example-site:1",
     "gateway-class": "traefik",
     "cluster-domain": "cluster.local",
-    "name-prefix": "user-",
     "site-url": "https://userpods.example.org/",
     "pods-url": "https://{pod}.pods.example.org/",
     "pods-host": "*.pods.example.org",
@@ -389,5 +388,10 @@ _ROUTER: tuple[tuple[str, str, Callable[[ProjectValues, re.Match[str]], str]], .
         "ingress-nginx/server-snippet.conf",
         r"^( +local CREDENTIALS = )\{.*\}$",
         partial(_lua_names, setting="credential_cookies"),
+    ),
+    (
+        "ingress-nginx/server-snippet.conf",
+        r"^( +local TOKEN_PREFIX = ).*$",
+        lambda v, found: found[1] + _lua_value(v.lua.get("token_prefix", "upt_")),
     ),
 )
