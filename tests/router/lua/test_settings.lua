@@ -38,4 +38,35 @@ function tests.mistakes_are_named()
     refuses({ internal = "8081" }, "internal")
 end
 
+function tests.cookies_are_those_of_the_way()
+    local function credentials(pods_url)
+        local complete = assert(settings.complete {
+            pods_url = pods_url, site_url = "https://site.test/",
+        })
+        return table.concat(complete.credential_cookies, " "), #complete.cookies
+    end
+    local names, of_the_site = credentials "https://{pod}.pods.test/"
+    assert(names == "__Host-userpods userpods_token" and of_the_site == 0)
+    assert(credentials "http://app.test/" == "userpods userpods_token")
+    names, of_the_site = credentials "/pods/{pod}/"
+    assert(names == "sessionid userpods_token" and of_the_site == 4)
+end
+
+function tests.pods_conf_goes_with_the_settings()
+    local function problem(pods_url, text)
+        local complete = assert(settings.complete {
+            pods_url = pods_url, site_url = "https://site.test/",
+        })
+        return settings.problem_of_pods_conf(text, complete)
+    end
+    local reserved, shared = "include reserved.conf;\n", "# x\n  include  shared-host.conf;\n"
+    assert(not problem("https://{pod}.pods.test/", reserved))
+    assert(not problem("https://app.test/", reserved .. shared))
+    assert(not problem("/pods/{pod}/", shared) and not problem("", shared))
+    assert(problem("https://{pod}.pods.test/", "# " .. reserved):find "must include reserved.conf")
+    assert(problem("https://app.test/", reserved):find "must include shared%-host.conf")
+    assert(problem("/pods/{pod}/", reserved .. shared):find "must not include reserved.conf")
+    assert(problem("", ""):find "must include shared%-host.conf")
+end
+
 return tests

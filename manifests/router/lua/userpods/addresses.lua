@@ -45,7 +45,7 @@ end
 
 local function path(url)
     local prefix = url:match "^(/.*){pod}/$"
-    if not prefix then
+    if not prefix or prefix:sub(-1) ~= "/" then
         return nil, "is a path that does not end with {pod}/"
     end
     if prefix == "/" then

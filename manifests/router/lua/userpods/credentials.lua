@@ -51,7 +51,7 @@ local function take_apart(cookie, authorization, place)
         found.place = places.normal(place)
         found.is_unreadable = text:find "[%z\1-\8\11-\31\127]" ~= nil or not found.place
         found.who = sha1(text)
-        found.key = sha1((found.place or "") .. "\n" .. text)
+        found.key = sha1((found.place or "\0") .. "\n" .. text)
     end
     return found
 end
