@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 
 from django_userpods.models import Installation, UserPod
 from django_userpods.reconcile import reconcile
@@ -69,3 +71,37 @@ def test_alice_db_and_alices_database_stand_side_by_side(
     service = cluster.get("service", "user-alice-db", "-n", real)
     pod = UserPod.objects.get(owner=other).pk
     assert service["spec"]["selector"] == {"app": "user-alice-db", "django-userpods/pod": pod}
+
+
+def test_an_uninstallation_takes_out_what_is_ours_and_nothing_else(
+    real: str, cluster: Cluster, settings: Settings
+) -> None:
+    User.objects.create_user("stranger")
+    sync("--wait", "60")
+    forget_everything()
+    settings.USERPODS_TEMPLATE = template_with(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "{name}--settings"},
+            "data": {"user": "{username}"},
+        }
+    )
+    for name in ("alice", "bob"):
+        User.objects.create_user(name)
+    assert reconcile().ok
+    # A kind that the settings no longer have.
+    settings.USERPODS_TEMPLATE = None
+    out = io.StringIO()
+    call_command(
+        "uninstall_userpods",
+        "--no-input",
+        "--installation",
+        Installation.objects.get().identifier,
+        stdout=out,
+    )
+    assert "6 deleted." in out.getvalue()
+    assert objects(cluster, real) == ["Deployment/user-stranger", "Service/user-stranger"]
+    left = {item["metadata"]["name"] for item in cluster.get("cm", "-n", real)["items"]}
+    assert left <= {"kube-root-ca.crt"}
+    assert not UserPod.objects.exists()
