@@ -6,8 +6,10 @@ this process dies or the cluster is down: then the next sync does it.
 
 from __future__ import annotations
 
+import datetime
 import enum
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,7 @@ __all__ = [
     "OperationResult",
     "PodRef",
     "add_pod",
+    "look",
     "recreate",
     "remove_pod",
     "restart",
@@ -46,6 +49,10 @@ Wanted, State = UserPod.Wanted, UserPod.State
 
 #: Maximum number of pods tried at once without a task backend: what ``tasks.ask`` tries.
 _TRIED = 50
+#: All processes and browsers together have the cluster asked about a pod no more often than this;
+#: about one that failed, less often.
+_LOOK_EVERY = datetime.timedelta(seconds=2)
+_LOOK_EVERY_FAILED = datetime.timedelta(seconds=10)
 
 
 class Operation(enum.StrEnum):
@@ -201,6 +208,23 @@ def remove_pod(pod: UserPod) -> None:
             owner=None, wanted=Wanted.ABSENT, state=State.DELETING, updated_at=timezone.now()
         )
         transaction.on_commit(partial(tasks.ask_for_pods, [pod.pk]), using=using, robust=True)
+
+
+def look(pod: UserPod) -> None:
+    """Ask for a look at how a pod is doing, unless there was one a moment ago, and read the row.
+
+    It comes after the commit. ``looked_at`` tells when the last was, which a look writes that finds
+    something new. One that finds nothing new does not, so it is written here, in the statement that
+    compares it: of two who come at once only one asks.
+    """
+    now = timezone.now()
+    every = _LOOK_EVERY_FAILED if pod.state == State.FAILED else _LOOK_EVERY
+    not_lately = Q(looked_at=None) | Q(looked_at__lt=now - every)
+    if UserPod.objects.filter(not_lately, pk=pod.pk).update(looked_at=now):
+        ask = partial(tasks.ask_for_pods, [pod.pk])
+        transaction.on_commit(ask, using=alias(), robust=True)
+    with suppress(UserPod.DoesNotExist):  # gone meanwhile: what was known of it stays
+        pod.refresh_from_db()
 
 
 def _perform(operation: Operation, selected: QuerySet[UserPod]) -> OperationResult:

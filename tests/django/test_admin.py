@@ -18,7 +18,7 @@ from django_userpods.core.objects import DEPLOYMENT, Ref
 from django_userpods.exceptions import ClusterUnavailable, Invalid
 from django_userpods.models import AccessToken, UserPod
 from django_userpods.testing import MemoryCluster
-from tests.django.support import end_pause
+from tests.django.support import end_pause, row
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -323,6 +323,17 @@ def test_the_page_on_one_pod_shows_manifests_and_masks_secrets(boss: Client, set
     for secret in ("hunter2", "aHVudGVyMi1hbGljZQ", "c2VjcmV0LXZhbHVl"):
         assert secret not in page
     assert "&amp;id001" not in page, "a YAML reference"
+
+
+def test_the_page_on_a_pod_that_failed_looks_whether_it_is_so_still(
+    boss: Client, memory: MemoryCluster
+) -> None:
+    pod = row(UserFactory(username="alice"))
+    UserPod.objects.update(state="failed", message="CrashLoopBackOff", looked_at=None)
+    assert ">running<" in boss.get(f"{PODS}{pod.pk}/change/").text
+    calls = len(memory.calls)
+    boss.get(f"{PODS}{pod.pk}/change/")
+    assert len(memory.calls) == calls
 
 
 def test_the_page_on_one_pod_says_what_is_wrong_with_the_settings(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -15,6 +16,7 @@ from django.utils.text import Truncator
 from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
 
+from django_userpods import lifecycle
 from django_userpods.admin.actions import BACK, PodActionsMixin, buttons
 from django_userpods.admin.manifests import rendered
 from django_userpods.admin.people import user_link, user_of
@@ -111,7 +113,15 @@ class UserPodAdmin(PodActionsMixin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Show one pod, with buttons for what may be done to it."""
+        """Show one pod, with buttons for what may be done to it.
+
+        One that is on its way, or failed, is looked at: it may be another by now.
+        """
+        may_look = request.method == "GET" and self.has_view_permission(request)
+        pod = self.get_object(request, unquote(object_id)) if may_look else None
+        is_to_stay = pod is not None and pod.wanted != UserPod.Wanted.ABSENT
+        if pod is not None and is_to_stay and UserPod.State(pod.state).may_change:
+            lifecycle.look(pod)
         changelist = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
         context = {
             "pod_buttons": buttons(self, request),

@@ -27,6 +27,11 @@ class State(StrEnum):
         return self in {State.PENDING, State.STARTING}
 
     @property
+    def may_change(self) -> bool:
+        """Whether a look at the cluster may find another state, with nobody asking for one."""
+        return self.is_coming or self is State.FAILED
+
+    @property
     def is_up(self) -> bool:
         """Whether there is a pod, ready or on its way to it."""
         return self in {State.RUNNING, State.STARTING}

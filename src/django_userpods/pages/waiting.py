@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import router, transaction
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -34,10 +33,6 @@ from django_userpods.pages.wording import sentence_of, title_of
 if TYPE_CHECKING:
     from django_userpods.access.authenticators import Visitor
 
-#: Pages that poll have the cluster asked about a pod no more often than this, all processes and
-#: browsers together; about one that failed, less often.
-_LOOK_EVERY = datetime.timedelta(seconds=2)
-_LOOK_EVERY_FAILED = datetime.timedelta(seconds=10)
 #: A person's "try again" is a new pod no more often than this.
 _TRY_EVERY = datetime.timedelta(seconds=20)
 
@@ -77,9 +72,8 @@ def status(request: HttpRequest) -> HttpResponse:
     """
 
     def answer(visitor: Visitor, pod: UserPod) -> HttpResponse:
-        state = UserPod.State(pod.state)
-        if state.is_coming or state is UserPod.State.FAILED:
-            _look(pod)
+        if UserPod.State(pod.state).may_change:
+            lifecycle.look(pod)
         return JsonResponse(_status_of(visitor, pod))
 
     return for_visitor(request, answer)
@@ -144,32 +138,17 @@ def _wake(pod: UserPod) -> None:
         _ask_after_commit(pod)
         pod.refresh_from_db()
     else:
-        _look(pod)
+        lifecycle.look(pod)
 
 
 def _try_again(pod: UserPod) -> None:
     """Have a pod that failed replaced by a new one; one that has just been is looked at alone."""
     now = timezone.now()
     if pod.restarted_at is not None and now - pod.restarted_at < _TRY_EVERY:
-        _look(pod)
+        lifecycle.look(pod)
         return
     failed = UserPod.State.FAILED
     lifecycle.restart(UserPod.objects.filter(pk=pod.pk, state=failed))
-    pod.refresh_from_db()
-
-
-def _look(pod: UserPod) -> None:
-    """Ask for a look at the pod, unless there was one a moment ago.
-
-    ``looked_at`` tells, which a look writes that finds something new. One that finds nothing new
-    does not, so it is written here, in the statement that compares it: of two who come at once only
-    one asks.
-    """
-    now = timezone.now()
-    every = _LOOK_EVERY_FAILED if pod.state == UserPod.State.FAILED else _LOOK_EVERY
-    not_lately = Q(looked_at=None) | Q(looked_at__lt=now - every)
-    if UserPod.objects.filter(not_lately, pk=pod.pk).update(looked_at=now):
-        _ask_after_commit(pod)
     pod.refresh_from_db()
 
 
