@@ -74,6 +74,12 @@ class TestEach:
     def test_it_is_in_the_docs(self, name: str) -> None:
         assert f"`{name}`" in DOCS.read_text()
 
+    def test_a_small_picture_of_it_is_in_the_docs(self, name: str) -> None:
+        if name == "mcp":
+            return  # it has no pages
+        assert f"](applications/{name}.png)" in DOCS.read_text()
+        assert 0 < (DOCS.parent / "applications" / f"{name}.png").stat().st_size < 150_000
+
 
 class TestInTheDemo:
     @pytest.fixture
