@@ -57,6 +57,8 @@ def values(
         )
         raise ManifestError(message)
     routing.check_way_in(groups, warn)
+    # No file has it, but pods would be named by it: an invalid one is said here as well.
+    _ = conf.USERPODS_NAME_PREFIX
     namespace = conf.USERPODS_NAMESPACE
     text = {
         "django-namespace": django_namespace,
