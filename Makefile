@@ -42,7 +42,8 @@ check: venv  ## Lint, types, contracts, known vulnerabilities, unit tests: under
 	$(BIN)/lint-imports
 	@if command -v luacheck >/dev/null; then luacheck --quiet manifests/router tests/router/lua; else echo "Without luacheck (make tools) the router's Lua is not linted"; fi
 	$(BIN)/python tools/audit.py
-	$(BIN)/pytest -q -m "$(UNIT)"
+	@# A file's tests in one process: their fixtures are made once.
+	$(BIN)/pytest -q -n auto --dist loadfile -m "$(UNIT)"
 
 test: tools  ## All tests but the node's and a bare machine's: real API server, real router, browser
 	@# Minutes where it is not cached yet, so not within a test's time.
