@@ -23,17 +23,8 @@ SITE = """
 server {{
     {listen}
     server_name localhost;
-    location / {{
-        proxy_pass http://django;
-        proxy_set_header Connection "";
-        proxy_set_header Host $http_host;
-        proxy_set_header X-Forwarded-For $remote_addr;
-        proxy_set_header X-Forwarded-Proto $scheme;
-        proxy_set_header X-Real-IP $remote_addr;
-        # Nobody's word but the router's.
-        proxy_set_header X-Userpods-Host "";
-        proxy_set_header X-Userpods-Path "";
-    }}
+    include site-server.conf;
+    location / {{ include site.conf; }}
 }}
 """
 #: Whoever comes by a number is told the name: cookies and pods' addresses go by that.
