@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def chromium(folder: Path) -> Iterator[WebDriver]:
-    """A browser whose profile and downloads are in a folder."""
+def chromium(folder: Path, *flags: str) -> Iterator[WebDriver]:
+    """A browser whose profile and downloads are in a folder, started with more flags."""
     options = webdriver.ChromeOptions()
     for flag in (
+        *flags,
         "--headless=new",
         "--no-sandbox",
         "--disable-gpu",

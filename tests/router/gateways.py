@@ -82,10 +82,12 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def gateway(kind: str, router: int, folder: Path) -> Iterator[Gateway]:
-    """Run a gateway of this kind in front of the router at this port."""
+def gateway(
+    kind: str, router: int, folder: Path, hosts: tuple[str, ...] = HOSTS
+) -> Iterator[Gateway]:
+    """Run a gateway of this kind for these hosts in front of the router at this port."""
     folder.mkdir(parents=True, exist_ok=True)
-    certificate, key = Authority(folder).issue("site", "site.test", hosts=HOSTS)
+    certificate, key = Authority(folder).issue("site", "site.test", hosts=hosts)
     public = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
     spki = public.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -98,7 +100,7 @@ def gateway(kind: str, router: int, folder: Path) -> Iterator[Gateway]:
         command += [f"-tls=127.0.0.1:{running.secure}", f"-certificate={certificate}"]
         command += [f"-key={key}"]
     elif kind == TRAEFIK:
-        command = _traefik(running, router, folder, certificate, key)
+        command = _traefik(running, router, folder, (certificate, key), hosts)
     else:
         pem = folder / "site.pem"
         pem.write_bytes(certificate.read_bytes() + key.read_bytes())
@@ -125,15 +127,16 @@ def gateway(kind: str, router: int, folder: Path) -> Iterator[Gateway]:
 
 
 def _traefik(
-    running: Gateway, router: int, folder: Path, certificate: Path, key: Path
+    running: Gateway, router: int, folder: Path, pair: tuple[Path, Path], hosts: tuple[str, ...]
 ) -> list[str]:
-    hosts = " || ".join(f"Host(`{host}`)" for host in HOSTS)
+    certificate, key = pair
+    rule = " || ".join(f"Host(`{host}`)" for host in hosts)
     service = {"loadBalancer": {"servers": [{"url": f"http://127.0.0.1:{router}"}]}}
     # JSON is YAML, too.
     file = folder / "traefik.yaml"
     words = {
         "http": {
-            "routers": {"site": {"rule": hosts, "service": "site", "tls": {}}},
+            "routers": {"site": {"rule": rule, "service": "site", "tls": {}}},
             "services": {"site": service},
         },
         "tls": {"certificates": [{"certFile": str(certificate), "keyFile": str(key)}]},
