@@ -20,7 +20,7 @@ ORDINARY = {"test_lifecycle.py", "test_lua.py", "test_waiting_page.py"}
 #: ``router/test_attacks.py::test_x``, below tests/; of a Lua test's names, the file alone.
 _NAMED = re.compile(r"`([\w/]+\.(?:py|lua))(?:::(\w+))?`")
 #: What a promise, a doubtful case and a published hole each are: a row of a table.
-_ROW = re.compile(r"^\| (?!-|Promise|Case|What)(.+?) \|.*$", re.MULTILINE)
+_ROW = re.compile(r"^\| (?!-|Promise|Case|What|Attack)(.+?) \|.*$", re.MULTILINE)
 
 
 def section(title: str) -> str:
@@ -44,17 +44,22 @@ def names_in(path: str) -> frozenset[str]:
 
 
 PROMISES = rows(section("Promises"))
+ATTACKS = rows(section("Attacks on pods' addresses"))
 DOUBTFUL = rows(section("Doubtful cases"))
 PUBLISHED = rows(HOLES)
 
 
 def test_there_is_something_to_read() -> None:
     assert len(PROMISES) > 20
+    assert len(ATTACKS) > 20
     assert len(DOUBTFUL) > 10
     assert len(PUBLISHED) > 20
 
 
-@pytest.mark.parametrize("row", [*PROMISES.values(), *DOUBTFUL.values(), *PUBLISHED.values()])
+@pytest.mark.parametrize(
+    "row",
+    [*PROMISES.values(), *ATTACKS.values(), *DOUBTFUL.values(), *PUBLISHED.values()],
+)
 def test_every_promise_names_its_tests(row: str) -> None:
     assert named(row), f"names no test: {row}"
 

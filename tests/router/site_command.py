@@ -39,6 +39,28 @@ def _make(name: str, peer: str) -> None:
     row.save()
 
 
+def slot(name: str, slot: str, peer: str) -> None:
+    """Give a user a further pod, at this address."""
+    from django.contrib.auth.models import User
+
+    from django_userpods import lifecycle
+    from django_userpods.models import UserPod
+
+    row = lifecycle.add_pod(User.objects.get(username=name), slot)
+    UserPod.objects.filter(pk=row.pk).update(address=peer, state=UserPod.State.RUNNING)
+
+
+def late(seconds: str) -> None:
+    """Make all tickets older by this number of seconds."""
+    from datetime import timedelta
+
+    from django.db.models import F
+
+    from django_userpods.models import Ticket
+
+    Ticket.objects.update(expires_at=F("expires_at") - timedelta(seconds=int(seconds)))
+
+
 def token(name: str) -> None:
     """Make a token of this user and print it."""
     from django.contrib.auth.models import User
@@ -102,6 +124,8 @@ def main() -> None:
     commands: dict[str, Callable[..., None]] = {
         "prepare": prepare,
         "people": people,
+        "slot": slot,
+        "late": late,
         "token": token,
         "session": session,
         "deactivate": deactivate,

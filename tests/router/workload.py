@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+from collections import deque
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -47,6 +48,8 @@ class Workload:
         self.name = name
         self.connections = itertools.count(1)
         self.requests = 0
+        #: The last ones, but those that ask for these.
+        self.seen: deque[str] = deque(maxlen=100)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until either side has enough."""
@@ -72,6 +75,8 @@ class Workload:
     ) -> bool:
         """Answer one request; whether the connection may be used again."""
         query = dict(request.query)
+        if request.path != "/seen":
+            self.seen.append(f"{request.method} {request.target}")
         if (request.get("upgrade") or "").lower() == "websocket":
             await self.websocket(request, reader, writer)
             return False
@@ -90,6 +95,8 @@ class Workload:
             extra = [("X-Big", "x" * int(query["bytes"]))]
         elif request.path == "/big":
             body = bytes(int(query["bytes"]))
+        elif request.path == "/seen":
+            body = json.dumps(list(self.seen)).encode()
         if not body:
             words = {
                 "name": self.name,
