@@ -11,7 +11,7 @@ from django.db import models, router
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from django_userpods import joins
+from django_userpods import joins, sentences
 from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.core.states import State as _State
@@ -188,6 +188,11 @@ class UserPod(models.Model):
 
     def __str__(self) -> str:
         return self.name or f"user {self.owner_pk}"
+
+    @property
+    def plain_message(self) -> str:
+        """Why it is not up, in a sentence for its user; ``message`` is for staff alone."""
+        return sentences.of(self.state, self.message)
 
     @property
     def url(self) -> str:

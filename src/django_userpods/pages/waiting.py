@@ -28,7 +28,7 @@ from django_userpods.pages.asking import (
 )
 from django_userpods.pages.links import beside_page, came_from
 from django_userpods.pages.refusals import page_of, sign_out
-from django_userpods.pages.wording import sentence_of, title_of
+from django_userpods.pages.wording import title_of
 
 if TYPE_CHECKING:
     from django_userpods.access.authenticators import Visitor
@@ -126,7 +126,7 @@ def _words_of(visitor: Visitor, pod: UserPod) -> dict[str, Any]:
         "pod": pod,
         "state": pod.state,
         "title": title_of(pod),
-        "message": sentence_of(pod),
+        "message": pod.plain_message,
         "details": pod.message if visitor.is_staff else "",
     }
 
@@ -159,5 +159,5 @@ def _ask_after_commit(pod: UserPod) -> None:
 
 
 def _status_of(visitor: Visitor, pod: UserPod) -> dict[str, str | None]:
-    found = {"state": pod.state, "message": sentence_of(pod), "service": pod.name}
+    found = {"state": pod.state, "message": pod.plain_message, "service": pod.name}
     return {**found, "details": pod.message} if visitor.is_staff else found

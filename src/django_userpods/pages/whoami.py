@@ -18,7 +18,6 @@ from django_userpods.access.cache import CachedAnswer, WhoamiAnswer
 from django_userpods.conf import conf, get_cluster
 from django_userpods.exceptions import PodNotAllowed
 from django_userpods.pages.asking import as_json, expected, for_visitor, or_unavailable
-from django_userpods.pages.wording import sentence_of
 from django_userpods.reconcile.users import username_of
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def _whoami(request: HttpRequest) -> HttpResponse:
 
     def answer(visitor: Visitor, pod: UserPod) -> HttpResponse:
         if not pod.name:
-            return as_json({"error": "not ready", "message": sentence_of(pod)}, status=503)
+            return as_json({"error": "not ready", "message": pod.plain_message}, status=503)
         try:
             username = username_of(visitor.user)
         except PodNotAllowed as error:

@@ -1,12 +1,11 @@
-"""What a pod's user is told: whole sentences without a word of how things are done inside."""
+"""How a pod is doing, as its user is told."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext_lazy
 
-from django_userpods.core.reasons import Reason, reason_of
 from django_userpods.core.states import State
 
 if TYPE_CHECKING:
@@ -23,28 +22,8 @@ _TITLES: dict[State, _StrOrPromise] = {
     State.FAILED: gettext_lazy("Your workspace could not start"),
     State.DELETING: gettext_lazy("Your workspace is being removed"),
 }
-_REASONS: dict[Reason, _StrOrPromise] = {
-    Reason.CRASHES: gettext_lazy("It stops right after it is started."),
-    Reason.MEMORY: gettext_lazy("It needs more memory than it may have."),
-    Reason.IMAGE: gettext_lazy("The software that it runs could not be fetched."),
-    Reason.SETTINGS: gettext_lazy("It is set up in a way that cannot be started."),
-    Reason.ROOM: gettext_lazy("There is no room for it at the moment."),
-    Reason.QUOTA: gettext_lazy("All the room that there is for workspaces is taken."),
-    Reason.SLOW: gettext_lazy("It has been taking too long to start."),
-    Reason.PREVIOUS: gettext_lazy("What was here before it is still being removed."),
-}
 
 
 def title_of(pod: UserPod) -> str:
     """Return how a pod is doing, as a headline."""
     return str(_TITLES[State(pod.state)])
-
-
-def sentence_of(pod: UserPod) -> str:
-    """Return why a pod is not up, "" where there is nothing to say."""
-    reason = reason_of(pod.message)
-    if reason in _REASONS:
-        return str(_REASONS[reason])
-    if pod.state == State.FAILED:
-        return gettext("Something is wrong that only an administrator can see.")
-    return ""
