@@ -34,6 +34,10 @@ PATIENCE = 10.0
 AT_HOME = ["/bin/sh", "-c", 'HOME=$PWD; export HOME; exec "$@"', "sh"]
 
 
+class OtherVersionNeededError(DemoError):
+    """An application does not run with this machine's Python or Node.js."""
+
+
 @dataclass(frozen=True)
 class Needs:
     """What an application needs of Python or Node.js: pinned packages, and versions of it."""
@@ -119,7 +123,7 @@ def _install_from_pypi(app: Application, where: Path) -> Path:
             f"{app.name} needs Python {wanted}, and this is {version}. "
             f"Name another one: make clean, then make demo APP={app.name} PYTHON=python3.X"
         )
-        raise DemoError(msg)
+        raise OtherVersionNeededError(msg)
     folder = where / f"{app.name}-{_digest(app.python.packages, version, sys.base_prefix)}"
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--no-compile"]
     pip += ["--disable-pip-version-check", "--progress-bar", "off"]
@@ -138,9 +142,12 @@ def _install_from_npm(app: Application, where: Path) -> Path:
             raise DemoError(msg)
     told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False)  # noqa: S607 - found just now
     version = told.stdout.strip().removeprefix("v")
-    if not version or (wanted := app.node.refusal(version)):
-        msg = f"{app.name} needs Node.js {wanted if version else 'that runs'}, and this is "
-        raise DemoError(msg + (version or told.stderr.strip()))
+    if not version:
+        msg = f"{app.name} needs Node.js, and the one here does not run: {told.stderr.strip()}"
+        raise DemoError(msg)
+    if wanted := app.node.refusal(version):
+        msg = f"{app.name} needs Node.js {wanted}, and this is {version}"
+        raise OtherVersionNeededError(msg)
     folder = where / f"{app.name}-{_digest(app.node.packages, version)}"
     npm = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--no-progress"]
     steps = [[*npm, "--loglevel=http", *app.node.packages]]
@@ -206,11 +213,16 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def main(words: list[str]) -> int:
-    """Install what the applications need below a folder; return the exit status."""
+    """Install what the applications need below a folder; return the exit status.
+
+    One that needs another version of Python or Node.js than there is here is left out.
+    """
     failures = 0
     for name in names():
         try:
             installed(load(name), Path(*words).absolute())
+        except OtherVersionNeededError as error:
+            say(f"Left out: {error}")
         except DemoError as error:
             say(str(error))
             failures += 1

@@ -24,6 +24,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import demo_apps
 import pytest
 from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver.common.by import By
@@ -98,7 +99,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def demo(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Demo]:
-    """A demo with the module's application in everybody's pod."""
+    """A demo with the module's application in everybody's pod.
+
+    Skips where the machine's Python or Node.js is too old for the application (Debian 12 has
+    Node.js 18, gritty begins with 20).
+    """
+    try:
+        demo_apps.installed(demo_apps.load(application(request.module)), build.cache_dir() / "apps")
+    except demo_apps.OtherVersionNeededError as error:
+        pytest.skip(str(error))
     demo = started(
         tmp_path_factory.mktemp("demo"),
         APP=application(request.module),

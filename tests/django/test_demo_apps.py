@@ -184,3 +184,18 @@ class TestInstalling:
     def test_what_python_it_is_made_of_matters(self, tmp_path: Path) -> None:
         digests = {demo_apps._digest(["a==1"], version, sys.base_prefix) for version in ("1", "2")}
         assert len(digests) == 2
+
+
+def test_applications_for_another_node_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo_apps, "names", lambda: ["gritty"])
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    for program in ("node", "npm"):
+        (bin_ / program).write_text("#!/bin/sh\necho v18.20.4\n")
+        (bin_ / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(bin_))
+    assert demo_apps.main([str(tmp_path / "apps")]) == 0
+    said = "Left out: gritty needs Node.js 20 or later, and this is 18.20.4"
+    assert said in capsys.readouterr().out
