@@ -93,7 +93,7 @@ class _Reader(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int | None:  # noqa: ANN401 - a buffer
         _set_timeout(self._sock, self._deadline)
-        return self._raw.readinto(buffer)
+        return self._sock.recv_into(buffer)
 
     def fileno(self) -> int:
         return self._raw.fileno()
