@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from websockets.sync.client import connect
 
+from django_userpods.core import addresses
 from tests.router.harness import Router
 
 if TYPE_CHECKING:
@@ -60,6 +61,30 @@ def test_headers_are_read_by_the_public_api(tmp_path: Path, django: FakeDjango) 
             assert router.get("/sw.js", ALICE, ("Service-Worker", "script")).status == 403
         assert router.get("/").status == 401
         assert router.log().count("every request costs more with this nginx: it is another") == 1
+
+
+def test_hosts_and_origins_are_read_by_the_public_api(tmp_path: Path, django: FakeDjango) -> None:
+    url = "https://{pod}.pods.test/"
+    options: dict[str, object] = {"pods_url": url, "site_url": "https://site.test/"}
+    router = Router(tmp_path / "nginx", django.port, options=options, workers=1)
+    alice = ("Cookie", "__Host-userpods=s-alice")
+    own, other = ("Origin", "https://alice.pods.test"), ("Origin", "https://bob.pods.test")
+    django.where = addresses.parse(url)
+    try:
+        with strange(router, "of_headers"):
+            for _ in range(3):
+                for headers, host, status in (
+                    ([alice], "alice.pods.test", 200),
+                    ([alice, own, ("Sec-Fetch-Site", "same-origin")], "alice.pods.test", 200),
+                    ([alice], "bob.pods.test", 403),
+                    ([alice, other], "alice.pods.test", 401),
+                    ([alice, own, other], "alice.pods.test", 401),
+                    ([alice, ("Sec-Fetch-Site", "same-site")], "alice.pods.test", 401),
+                ):
+                    assert router.get("/", *headers, host=host).status == status
+            assert router.log().count("every request costs more with this nginx") == 1
+    finally:
+        django.where = None
 
 
 def test_requests_that_cannot_be_cut_are_routed_and_the_log_says_so(
