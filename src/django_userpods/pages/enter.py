@@ -6,7 +6,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib.auth import logout
@@ -50,8 +50,9 @@ _NONCE_AGE = 600
 _OWNER_AGE = 365 * 24 * 3600
 _STATE = re.compile(r"[0-9a-f]{64}\Z")
 _NONCE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
-#: Longer addresses are not kept: people come to the pod's first page then.
-_MAX_PATH = 2000
+#: Longer addresses are not kept: people come to the pod's first page then. On the way to the site's
+#: login one is percent-encoded twice, and gunicorn takes 4094 bytes of a request line.
+_MAX_PATH, _MAX_ENCODED = 2000, 3500
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,11 @@ class _Here:
     def url(self, path: str) -> str:
         """Return a URL on this host, and no other, of a path and query."""
         found = self.where.split(self.origin + path) if path.startswith("/") else None
-        return self.origin + (found[1] if found and len(path) <= _MAX_PATH else "/")
+        return self.origin + (found[1] if found and _is_kept(path) else "/")
+
+
+def _is_kept(path: str) -> bool:
+    return len(path) <= _MAX_PATH and len(quote(quote(path, safe=""), safe="")) <= _MAX_ENCODED
 
 
 # --- on the site's host
@@ -106,7 +111,7 @@ def _enter(request: HttpRequest) -> HttpResponse:
         return page_of(request, pod)
     if where.way is Way.PATHS:
         return HttpResponseRedirect(path)
-    path = path if len(path) <= _MAX_PATH else "/"
+    path = path if _is_kept(path) else "/"
     try:
         ticket = tickets.issue(user, pod, session=request.session, state=state, path=path)
     except InvalidCredentials:
