@@ -83,6 +83,7 @@ def test_a_claim_that_was_enlarged_is_left_alone_and_the_image_rolls(
 ) -> None:
     settings.USERPODS_TEMPLATE = template(storage)
     User.objects.create_user("ann")
+    reconcile()
     for _ in range(100):
         if claim_of(cluster, real)["status"].get("phase") == "Bound":
             break

@@ -213,7 +213,7 @@ def _changes(subject: Subject, outcome: Outcome) -> dict[str, Any]:
     }
     if not (subject.error or outcome.error):
         new["overruled"] = overruled.column_of(subject.overruled)
-        said = overruled.note(subject.overruled.values())
+        said = overruled.message(subject.overruled.values())
         new["message"] = " ".join(text for text in (health.message, said) if text)
     if outcome.gone or not subject.has_service:
         # Its address can be another's by now.

@@ -54,7 +54,7 @@ def column_of(items: Mapping[Ref, Overruled]) -> str:
     return json.dumps({str(ref): item.digest for ref, item in sorted(items.items())})
 
 
-def note(items: Iterable[Overruled]) -> str:
+def message(items: Iterable[Overruled]) -> str:
     """Return what a row's message is to say."""
     return " ".join(sorted(item.text for item in items))
 
