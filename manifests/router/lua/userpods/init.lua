@@ -11,8 +11,9 @@
 --   @no_answer     no_answer_content   the pod gave no answer, or none that may pass
 --   @waiting       waiting_rewrite     Django's page for a pod that is not up, or, without Django,
 --                                      waiting_plain_content
--- Of one to the site (site.conf):
---                  site_access         clean its headers and cookies, take its body
+-- Of one to the site (site.conf), and to what is ours of a pod's host (reserved.conf):
+--                  site_access         clean its headers and cookies, take its body; of what is
+--                                      ours, refuse all spellings but one, and other origins
 --                  site_header_filter  did somebody sign in or out?
 --                  site_down_content, site_refuses_content, too_many_cookies_content
 -- A redirect inside nginx (error_page, exec) begins anew in the location that it leads to, with an
