@@ -129,6 +129,17 @@ def test_a_navigation_without_credentials_goes_to_sign_in(router: Router) -> Non
     )
 
 
+@pytest.mark.parametrize(("part", "most"), [("a", 3499), ("%20", 700), ("&", 1166)])
+def test_a_long_address_leads_back_to_the_first_page(router: Router, part: str, most: int) -> None:
+    """gunicorn takes 4094 bytes of a request line."""
+    for count in (most - 10, 4000, 20_000):
+        answer = router.get("/" + part * count, HTML, host=ALICES)
+        back = (answer.get("location") or "").partition("?next=")[2]
+        assert answer.status == 302
+        assert (back == "%2F") == (count > most)
+        assert len(back) <= 3500
+
+
 def test_all_else_without_credentials_is_401(router: Router) -> None:
     for headers in ([], [("Sec-Fetch-Mode", "cors"), HTML], [("Accept", "application/json")]):
         answer = router.get("/", *headers, host=ALICES)

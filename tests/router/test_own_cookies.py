@@ -89,3 +89,16 @@ def test_what_changes_with_every_request_is_no_new_question(
     for number in range(20):
         get(router, f"/{number}", f"clock={number}", f"session={number}")
     assert django.count["/whoami"] == 1
+
+
+def test_an_application_that_sets_too_many_does_not_sign_its_user_out_of_the_site(
+    router: Router,
+) -> None:
+    """Nor do cookies that it plants under our names: browsers would clear the whole domain's."""
+    for text in ("a=" + "x" * 70_000, "userpods_token=upt_" + "x" * 9000):
+        answer = router.get("/", ("Cookie", text), host=HOST)
+        assert (answer.status, answer.get("clear-site-data")) == (431, None)
+        assert b"Delete the cookies" in answer.body
+    # The site's own host is nobody's but the site's.
+    answer = router.get("/", ("Cookie", "a=" + "x" * 70_000), host="Site.test:443")
+    assert (answer.status, answer.get("clear-site-data")) == (431, '"cookies"')

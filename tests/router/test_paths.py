@@ -91,6 +91,11 @@ def test_a_browser_without_credentials_goes_to_the_sites_login(router: Router) -
     assert router.get("/pods/alice/").status == 401
 
 
+def test_a_long_address_leads_back_to_the_pods_first_page(router: Router) -> None:
+    answer = router.get("/pods/alice/?" + "a" * 4000, HTML)
+    assert answer.get("location") == "/accounts/login/?next=%2Fpods%2Falice%2F"
+
+
 def test_what_is_the_sites_stays_with_the_site(router: Router) -> None:
     cookie = ("Cookie", "sessionid=s-alice; csrftoken=x; theme=dark; userpods_token=upt_alice")
     answer = router.get("/pods/alice/", cookie)

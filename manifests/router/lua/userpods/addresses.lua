@@ -98,6 +98,7 @@ end
 --   way       one of the above
 --   scheme    "https" or "http", nil where no URL says it
 --   prefix    what precedes {pod} in a path, for PATHS
+--   site_host the site's, where pods have hosts
 --   host      with HOSTS what follows {pod} (".pods.example.org"), with ONE_HOST all of it
 function _M.parse(pods_url, site_url)
     local found, problem = pods(pods_url)
@@ -118,6 +119,7 @@ function _M.parse(pods_url, site_url)
         if is_pods(found, site.host) then
             return nil, "site_url names a host that is a pod's by pods_url"
         end
+        found.site_host = site.host
     elseif site then
         found.scheme = site.scheme
     end

@@ -57,6 +57,10 @@ function _M.say(status, title, text, retry)
     return ngx.exit(ngx.HTTP_OK)
 end
 
+-- Bytes of a return address beyond which people come back to the first page: gunicorn takes 4094 of
+-- a request line.
+local LONGEST = 3500
+
 --- Where a browser signs in and then comes back: always a path of this host, however many
 -- slashes (or backslashes, which browsers read as slashes) the request's own began with.
 function _M.login_address(settings, request_uri)
@@ -66,6 +70,9 @@ function _M.login_address(settings, request_uri)
     -- Dots and blanks between slashes must not leave a second slash in front either.
     if path:find("^/[%s.]*[/\\]") then
         path = "/"
+    end
+    if #ngx.escape_uri(path) > LONGEST then
+        path = places.first_page(path)
     end
     if places.has_hosts then
         return "/.userpods/sign-in?next=" .. ngx.escape_uri(path)
@@ -103,13 +110,19 @@ function _M.no_place(status, address)
     return _M.say(404, "Not found", "There is nothing here.")
 end
 
---- Where there are so many of the site's cookies that no server takes them, the browser could not
--- even sign in any more: it throws its cookies away. (Browsers do so over TLS and on localhost.)
+--- Where there are so many cookies that no server takes them, the browser could not even sign in
+-- any more. On the site's host it throws them away. (Browsers do so over TLS and on localhost.) Not
+-- on a host of pods alone: it would throw away those of the whole registrable domain, and an
+-- application could sign its user out of the site.
 function _M.too_many_cookies()
-    ngx.header["Clear-Site-Data"] = '"cookies"'
+    local what = "Delete the cookies of this address in your browser, and reload this page."
+    if places.is_the_sites(ngx.var.http_host or "") then
+        ngx.header["Clear-Site-Data"] = '"cookies"'
+        what = "They are deleted now: reload this page and sign in again, or delete this site's "
+            .. "cookies yourself."
+    end
     return _M.say(431, "Too many cookies",
-        "Your browser sent more cookies than can be read here. They are deleted now: reload this "
-        .. "page and sign in again, or delete this site's cookies yourself.")
+        "Your browser sent more cookies than can be read here. " .. what)
 end
 
 return _M

@@ -9,7 +9,7 @@ local byte, find, sub = string.byte, string.find, string.sub
 
 local _M = {}
 
-local way, prefix, prefix_length = addresses.SHARED, nil, 0
+local way, prefix, prefix_length, site_host = addresses.SHARED, nil, 0, nil
 
 --- Whether pods have hosts, of their own or one for all.
 _M.has_hosts = false
@@ -21,7 +21,7 @@ local RESERVED = "^/%.userpods/[%w/_-]*$"
 
 --- Takes `pods`, which addresses.parse made of the settings.
 function _M.configure(pods)
-    way, prefix = pods.way, pods.prefix
+    way, prefix, site_host = pods.way, pods.prefix, pods.site_host
     prefix_length = prefix and #prefix or 0
     _M.has_hosts = way == addresses.HOSTS or way == addresses.ONE_HOST
 end
@@ -96,6 +96,18 @@ function _M.normal(place)
         return nil
     end
     return _M.has_hosts and place:lower() or place
+end
+
+--- The first page of the pod at a path.
+function _M.first_page(path)
+    local slash = way == addresses.PATHS and sub(path, 1, prefix_length) == prefix
+        and find(path, "/", prefix_length + 1, true)
+    return slash and sub(path, 1, slash) or "/"
+end
+
+--- Whether this Host is that of the site, maybe of pods, too.
+function _M.is_the_sites(host)
+    return not _M.has_hosts or host:lower():match "^[^:]*" == site_host
 end
 
 --- Whether the request at hand is for what is ours of a pod's host, spelled as it is.
