@@ -24,7 +24,7 @@ _LOGGED_IN = "_userpods_logged_in"
 class BackToPodMiddleware(MiddlewareMixin):
     """Have the redirect that ends a login lead to the pod that the visitor had asked for.
 
-    To be named behind ``SessionMiddleware``. A login that keeps ``next`` is left alone, and so is
+    A login that keeps ``next`` is left alone, and so is
     one that nobody was sent to from a pod.
     """
 
@@ -39,6 +39,8 @@ class BackToPodMiddleware(MiddlewareMixin):
         except SettingError:
             # The system check says so; a login is not the place.
             return response
+        if url:
+            wanted_page.forget(request, response)
         # Also where another page comes in between that leads there.
         if url and "userpods/enter/" not in unquote(unquote(response.url)):
             response["Location"] = url

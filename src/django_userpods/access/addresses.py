@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 #: The cookies on pods' hosts: the session, what binds a ticket to a browser, whose pod it was last.
 SESSION_COOKIE, NONCE_COOKIE, OWNER_COOKIE = "userpods", "userpods_nonce", "userpods_owner"
+#: The cookie on the site's host: the pod's page that was wanted before the login.
+WANTED_COOKIE = "userpods_wanted"
 #: The ``Host`` that the browser asked for, as it came.
 HOST_HEADER = "X-Userpods-Host"
 #: The path of the request line up to the question mark, as it came: where pods are paths.
@@ -38,7 +40,7 @@ def asked_pod(request: HttpRequest) -> str | None:
 
 
 def cookie_name(name: str) -> str:
-    """Return one of the cookies' names as it is on pods' hosts.
+    """Return one of the cookies' names as browsers have it.
 
     With TLS it has the prefix that keeps other hosts from setting it (RFC 6265bis, section 4.1.3).
     """

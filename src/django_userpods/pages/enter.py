@@ -102,9 +102,19 @@ def _enter(request: HttpRequest) -> HttpResponse:
         return _refused(request, gettext("This address leads to no workspace."), status=400)
     user: Any = request.user
     if not user.is_authenticated:
-        wanted_page.remember(request, request.GET["to"])
-        return _to_login(request)
-    wanted_page.recall(request)
+        response = _to_login(request)
+        wanted_page.remember(request, response, request.GET["to"])
+        return response
+    response = _enter_pod(request, where, found, state)
+    wanted_page.forget(request, response)
+    return response
+
+
+def _enter_pod(
+    request: HttpRequest, where: Addresses, found: tuple[Any, str], state: str
+) -> HttpResponse:
+    """Send a signed-in user to a pod that is theirs."""
+    user: Any = request.user
     label, path = found
     pod = _pod_at(user, label)
     if isinstance(pod, Refusal):
@@ -132,7 +142,9 @@ def _go_home(request: HttpRequest, where: Addresses) -> HttpResponse:
     wanted = wanted_page.recall(request)
     found = where.split(wanted) if wanted else None
     if found is not None and not isinstance(_pod_at(user, found[0]), Refusal):
-        return HttpResponseRedirect(wanted)
+        response = HttpResponseRedirect(wanted)
+        wanted_page.forget(request, response)
+        return response
     pod = _pod_at(user, MAIN)
     if isinstance(pod, Refusal):
         return page_of(request, Refusal.NOT_LET_IN)

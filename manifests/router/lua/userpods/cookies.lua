@@ -22,7 +22,7 @@ end
 
 -- Ours, whatever the settings say. On a pod's host Django puts __Host- in front, so that no other
 -- host can set them.
-local OURS = { "userpods", "userpods_nonce", "userpods_owner", "userpods_token" }
+local OURS = { "userpods", "userpods_nonce", "userpods_owner", "userpods_token", "userpods_wanted" }
 local OUR_PREFIX = "__host-userpods"
 
 --- The site's cookie names, and which of them say who is asking. (These are the site's, too.)
