@@ -309,6 +309,15 @@ def test_a_planted_token_is_no_way_into_bobs_pod(alice: Client) -> None:
         assert alice.get(f"https://{ALICES}/").json()["name"] == "alice"
 
 
+def test_a_planted_token_that_is_bad_locks_nobody_out(alice: Client) -> None:
+    """It is refused on a page that leads to sign-in, and a good session wins over it."""
+    alice.jar(ALICES)["userpods_token"] = "upt_bad"
+    _, answer = alice.navigate(f"https://{ALICES}/")
+    assert (answer.status, b'href="/.userpods/sign-in?next=%2F"' in answer.body) == (403, True)
+    _, answer = alice.navigate(f"https://{ALICES}/.userpods/sign-in?next=%2F")
+    assert answer.json()["name"] == "alice"
+
+
 def test_large_cookies_of_an_application_stand_in_nobodys_way(alice: Client) -> None:
     """Neither on the pod's host nor on the way through the site and back."""
     for kib in (8, 16, 32, 60):

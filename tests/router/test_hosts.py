@@ -152,6 +152,13 @@ def test_a_refusal_is_never_a_redirect(router: Router) -> None:
     assert router.get("/", ("Authorization", "Bearer upt_no"), HTML, host=ALICES).status == 403
 
 
+def test_a_page_that_refuses_leads_to_sign_in(router: Router) -> None:
+    planted = ("Authorization", "Bearer upt_planted")
+    answer = router.get("/a'\"<b>?c=d&e=f", planted, HTML, host=ALICES)
+    link = '<a href="/.userpods/sign-in?next=%2Fa%27%22%3Cb%3E%3Fc%3Dd%26e%3Df">'
+    assert (answer.status, link in answer.body.decode()) == (403, True)
+
+
 def test_a_kept_connection_is_no_way_to_anothers_host(router: Router) -> None:
     """As a gateway sends requests of many hosts over one connection (HTTP/2 makes that common)."""
     wire = Wire(router.port)

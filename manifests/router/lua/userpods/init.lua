@@ -101,7 +101,7 @@ local function ask_django(sent)
     elseif word == "anonymous" then
         return pages.ask_to_sign_in(settings)
     elseif word == "forbidden" then
-        return pages.say(403, "No access", "This account or token has no access here.")
+        return pages.refuse(settings)
     elseif word == "later" then
         return ngx.exec("@waiting")
     end

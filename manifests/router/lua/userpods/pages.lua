@@ -33,12 +33,12 @@ local template = [[<!doctype html>
 <title>%s</title>
 <style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:20vh auto;padding:0 1rem}
 @media(prefers-color-scheme:dark){body{background:#111;color:#eee}}</style></head>
-<body><h1>%s</h1><p>%s</p></body></html>
+<body><main><h1>%s</h1><p>%s</p>%s</main></body></html>
 ]]
 
 --- Answers and ends the request. `retry` is in seconds, for Retry-After and, in a page, the
--- time after which it loads itself again.
-function _M.say(status, title, text, retry)
+-- time after which it loads itself again; `more` is what only a page says, in HTML.
+function _M.say(status, title, text, retry, more)
     ngx.status = status
     ngx.header["Cache-Control"] = "no-store"
     if retry then
@@ -48,7 +48,7 @@ function _M.say(status, title, text, retry)
         ngx.header["Content-Type"] = "text/html; charset=utf-8"
         local refresh = retry
             and '\n<meta http-equiv="refresh" content="' .. tostring(retry) .. '">' or ""
-        ngx.print(template:format(refresh, title, title, text))
+        ngx.print(template:format(refresh, title, title, text, more or ""))
     else
         ngx.header["Content-Type"] = "application/json"
         ngx.print(cjson.encode { error = title:lower(), message = text }, "\n")
@@ -90,6 +90,16 @@ function _M.ask_to_sign_in(settings)
     end
     ngx.header["WWW-Authenticate"] = "Bearer"
     return _M.say(401, "No token", "Sign in first.")
+end
+
+--- Answers somebody whose account or token may not come here. Another one may, and a session that
+-- is good wins over a token that is not, whoever put that into the browser.
+function _M.refuse(settings)
+    local address = _M.login_address(settings, ngx.var.request_uri):gsub("[&<>\"']", {
+        ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;",
+    })
+    return _M.say(403, "No access", "This account or token has no access here.", nil,
+        '<p><a href="' .. address .. '">Sign in</a></p>')
 end
 
 --- Answers a request that another origin started, which carries no identity; nobody is sent to sign
