@@ -155,7 +155,7 @@ def test_a_refusal_is_never_a_redirect(router: Router) -> None:
 def test_a_page_that_refuses_leads_to_sign_in(router: Router) -> None:
     planted = ("Authorization", "Bearer upt_planted")
     answer = router.get("/a'\"<b>?c=d&e=f", planted, HTML, host=ALICES)
-    link = '<a href="/.userpods/sign-in?next=%2Fa%27%22%3Cb%3E%3Fc%3Dd%26e%3Df">'
+    link = '<a href="/.userpods/sign-in?next=%2Fa&#39;%22%3Cb%3E%3Fc%3Dd%26e%3Df">'
     assert (answer.status, link in answer.body.decode()) == (403, True)
 
 
