@@ -68,7 +68,9 @@ DUMMY_TASKS_ID = "userpods.W004"
 CACHE_ID = "userpods.W005"
 #: The settings name no cluster that can be spoken to from here.
 UNREACHABLE_ID = "userpods.W002"
-_DUMMY_TASKS = "django.tasks.backends.dummy.DummyBackend"
+_DUMMY_TASKS = frozenset(
+    f"{package}.backends.dummy.DummyBackend" for package in ("django.tasks", "django_tasks")
+)
 _UNSHARED_CACHES = {
     "django.core.cache.backends.dummy.DummyCache": "remembers nothing",
     "django.core.cache.backends.locmem.LocMemCache": (
@@ -182,13 +184,13 @@ def check_tasks_are_run(
 ) -> list[checks.CheckMessage]:
     """Find out that pods are asked for of a task backend that runs nothing."""
     try:
-        if conf.USERPODS_QUEUE is not None or tasks.backend_name() != _DUMMY_TASKS:
+        if conf.USERPODS_QUEUE is not None or tasks.backend_name() not in _DUMMY_TASKS:
             return []
     except SettingError:
         return []  # said by check_settings
     return [
         checks.Warning(
-            "TASKS['default'] is Django's DummyBackend, which takes tasks and never runs them: "
+            "TASKS['default'] is a DummyBackend, which takes tasks and never runs them: "
             "pods are made by sync_userpods alone.",
             hint="Name a backend that runs tasks, or none: work is then done in the request, "
             "within USERPODS_INLINE_TIMEOUT.",

@@ -359,9 +359,10 @@ def test_in_a_pod_no_context_has_to_be_named(
 
 
 @pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has a task framework from 6.0 on")
-def test_a_task_backend_that_runs_nothing_is_warned_of(settings: Any) -> None:
+@pytest.mark.parametrize("package", ["django.tasks", "django_tasks"])
+def test_a_task_backend_that_runs_nothing_is_warned_of(settings: Any, package: str) -> None:
     assert found() == []
-    settings.TASKS = {"default": {"BACKEND": "django.tasks.backends.dummy.DummyBackend"}}
+    settings.TASKS = {"default": {"BACKEND": f"{package}.backends.dummy.DummyBackend"}}
     (message,) = found()
     assert message.id == "userpods.W004"
     assert "sync_userpods alone" in message.msg
