@@ -221,6 +221,9 @@ def _try(now: Sequence[str], scope_of: ScopeOf, asked: Asked, *, later: int) -> 
     everything = len(now) + later
     started = time.monotonic()
     try:
+        # In a command, whose time it is: a request finds the client loaded, see ``_inline``.
+        get_cluster().prepare()
+        started = time.monotonic()
         report = carry_out(scope_of(now), timeout=timeout)
     except OutOfTime:
         _pause()

@@ -64,6 +64,24 @@ def test_a_timeout_of_0_leaves_the_work_to_the_next_sync(
     assert len(pairs(memory)) == 1
 
 
+def test_loading_the_client_takes_nothing_of_the_clusters_time(
+    memory: MemoryCluster, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.USERPODS_INLINE_TIMEOUT = 1
+    loaded: list[float] = []
+
+    def load(_: Any) -> None:
+        if not loaded:
+            loaded.append(time.monotonic())
+            time.sleep(1.1)
+
+    monkeypatch.setattr(type(memory), "prepare", load)
+    asked = tasks.ask(keys(bulk(1)))
+    assert loaded
+    assert (asked.later, asked.reason) == (0, "")
+    assert len(pairs(memory)) == 1
+
+
 def test_many_are_begun_with(memory: MemoryCluster) -> None:
     asked = tasks.ask(keys(bulk(60)))
     assert asked.later == 10

@@ -78,6 +78,10 @@ def test_a_command_does_its_work_before_it_ends(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
     project = Project(tmp_path / "site", cluster.kubeconfig, namespace)
-    code = "import django; django.setup(); from django.contrib.auth.models import User;"
+    code = (
+        "import django; django.setup(); from django.contrib.auth.models import User;"
+        # However slow this machine is.
+        "from django.conf import settings; settings.USERPODS_INLINE_TIMEOUT = 60;"
+    )
     project.run("-c", code + "User.objects.create_user('alice')")
     assert objects(cluster, namespace) == pair("user-alice")
