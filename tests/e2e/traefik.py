@@ -114,6 +114,8 @@ def chromium(way: WayIn, folder: Path) -> WebDriver:
         "--no-first-run",
         "--no-proxy-server",
         "--disable-background-networking",
+        # In a narrow one applications put away half of what they show.
+        "--window-size=1500,900",
         f"--user-data-dir={folder / 'profile'}",
         f"--host-resolver-rules=MAP *.example.org {way.address}",
         # Chromium has a list of authorities of its own; the certificate is checked by curl.
