@@ -116,6 +116,24 @@ def test_an_application_with_large_cookies_goes_on(
     delete_all(browser, ALICES)
 
 
+def test_an_application_with_too_many_cookies_signs_nobody_out_of_the_site(
+    browser: WebDriver,
+) -> None:
+    """Nor out of other pods, whose cookies Clear-Site-Data would take with its own."""
+    come_in(browser, "bob", BOBS)
+    come_in(browser, "alice", ALICES)
+    for number in range(75):
+        line = f"a{number}={'x' * 1000}; Path=/; Secure"
+        browser.execute_script("document.cookie = arguments[0]", line)
+    browser.get(f"https://{ALICES}/")
+    assert "Too many cookies" in browser.title
+    browser.get(f"{SITE}/admin/")
+    assert browser.find_elements(By.ID, "logout-form")
+    browser.get(f"https://{BOBS}/")
+    assert said(browser)["name"] == "bob"
+    delete_all(browser, ALICES)
+
+
 def come_in_again(browser: WebDriver) -> None:
     """Sign in from the beginning, with the application's cookies still there."""
     browser.delete_cookie("__Host-userpods")

@@ -219,6 +219,17 @@ def test_the_way_back_stays_on_the_host(known: Client, path: str) -> None:
     assert found.startswith(f"https://{ALICES}/")
 
 
+@pytest.mark.parametrize("part", ["a", "%20", "&="])
+def test_a_long_address_leads_to_the_pod_all_the_same(known: Client, part: str) -> None:
+    """If not to the page: gunicorn takes 4094 bytes of a request line."""
+    for length in (500, 1500, 4000, 60_000):
+        known.jar(ALICES).pop("__Host-userpods", None)
+        path = f"/?{part * length}"[:length]
+        url, answer = known.navigate(f"https://{ALICES}{path}")
+        assert answer.status == 200
+        assert url == f"https://{ALICES}{path}" or (length > 500 and url == f"https://{ALICES}/")
+
+
 # --- whose host
 
 HOSTS = [
