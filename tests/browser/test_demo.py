@@ -55,7 +55,7 @@ def test_everybody_gets_to_their_own_pod(demo: Demo, browser: WebDriver, name: s
     keep_picture(browser, name)
 
 
-def test_wrong_password(demo: Demo, browser: WebDriver) -> None:
+def test_a_wrong_password_signs_nobody_in(demo: Demo, browser: WebDriver) -> None:
     browser.get(f"{demo.site}/")
     sign_in(browser, "alice", demo.passwords["bob"])
     wait_for_text(browser, "[role=alert]", "enter a correct username and password")
@@ -164,7 +164,7 @@ def test_a_second_demo_of_the_same_folder_or_port_says_so(demo: Demo) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_started_again_and_ended_by_a_signal(tmp_path: Path, number: int) -> None:
+def test_it_starts_again_and_ends_by_a_signal(tmp_path: Path, number: int) -> None:
     first = started(tmp_path)
     assert len(left_running(tmp_path)) > 5
     assert "Nothing is left running" in end(first)
@@ -174,7 +174,7 @@ def test_started_again_and_ended_by_a_signal(tmp_path: Path, number: int) -> Non
     end(again, number)
 
 
-def test_killed_without_a_chance(tmp_path: Path) -> None:
+def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
     demo = started(tmp_path)
     demo.process.kill()
     demo.process.communicate()

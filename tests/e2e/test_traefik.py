@@ -46,7 +46,7 @@ def curl(way: WayIn, *args: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])
-def test_curl_with_a_cookie_jar(way: WayIn, tmp_path: Path, name: str) -> None:
+def test_curl_signs_in_with_a_cookie_jar(way: WayIn, tmp_path: Path, name: str) -> None:
     jar, own = str(tmp_path / "jar"), f"https://{pods_host(name)}"
     login = json.dumps({"user": name, "pwd": way.site.passwords[name]})
     content_type = "Content-Type: application/json"
@@ -69,7 +69,9 @@ def test_curl_with_a_cookie_jar(way: WayIn, tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])
-def test_chromium(way: WayIn, tmp_path: Path, name: str) -> None:
+def test_chromium_signs_in_and_comes_to_the_page_that_was_asked_for(
+    way: WayIn, tmp_path: Path, name: str
+) -> None:
     page = f"https://{pods_host(name)}/some/page?x=1"
     browser = traefik.chromium(way, tmp_path)
     try:
@@ -104,7 +106,7 @@ def test_chromium(way: WayIn, tmp_path: Path, name: str) -> None:
         browser.quit()
 
 
-def test_a_websocket(way: WayIn) -> None:
+def test_a_websocket_reaches_its_users_pod(way: WayIn) -> None:
     for name in ("alice", "bob"):
         client = way.signed_in(name)
         raw = socket.create_connection((way.address, 443), timeout=20)
@@ -184,7 +186,7 @@ def test_server_sent_events_arrive_one_by_one(way: WayIn) -> None:
     assert arrived[3] - arrived[0] > 1.5, arrived
 
 
-def test_a_large_upload(way: WayIn) -> None:
+def test_a_large_upload_arrives_whole(way: WayIn) -> None:
     client = way.signed_in("bob")
     body = bytes(range(256)) * (MEGABYTES << 12)
     answer = client.request("POST", "/upload", body=body)

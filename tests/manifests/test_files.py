@@ -71,7 +71,7 @@ def test_a_mark_that_does_not_fit_is_an_error() -> None:
         (Kind("x.org/v1", "Widget"), ("x.org", "widgets", False)),
     ],
 )
-def test_resources_of_kinds(kind: Kind, resource: tuple[str, str, bool]) -> None:
+def test_a_kinds_resource_is_known(kind: Kind, resource: tuple[str, str, bool]) -> None:
     assert shipped.resource_of(kind) == resource
 
 

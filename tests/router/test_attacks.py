@@ -281,7 +281,7 @@ def test_an_evil_host_changes_neither_target_nor_whoami(router: Router, django: 
     }
 
 
-def test_an_absolute_form_request_line(router: Router) -> None:
+def test_an_absolute_form_request_line_names_no_pod(router: Router) -> None:
     head = "GET http://user-bob/x HTTP/1.1\r\nHost: site.test\r\nCookie: sessionid=s-alice\r\n\r\n"
     answer = raw(router.port, head.encode())
     assert answer.json()["name"] == "alice"

@@ -126,7 +126,9 @@ def test_http2_reaches_the_pod(gateway: int, router: Router, tmp_path: Path) -> 
     assert headers["x-userpods-user"] == "alice"
 
 
-def test_forged_headers_over_http2(gateway: int, router: Router, tmp_path: Path) -> None:
+def test_forged_headers_name_nobody_over_http2(
+    gateway: int, router: Router, tmp_path: Path
+) -> None:
     forged = ["-H", "X-Userpods-User: bob", "-H", "x-target-service: user-bob"]
     said, body = curl(gateway, "/", *forged, tmp=tmp_path)
     assert said == "2 200"
@@ -136,7 +138,7 @@ def test_forged_headers_over_http2(gateway: int, router: Router, tmp_path: Path)
     assert not [key for key, _ in words["headers"] if key.lower().startswith("x-target")]
 
 
-def test_a_large_upload_over_http2(gateway: int, router: Router, tmp_path: Path) -> None:
+def test_a_large_upload_arrives_over_http2(gateway: int, router: Router, tmp_path: Path) -> None:
     file = tmp_path / "large"
     file.write_bytes(bytes(20_000_000))
     said, body = curl(gateway, "/upload", "-T", str(file), tmp=tmp_path)
@@ -144,7 +146,7 @@ def test_a_large_upload_over_http2(gateway: int, router: Router, tmp_path: Path)
     assert json.loads(body)["body"] == 20_000_000
 
 
-def test_a_websocket_over_tls(gateway: int, router: Router) -> None:
+def test_a_websocket_reaches_its_users_pod_over_tls(gateway: int, router: Router) -> None:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

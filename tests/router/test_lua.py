@@ -81,6 +81,6 @@ def test_there_are_tests() -> None:
 
 
 @pytest.mark.parametrize(("file", "name"), FUNCTIONS)
-def test_lua(runner: int, file: str, name: str) -> None:
+def test_the_lua_passes_its_own_tests(runner: int, file: str, name: str) -> None:
     answer = raw(runner, f"GET /{file}/{name} HTTP/1.0\r\n\r\n".encode())
     assert answer.body.decode().strip() == "ok"

@@ -152,7 +152,7 @@ def test_the_access_log_names_the_user_and_the_times(router: Router) -> None:
     assert float(words["response"]) >= 0
 
 
-def test_health(router: Router) -> None:
+def test_the_internal_port_says_that_all_is_well(router: Router) -> None:
     assert router.get("/healthz", port=router.internal).json() == {"status": "ok"}
     assert router.get("/readyz", port=router.internal).json() == {"status": "ok"}
     assert router.get("/status", port=router.internal).status == 200
@@ -186,6 +186,6 @@ def read_pipelined(connection: socket.socket) -> str:
     return name
 
 
-def test_http_1_0_without_a_host(router: Router) -> None:
+def test_http_1_0_needs_no_host(router: Router) -> None:
     answer = raw(router.port, b"GET / HTTP/1.0\r\nCookie: sessionid=s-alice\r\n\r\n")
     assert answer.json()["name"] == "alice"

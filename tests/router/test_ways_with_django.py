@@ -220,7 +220,7 @@ def test_who_comes_after_another_finds_nothing_of_theirs(world: World) -> None:
 
 
 @on(PATHS)
-def test_paths_below_the_sites_host(world: World) -> None:
+def test_paths_below_the_sites_host_lead_to_their_pods(world: World) -> None:
     browser = Browser(world.router)
     page = browser.get(f"{SITE}/pods/alice/notes?a=b")
     assert page.url.startswith(f"{SITE}/admin/login/?next=%2Fpods%2Falice%2Fnotes")
