@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.utils.formats import number_format
 from django.utils.text import Truncator
-from django.utils.translation import gettext, gettext_lazy, ngettext_lazy, pgettext_lazy
+from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext_lazy
 
 from django_userpods.lifecycle import Operation, OperationResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from django.utils.functional import _StrOrPromise
 
@@ -50,60 +50,81 @@ WARNINGS: dict[Operation, _StrOrPromise] = {
         "now is cut off, and all else that is there is lost."
     ),
 }
-_QUESTIONS = {
-    Operation.STOP: ngettext_lazy("Stop %(count)s pod?", "Stop %(count)s pods?", "number"),
-    Operation.RESTART: ngettext_lazy("Restart %(count)s pod?", "Restart %(count)s pods?", "number"),
-    Operation.RECREATE: ngettext_lazy(
-        "Delete and recreate %(count)s pod?", "Delete and recreate %(count)s pods?", "number"
+# Not by ngettext_lazy, which makes a class of each: that would be felt whenever Django starts.
+_QUESTIONS: dict[Operation, Callable[[int], str]] = {
+    Operation.STOP: lambda n: ngettext("Stop %(count)s pod?", "Stop %(count)s pods?", n),
+    Operation.RESTART: lambda n: ngettext("Restart %(count)s pod?", "Restart %(count)s pods?", n),
+    Operation.RECREATE: lambda n: ngettext(
+        "Delete and recreate %(count)s pod?", "Delete and recreate %(count)s pods?", n
     ),
 }
-_DONE = {
-    Operation.SYNC: ngettext_lazy("Synced %(count)s pod.", "Synced %(count)s pods.", "number"),
-    Operation.START: ngettext_lazy("Started %(count)s pod.", "Started %(count)s pods.", "number"),
-    Operation.STOP: ngettext_lazy("Stopped %(count)s pod.", "Stopped %(count)s pods.", "number"),
-    Operation.RESTART: ngettext_lazy(
-        "Restarted %(count)s pod.", "Restarted %(count)s pods.", "number"
+_DONE: dict[Operation, Callable[[int], str]] = {
+    Operation.SYNC: lambda n: ngettext("Synced %(count)s pod.", "Synced %(count)s pods.", n),
+    Operation.START: lambda n: ngettext("Started %(count)s pod.", "Started %(count)s pods.", n),
+    Operation.STOP: lambda n: ngettext("Stopped %(count)s pod.", "Stopped %(count)s pods.", n),
+    Operation.RESTART: lambda n: ngettext(
+        "Restarted %(count)s pod.", "Restarted %(count)s pods.", n
     ),
-    Operation.RECREATE: ngettext_lazy(
-        "Deleted and recreated %(count)s pod.", "Deleted and recreated %(count)s pods.", "number"
+    Operation.RECREATE: lambda n: ngettext(
+        "Deleted and recreated %(count)s pod.", "Deleted and recreated %(count)s pods.", n
     ),
 }
-_ENQUEUED = ngettext_lazy(
-    "%(count)s pod was handed to the task backend.",
-    "%(count)s pods were handed to the task backend.",
-    "number",
-)
-_LATER = ngettext_lazy(
-    "%(count)s pod is recorded and done by the next sync.",
-    "%(count)s pods are recorded and done by the next sync.",
-    "number",
-)
+
+
+def _enqueued(n: int) -> str:
+    return ngettext(
+        "%(count)s pod was handed to the task backend.",
+        "%(count)s pods were handed to the task backend.",
+        n,
+    )
+
+
+def _later(n: int) -> str:
+    return ngettext(
+        "%(count)s pod is recorded and done by the next sync.",
+        "%(count)s pods are recorded and done by the next sync.",
+        n,
+    )
+
+
 # A sync records nothing: it is what the next one does anyway.
-_LEFT = ngettext_lazy(
-    "%(count)s pod is left to the next sync.",
-    "%(count)s pods are left to the next sync.",
-    "number",
-)
-_DEFERRED = ngettext_lazy(
-    "%(count)s pod is recorded and done as soon as this request is over, or by the next sync.",
-    "%(count)s pods are recorded and done as soon as this request is over, or by the next sync.",
-    "number",
-)
-_STOPPED = ngettext_lazy(
-    "%(count)s is stopped: left so.", "%(count)s are stopped: left so.", "number"
-)
-_ABSENT = ngettext_lazy(
-    "%(count)s user is to have no pod (inactive or not selected): skipped.",
-    "%(count)s users are to have no pod (inactive or not selected): skipped.",
-    "number",
-)
-_FAILED = ngettext_lazy("%(count)s failed: %(names)s", "%(count)s failed: %(names)s", "number")
-_ALREADY = {
-    Operation.START: ngettext_lazy(
-        "%(count)s was running already.", "%(count)s were running already.", "number"
+def _left(n: int) -> str:
+    return ngettext(
+        "%(count)s pod is left to the next sync.", "%(count)s pods are left to the next sync.", n
+    )
+
+
+def _deferred(n: int) -> str:
+    return ngettext(
+        "%(count)s pod is recorded and done as soon as this request is over, or by the next sync.",
+        "%(count)s pods are recorded and done as soon as this request is over, or by the next "
+        "sync.",
+        n,
+    )
+
+
+def _stopped(n: int) -> str:
+    return ngettext("%(count)s is stopped: left so.", "%(count)s are stopped: left so.", n)
+
+
+def _absent(n: int) -> str:
+    return ngettext(
+        "%(count)s user is to have no pod (inactive or not selected): skipped.",
+        "%(count)s users are to have no pod (inactive or not selected): skipped.",
+        n,
+    )
+
+
+def _failed(n: int) -> str:
+    return ngettext("%(count)s failed: %(names)s", "%(count)s failed: %(names)s", n)
+
+
+_ALREADY: dict[Operation, Callable[[int], str]] = {
+    Operation.START: lambda n: ngettext(
+        "%(count)s was running already.", "%(count)s were running already.", n
     ),
-    Operation.STOP: ngettext_lazy(
-        "%(count)s was stopped already.", "%(count)s were stopped already.", "number"
+    Operation.STOP: lambda n: ngettext(
+        "%(count)s was stopped already.", "%(count)s were stopped already.", n
     ),
 }
 
@@ -128,13 +149,13 @@ def said(result: OperationResult, *, without: int = 0) -> list[tuple[int, str]]:
         _counted(text, count)
         for text, count in (
             (_DONE[operation], result.done),
-            (_ENQUEUED, result.enqueued),
-            (_DEFERRED, len(result.pods) if result.deferred else 0),
+            (_enqueued, result.enqueued),
+            (_deferred, len(result.pods) if result.deferred else 0),
         )
         if count
     ]
     late = (
-        [_counted(_LEFT if operation == Operation.SYNC else _LATER, result.later)]
+        [_counted(_left if operation == Operation.SYNC else _later, result.later)]
         if result.later
         else []
     )
@@ -143,9 +164,9 @@ def said(result: OperationResult, *, without: int = 0) -> list[tuple[int, str]]:
     other = [
         _counted(text, count)
         for text, count in (
-            (_ALREADY.get(operation), result.already),
-            (_STOPPED, result.stopped),
-            (_ABSENT, absent),
+            (_ALREADY.get(operation, _DONE[operation]), result.already),
+            (_stopped, result.stopped),
+            (_absent, absent),
         )
         if count
     ]
@@ -160,7 +181,7 @@ def said(result: OperationResult, *, without: int = 0) -> list[tuple[int, str]]:
         found.append((level, " ".join(sentences)))
     if result.failures:
         names = listed(result.failures, total=len(result.failures), separator="; ")
-        text = _counted(_FAILED, len(result.failures), names=names)
+        text = _counted(_failed, len(result.failures), names=names)
         found.append((messages.ERROR, text))
     return found
 
@@ -180,5 +201,5 @@ def recorded(operation: Operation) -> str:
     return f"{operation.value.capitalize()} was asked for."
 
 
-def _counted(text: Any, count: int, **more: str) -> str:  # noqa: ANN401 - a lazy plural
-    return str(text % {"number": count, "count": number(count), **more})
+def _counted(text: Callable[[int], str], count: int, **more: str) -> str:
+    return text(count) % {"count": number(count), **more}

@@ -8,21 +8,28 @@ garbage collector walks again and again.
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
-
-#: False on a platform that it has no wheels for.
-FAST = find_spec("msgspec") is not None
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+@cache
+def has_msgspec() -> bool:
+    """Tell whether msgspec is installed; it has no wheels for some platforms."""
+    # Not asked on import: to look through all that is installed takes milliseconds.
+    return find_spec("msgspec") is not None
+
+
 def loads(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
     """Return the value of a JSON text in UTF-8; ValueError where it is none."""
-    if FAST:
-        import msgspec
-    return msgspec.json.decode(body) if FAST else json.loads(body)
+    if not has_msgspec():
+        return json.loads(body)
+    import msgspec
+
+    return msgspec.json.decode(body)
 
 
 def split_list(body: bytes) -> tuple[dict[str, Any], Iterator[Any]]:
@@ -31,14 +38,15 @@ def split_list(body: bytes) -> tuple[dict[str, Any], Iterator[Any]]:
     ValueError where the text is no object with ``items`` that are a list or null; what is wrong
     further inside may come with the item.
     """
-    if FAST:
+    fast = has_msgspec()
+    if fast:
         import msgspec
-    whole = msgspec.json.decode(body, type=dict[str, msgspec.Raw]) if FAST else json.loads(body)
+    whole = msgspec.json.decode(body, type=dict[str, msgspec.Raw]) if fast else json.loads(body)
     if not isinstance(whole, dict) or "items" not in whole:
         message = "is no object with items"
         raise ValueError(message)
     items = whole.pop("items")
-    if not FAST:
+    if not fast:
         if not isinstance(items, list | None):
             message = "has items that are no list"
             raise ValueError(message)
