@@ -99,6 +99,18 @@ def test_a_planted_cookie_hides_no_good_one(entered: Browser, planted: str) -> N
     assert whoami(f"{good}; {NAME}={planted}")[0] == 200
 
 
+def test_anothers_session_hides_no_good_one(entered: Browser, bob: Any) -> None:
+    """Good, but of another pod: planted by its user, whoever that is."""
+    other = Browser()
+    other.sign_in(bob)
+    other.enter(BOBS)
+    bobs, good = (f"{NAME}={cookie(one, host)}" for one, host in ((other, BOBS), (entered, ALICES)))
+    for said in (f"{bobs}; {good}", f"{good}; {bobs}"):
+        status, answer = whoami(said)
+        assert (status, answer["user"]) == (200, "alice")
+    assert whoami(bobs)[0] == 403
+
+
 def test_a_stale_one_counts_as_none_beside_a_good_token(entered: Browser, bob: Any) -> None:
     token = AccessToken.objects.issue(bob)[1]
     said = f"{NAME}={cookie(entered)}"

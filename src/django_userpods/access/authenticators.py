@@ -102,15 +102,24 @@ class PodSessionAuthenticator(Authenticator):
         if not secrets:
             return None
         asked = asked_pod(request)
+        strangers = []
         for session in PodSession.objects.find_all(secrets, asked or ""):
             user = session.user
             pod = pod_named(user, asked) if asked else main_pod_of(user)
-            # Of a pod that is not theirs, or of none, they are told that it is not.
-            is_of_pod = asked is None or pod is None or pod.pk == session.pod
-            if is_of_pod and tickets.is_alive(session, secrets):
-                setattr(request, VALID_UNTIL, session.expires_at)
-                return user
+            if asked is None or pod is None:
+                strangers.append(session)
+            elif pod.pk == session.pod and tickets.is_alive(session, secrets):
+                return self._user_of(request, session)
+        # Of a pod that is not theirs, or of none, they are told that it is not, unless another one
+        # of these is of this pod.
+        for session in strangers:
+            if tickets.is_alive(session, secrets):
+                return self._user_of(request, session)
         return None
+
+    def _user_of(self, request: HttpRequest, session: PodSession) -> AbstractBaseUser:
+        setattr(request, VALID_UNTIL, session.expires_at)
+        return session.user
 
     def fingerprint(self, request: HttpRequest) -> str | None:
         return "\0".join(map(AccessToken.digest_of, self._secrets(request)))
