@@ -10,7 +10,15 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core import checks
 from django.http.request import validate_host
-from django.urls import NoReverseMatch, Resolver404, URLResolver, get_resolver, resolve, reverse
+from django.urls import (
+    NoReverseMatch,
+    Resolver404,
+    URLResolver,
+    get_resolver,
+    get_script_prefix,
+    resolve,
+    reverse,
+)
 from django.utils.module_loading import import_string
 
 from django_userpods.conf import conf
@@ -28,6 +36,8 @@ GUARDIAN_ID = "userpods.W008"
 #: The site refuses requests at its own address, or what is posted there.
 SITE_HOST_ID = "userpods.W015"
 SITE_ORIGIN_ID = "userpods.W016"
+#: A pattern of the project's comes before our URLs and takes them.
+SHADOWED_ID = "userpods.W017"
 
 
 def register() -> None:
@@ -39,18 +49,40 @@ def register() -> None:
 
 
 def check_urls(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
-    """Find out that nothing leads to ``whoami``, so that the router lets nobody through."""
+    """Find out that nothing leads to our pages, or to something else first."""
     if not getattr(settings, "ROOT_URLCONF", None):
         return []  # workers and the like have none
     whoami = import_string("django_userpods.pages.whoami.whoami")
     if any(view is whoami for view in _views(get_resolver().url_patterns)):
-        return []
+        return _shadowed()
     return [
         checks.Warning(
             f"{settings.ROOT_URLCONF} does not include the URLs of django-userpods: nobody "
             "reaches their pod.",
             hint='Add path("", include("django_userpods.urls")) to urlpatterns.',
             id=URLS_ID,
+        )
+    ]
+
+
+def _shadowed() -> list[checks.CheckMessage]:
+    taken: dict[str, str] = {}
+    for ours in import_string("django_userpods.urls.urlpatterns"):
+        try:
+            url = reverse(f"userpods:{ours.name}")
+            match = resolve(f"/{url.removeprefix(get_script_prefix())}")
+        except (NoReverseMatch, Resolver404):
+            continue  # it takes arguments, or is in a namespace of the project's
+        if "userpods" not in match.app_names:
+            taken[url] = match.route
+    if not taken:
+        return []
+    return [
+        checks.Warning(
+            f"In {settings.ROOT_URLCONF} the pattern {next(iter(taken.values()))!r} comes before "
+            f"the URLs of django-userpods and takes of them: {', '.join(taken)}",
+            hint='Put path("", include("django_userpods.urls")) first in urlpatterns.',
+            id=SHADOWED_ID,
         )
     ]
 

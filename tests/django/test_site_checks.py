@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core import checks
-from django.urls import clear_url_caches, include, path, re_path
+from django.urls import (
+    clear_script_prefix,
+    clear_url_caches,
+    include,
+    path,
+    re_path,
+    set_script_prefix,
+)
 
 from tests.django import queue_project
 
@@ -20,7 +27,7 @@ if TYPE_CHECKING:
 def found(*, deploy: bool = False) -> dict[str, checks.CheckMessage]:
     """What is said by the checks of this module, by its id."""
     messages = checks.run_checks(tags=["userpods"], include_deployment_checks=deploy)
-    ours = {f"userpods.W{number:03}" for number in (6, 7, 8, 15, 16)}
+    ours = {f"userpods.W{number:03}" for number in (6, 7, 8, 15, 16, 17)}
     return {str(message.id): message for message in messages if message.id in ours}
 
 
@@ -68,6 +75,28 @@ def test_urls_are_found_wherever_they_are_included(
     settings.LOGIN_URL = "sign-in"
     urls(LOGIN, included)
     assert found() == {}
+
+
+@pytest.mark.parametrize("prefix", ["/", "/site/"])
+def test_a_pattern_for_every_path_takes_our_pages_where_it_comes_first(
+    urls: Callable[..., None], settings: Any, prefix: str
+) -> None:
+    settings.LOGIN_URL = "https://login.example.org/"
+    ours = path("", include("django_userpods.urls"))
+    every = re_path(r"^(?:(.+)/)?$", a_page)
+    set_script_prefix(prefix)
+    try:
+        urls(every, ours)
+        message = found()["userpods.W017"]
+        urls(ours, every)
+        assert found() == {}
+    finally:
+        clear_script_prefix()
+    assert "urls_of_a_test" in message.msg
+    assert f"{every.pattern}" in message.msg
+    assert f"{prefix}userpods/status/" in message.msg
+    assert "whoami" not in message.msg
+    assert "first" in str(message.hint)
 
 
 def test_a_project_without_urls_needs_none(settings: Any) -> None:

@@ -27,5 +27,6 @@ def snippets(title: str) -> dict[str, str]:
 
 def added_to(existing: str, snippet: str) -> str:
     """A file with a snippet at its end; ``# ...`` in a list stands for what the list has."""
-    filled = re.sub(r"^(\w+)( = \[\n +)# \.\.\.$", r"\1\2*\1,", snippet, flags=re.MULTILINE)
+    rest = r"^(\w+)( = \[\n(?: .*\n)*? +)# \.\.\.$"
+    filled = re.sub(rest, r"\1\2*\1,", snippet, flags=re.MULTILINE)
     return f"{existing}\n\n{filled}"

@@ -20,11 +20,17 @@ def test_the_snippets_are_complete_programs() -> None:
         ast.parse(text)
 
 
-def test_the_dots_of_a_list_stand_for_what_it_had() -> None:
-    added = readme.added_to("A = [1, 2]\n", "A = [\n    # ...\n    3,\n]\n")
+@pytest.mark.parametrize(
+    ("snippet", "result"),
+    [
+        ("A = [\n    # ...\n    3,\n]\n", [1, 2, 3]),
+        ("A = [\n    3,  # first\n    # ...\n]\n", [3, 1, 2]),
+    ],
+)
+def test_the_dots_of_a_list_stand_for_what_it_had(snippet: str, result: list[int]) -> None:
     space: dict[str, object] = {}
-    exec(added, space)  # noqa: S102 - made in the line above
-    assert space["A"] == [1, 2, 3]
+    exec(readme.added_to("A = [1, 2]\n", snippet), space)  # noqa: S102 - made in the lines above
+    assert space["A"] == result
 
 
 def test_commands_are_the_indented_lines_outside_of_fences() -> None:
