@@ -10,6 +10,8 @@ import django
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from django.contrib.sessions.backends.db import SessionStore
+
 
 def prepare(*peers: str) -> None:
     """Make alice and bob (password: their name), and their pods at these addresses."""
@@ -61,6 +63,14 @@ def late(seconds: str) -> None:
     Ticket.objects.update(expires_at=F("expires_at") - timedelta(seconds=int(seconds)))
 
 
+def credentials(*names: str) -> None:
+    """Print, a line for each, a session, a token and a session on the pod's host of these users."""
+    for name in names:
+        session(name)
+        token(name)
+        host_session(name)
+
+
 def token(name: str) -> None:
     """Make a token of this user and print it."""
     from django.contrib.auth.models import User
@@ -73,6 +83,10 @@ def token(name: str) -> None:
 
 def session(name: str) -> None:
     """Sign this user in and print the session's key."""
+    print(_signed_in(name).session_key)
+
+
+def _signed_in(name: str) -> SessionStore:
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.auth.models import User
     from django.contrib.sessions.backends.db import SessionStore
@@ -83,7 +97,20 @@ def session(name: str) -> None:
     store[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
     store[HASH_SESSION_KEY] = user.get_session_auth_hash()
     store.save()
-    print(store.session_key)
+    return store
+
+
+def host_session(name: str) -> None:
+    """Sign this user in on their pod's host, as a ticket does, and print the cookie's value."""
+    from django.contrib.auth.models import User
+
+    from django_userpods.access import tickets
+    from django_userpods.models import UserPod
+
+    user, state = User.objects.get(username=name), tickets.state_of("nonce")
+    pod = UserPod.objects.get(owner=user)
+    text = tickets.issue(user, pod, session=_signed_in(name), state=state, path="/")
+    print(tickets.begin(*tickets.redeem(text, nonces=["nonce"]), instead_of=[]).secret)
 
 
 def deactivate(name: str) -> None:
@@ -128,6 +155,7 @@ def main() -> None:
         "late": late,
         "token": token,
         "session": session,
+        "credentials": credentials,
         "deactivate": deactivate,
         "delete": delete,
         "hand-over": hand_over,

@@ -156,9 +156,6 @@ class PodExample:
         return found
 
 
-Example = ClientExample | PodExample
-
-
 def malformed(error: Malformed, wire: Wire) -> Finding:
     kind, _, _ = str(error).partition(":")
     return Finding("malformed", kind, f"{error}, in {bytes(wire.seen[:300])!r}")

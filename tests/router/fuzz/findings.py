@@ -8,13 +8,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.router.fuzz.examples import ClientExample, Example, PodExample
+from tests.router.fuzz.addressed import AddressedExample
+from tests.router.fuzz.examples import ClientExample, PodExample
 from tests.router.fuzz.pods import Program
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.router.fuzz.oracles import Finding
+
+Example = ClientExample | PodExample | AddressedExample
 
 #: What every run says a number of, 0 too.
 ORACLES = {
@@ -24,6 +27,8 @@ ORACLES = {
     "secret": "a session, token or CSRF secret of the site reached a pod",
     "set-cookie": "a pod set a cookie of the site's, or one for all hosts",
     "forged": "a header that says who somebody is came from a client",
+    "told": "whoami or the site heard another address than the one that was asked for",
+    "origin": "what another origin started carried an identity",
     "path": "a path changed on its way, or a path of the site's reached a pod",
     "host": "a host changed on its way, or there were two",
     "site": "Django reads a request otherwise through the router",
@@ -96,6 +101,9 @@ def dump(example: Example | None) -> dict[str, Any]:
         asked, program = [_bytes(part) for part in example.asked], example.program
         parts = [_bytes(part) for part in program.parts]
         return {"asked": asked, "parts": parts, "keeps": program.keeps, "pause": program.pause}
+    if isinstance(example, AddressedExample):
+        requests = [_bytes(request) for request in example.requests]
+        return {"pods_url": example.pods_url, "requests": requests, "sets": _bytes(example.sets)}
     return {}
 
 
@@ -104,6 +112,9 @@ def load(path: Path) -> Example:
     words = json.loads(path.read_text())["example"]
     if "client" in words:
         return ClientExample(_plain(words["client"]))
+    if "requests" in words:
+        requests = tuple(_plain(part) for part in words["requests"])
+        return AddressedExample(words["pods_url"], requests, _plain(words["sets"]))
     if "parts" not in words:
         raise ValueError(f"{path} holds no example; run again with its seed")
     method, version, more = (_plain(part) for part in words["asked"])

@@ -45,6 +45,8 @@ class Pod:
         self.name = name
         self.canary = f"canary-of-{name}"
         self.program: Program | None = None
+        #: More headers of honest answers, as lines.
+        self.more = b""
         #: Its user's session, where the fuzzer asks as that user.
         self.session = b""
         #: Until when (``time.monotonic``) the router may leave its address alone.
@@ -80,7 +82,8 @@ class Pod:
         if program is None:
             said = b"" if request.method == "HEAD" else self.says(request.target)
             length = len(self.says(request.target))
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (length, said))
+            head = b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n" % (self.more, length)
+            writer.write(head + said)
             await writer.drain()
             return True
         for part in program.parts:

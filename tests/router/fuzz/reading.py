@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import DisallowedHost, SuspiciousOperation
@@ -37,15 +38,23 @@ class Reading:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        #: What whoami was told of where the pod is, until somebody asks for it.
+        self.told: deque[tuple[str, str]] = deque(maxlen=100)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         is_direct = request.META["SERVER_PORT"] == os.environ["SITE_DIRECT"]
+        if request.path == "/told" and is_direct:
+            return JsonResponse([self.told.popleft() for _ in range(len(self.told))], safe=False)
         if request.path in _REAL and not is_direct:
+            if request.path == "/whoami":
+                self.told.append(_told(request))
             return self.get_response(request)
         return JsonResponse(
             {
                 "user": _user(request),
                 "path": request.path,
+                "raw": request.META["RAW_URI"],
+                "told": _told(request),
                 "query": request.META["QUERY_STRING"],
                 "method": request.method,
                 "host": _host(request),
@@ -56,6 +65,11 @@ class Reading:
                 "forged": sorted(key for key in request.META if key.startswith(_FORGED)),
             }
         )
+
+
+def _told(request: HttpRequest) -> tuple[str, str]:
+    headers = request.headers
+    return headers.get("X-Userpods-Host", ""), headers.get("X-Userpods-Path", "")
 
 
 def _user(request: HttpRequest) -> str | None:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from tests.router.fuzz.addressed import KNOWN, AddressedExample, pods_answer
+from tests.router.fuzz.addressed_requests import sequences
 from tests.router.fuzz.answers import asked, programs
-from tests.router.fuzz.examples import ClientExample, Example, PodExample, site_answers
+from tests.router.fuzz.examples import ClientExample, PodExample, site_answers
 from tests.router.fuzz.pods import Program
 from tests.router.fuzz.requests import requests
 from tests.router.fuzz.seeds import ANSWERS, REQUESTS
@@ -20,7 +22,7 @@ from tests.router.hostile_answers import SECOND
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.router.fuzz.findings import Report
+    from tests.router.fuzz.findings import Example, Report
     from tests.router.fuzz.world import World
 
 #: Examples between two looks at whether the site still answers.
@@ -30,6 +32,11 @@ SHRINK = 15.0
 
 clients = st.builds(ClientExample, requests)
 pods = st.builds(PodExample, asked, programs())
+
+
+def addressed(pods_url: str) -> st.SearchStrategy[Example]:
+    """Requests to pods that are found there."""
+    return sequences(pods_url).map(lambda drawn: AddressedExample(pods_url, *drawn))
 
 
 class Found(AssertionError):  # noqa: N818 - says what it is
@@ -46,12 +53,14 @@ class Fuzzer:
 
     def run(self, first_seed: int) -> None:
         """All known attacks, then batches with one seed after the other, of clients and of pods."""
-        for example in known_attacks():
+        url = self.world.pods_url
+        for example in known_addressed(url) if url else known_attacks():
             self._try(example, first_seed)
         self._look(first_seed)
         number = first_seed
         while time.monotonic() < self.end:
-            self._batch(clients if number % 2 else pods, number)
+            at_root = clients if number % 2 else pods
+            self._batch(addressed(url) if url else at_root, number)
             number += 1
 
     def _batch(self, strategy: st.SearchStrategy[Example], number: int) -> None:
@@ -88,14 +97,20 @@ class Fuzzer:
         self, example: Example, number: int
     ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
         """Run one example; the kinds of what it found, and those that are new."""
-        self.report.examples["clients" if isinstance(example, ClientExample) else "pods"] += 1
+        self.report.examples["pods" if isinstance(example, PodExample) else "clients"] += 1
         findings = example.run(self.world)
         new = [it[:2] for it in findings if self.report.add(it, example, number)]
         return [it[:2] for it in findings], new
 
     def _look(self, number: int) -> None:
-        for finding in site_answers(self.world):
+        look = pods_answer if self.world.pods_url else site_answers
+        for finding in look(self.world):
             self.report.add(finding, None, number)
+
+
+def known_addressed(pods_url: str) -> Iterator[Example]:
+    """Every seed for pods that are found there."""
+    return (example for example in KNOWN if example.pods_url == pods_url)
 
 
 def known_attacks() -> Iterator[Example]:

@@ -20,6 +20,8 @@ from tests.router.wire import Gone, Malformed, Wire
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.router.wire import Answer
+
 #: Seconds after which a request that is not answered is taken for one that is not whole.
 PATIENCE = 0.15
 #: How many hostile pods there are, to go on with another while the router leaves one alone.
@@ -28,38 +30,47 @@ HOSTILE = 16
 
 @dataclass
 class World:
-    """Runs it all in ``folder``; ``options`` are more settings of the router."""
+    """Runs it all in ``folder``; ``options`` are more settings of the router.
+
+    ``pods_url`` says where pods are found, as USERPODS_URL; "" is at / of the site's host.
+    """
 
     folder: Path
     options: dict[str, object] = field(default_factory=dict)
+    pods_url: str = ""
     #: How often what was compared came about at all.
     count: Counter[str] = field(default_factory=Counter)
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            names = ["alice", "bob", *(f"mallory{number}" for number in range(HOSTILE))]
+            hostile = 0 if self.pods_url else HOSTILE
+            names = ["alice", "bob", *(f"mallory{number}" for number in range(hostile))]
             self.pods = stack.enter_context(Pods(*names))
             self.alice, self.bob, *self._hostile = self.pods.pods
             self.site, self.direct = free_port(), free_port()
             options = {"login_url": "/admin/login/", "recheck_seconds": 60, **self.options}
+            if self.pods_url:
+                options |= {"pods_url": self.pods_url, "site_url": "https://site.test/"}
             self.router = Router(self.folder / "nginx", self.site, options=options, workers=1)
             self.environment = os.environ | {
                 "DJANGO_SETTINGS_MODULE": "tests.router.fuzz.settings",
                 "SITE_DATABASE": str(self.folder / "db.sqlite3"),
                 "SITE_ROUTER": f"http://127.0.0.1:{self.router.internal}",
                 "SITE_DIRECT": str(self.direct),
+                "SITE_PODS": self.pods_url,
                 "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
             }
             stack.enter_context(self.router)
             self._command("prepare", *(pod.peer for pod in (self.alice, self.bob)))
-            people = self._command("people", *(f"{pod.name}={pod.peer}" for pod in self._hostile))
-            for pod, session in zip(self._hostile, people.split(), strict=True):
-                pod.session = session
-            self.secrets = {b"@CS@": b"c5" * 16}
-            for pod in (self.alice, self.bob):
-                letter = pod.name[0].upper().encode()
-                session, token = (self._command(what, pod.name) for what in ("session", "token"))
-                self.secrets |= {b"@S%b@" % letter: session, b"@T%b@" % letter: token}
+            if self._hostile:
+                words = (f"{pod.name}={pod.peer}" for pod in self._hostile)
+                sessions = self._command("people", *words).split()
+                for pod, session in zip(self._hostile, sessions, strict=True):
+                    pod.session = session
+            self.secrets: dict[bytes, bytes] = {b"@CS@": b"c5" * 16}
+            stands = (b"@SA@", b"@TA@", b"@HA@", b"@SB@", b"@TB@", b"@HB@")
+            values = self._command("credentials", self.alice.name, self.bob.name).split()
+            self.secrets |= dict(zip(stands, values, strict=True))
             command = ["env", *(f"{key}={value}" for key, value in self._changed().items())]
             command += [sys.executable, "-m", "gunicorn", "--threads=8", "--keep-alive=5"]
             command += ["-b", f"127.0.0.1:{self.site}", "-b", f"127.0.0.1:{self.direct}"]
@@ -110,6 +121,33 @@ class World:
         if answer.status >= 500:
             raise RuntimeError(f"Django fails: {answer.body[:500]!r}")
         return reading_of(answer.body) if answer.status == 200 else None
+
+    def told(self) -> list[tuple[str, str]]:
+        """Which host and path whoami was told of (X-Userpods-*), since this was asked last."""
+        answer = self._ask(self.direct, b"GET /told HTTP/1.1\r\nHost: site.test\r\n\r\n")
+        return [(host, path) for host, path in json.loads(answer.body)]
+
+    def granted(self, host: str, path: str, credentials: bytes) -> str | None:
+        """Whom whoami itself, without the router, lets in there; "" for nobody.
+
+        ``credentials`` are lines of headers. None where gunicorn refuses them.
+        """
+        lines = [b"GET /whoami HTTP/1.1", b"Host: site.test"]
+        lines += [b"X-Userpods-Host: " + host.encode("latin-1")] if host else []
+        lines += [b"X-Userpods-Path: " + path.encode("latin-1")] if path else []
+        answer = self._ask(self.site, b"\r\n".join([*lines, credentials, b""]))
+        self.told()
+        if answer.status in {200, 401, 403}:
+            return b"".join(answer.all(b"x-userpods-user")).decode()
+        return None
+
+    def _ask(self, port: int, data: bytes) -> Answer:
+        wire = Wire(port)
+        try:
+            wire.send(data)
+            return wire.answer()
+        finally:
+            wire.close()
 
     def _is_up(self) -> bool:
         request = b"GET / HTTP/1.1\r\nHost: site.test\r\n\r\n"

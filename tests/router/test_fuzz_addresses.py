@@ -1,0 +1,122 @@
+"""The fuzzer where pods have addresses: it finds nothing, and its oracles see what is wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.router.fuzz import addressed_oracles as oracles
+from tests.router.fuzz.addressed import AddressedExample
+from tests.router.fuzz.addressed_requests import HOSTS, PATHS
+from tests.router.fuzz.findings import Report, dump, load
+from tests.router.fuzz.pods import Received
+from tests.router.fuzz.run import Fuzzer
+from tests.router.fuzz.world import World
+from tests.router.wire import Answer
+from tests.router.workload import Request
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.router
+
+SECONDS = 4
+HOST = "alice.pods.test"
+
+
+@pytest.mark.parametrize("pods_url", [HOSTS, PATHS])
+def test_a_short_run_finds_nothing(tmp_path: Path, pods_url: str) -> None:
+    with World(tmp_path, pods_url=pods_url) as world:
+        report = Report(tmp_path / "findings", world.count)
+        begun = time.monotonic()
+        Fuzzer(world, report, begun + SECONDS).run(first_seed=1)
+        summary = world.unfilled(report.summary(time.monotonic() - begun, 1))
+    assert not report.times, summary
+    assert world.count["compared with whoami's own word"] >= 4, summary
+    assert world.count["requests that reached the site"] >= 2, summary
+
+
+def kinds(
+    target: str, *more: tuple[str, str], has_hosts: bool = True, asked: str = ""
+) -> set[tuple[str, str]]:
+    """What is found where this reached alice's pod."""
+    host = HOST if has_hosts else "site.test"
+    told = [("Host", host), ("X-Userpods-User", "alice")]
+    told += [] if has_hosts else [("X-Forwarded-Prefix", "/pods/alice")]
+    received = Received(Request("GET", target, (*told, *more)), b"")
+    data = f"GET {asked or target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode("latin-1")
+    found = oracles.pod_findings(data, "alice", received, has_hosts, [b"s3cret"])
+    return {finding[:2] for finding in found}
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/.userpods/", "/%2euserpods/x", "//.userpods/", "/x/../.userpods", "/x/%2e%2e/.userpods"],
+)
+def test_a_path_of_ours_at_a_pod_is_found_out(target: str) -> None:
+    assert kinds(target) == {("path", "ours")}
+
+
+@pytest.mark.parametrize("target", ["/pods/bob/", "/pods/alice/../bob/", "/pods/alice/..%2fbob/"])
+def test_another_pods_path_at_a_pod_is_found_out(target: str) -> None:
+    assert kinds(target, has_hosts=False) == {("path", "another pod's")}
+    assert kinds("/pods/alice/x", has_hosts=False) == set()
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        (("Cookie", "theme=dark"), None),
+        (("Cookie", "theme=dark; userpods_token=x"), ("secret", "a cookie of ours")),
+        (("Cookie", "\xa0__Host-userpods =x"), ("secret", "a cookie of ours")),
+        (("X", "s3cret"), ("secret", "a credential")),
+        (("X-Userpods-Host", "bob.pods.test"), ("forged", "x-userpods-host")),
+        (("Origin", "https://alice.pods.test"), None),
+        (("Origin", "https://bob.pods.test"), ("origin", "to a pod")),
+        (("Sec-Fetch-Site", "same-site"), ("origin", "to a pod")),
+        (("Sec-Fetch-Site", "Same-Origin"), None),
+    ],
+)
+def test_a_header_that_no_pod_may_get_is_found_out(
+    header: tuple[str, str], kind: tuple[str, str] | None
+) -> None:
+    assert kinds("/", header) == ({kind} if kind else set())
+
+
+def test_a_path_that_changed_on_its_way_is_found_out() -> None:
+    assert kinds("/x", asked="/%78") == {("path", "changed")}
+
+
+def test_what_a_client_says_of_the_address_is_found_out() -> None:
+    data = b"GET /pods/alice/ HTTP/1.1\r\nHost: Alice.pods.test\r\nX-Userpods-Host: b\r\n\r\n"
+    assert oracles.told_findings(data, [(HOST, "")], has_hosts=True) == []
+    assert oracles.told_findings(data, [("", "/pods/alice/")], has_hosts=False) == []
+    for told in (("b", ""), (HOST, "/pods/alice/"), ("", "/pods/bob/"), ("", "")):
+        for has_hosts in (True, False):
+            assert oracles.told_findings(data, [told], has_hosts=has_hosts)
+
+
+@pytest.mark.parametrize(
+    "raw", ["/.userpods//status/", "/%2euserpods/", "/.userpods", "/admin/", "/.userpods/;x"]
+)
+def test_another_spelling_of_ours_at_the_site_is_found_out(raw: str) -> None:
+    data = f"GET {raw} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+    through = {"raw": raw, "told": [HOST, ""], "forged": ["HTTP_X_USERPODS_HOST"], "method": "GET"}
+    found = oracles.site_findings(data, through | {"host": "site.test", "cookies": {}}, True)
+    assert [finding[:2] for finding in found] == [("path", "not ours")]
+
+
+@pytest.mark.parametrize("value", [b"__HOST-userpods=x", b"USERPODS=x", b"theme=x;\tDomain=x"])
+def test_a_cookie_that_no_pod_may_set_is_found_out(value: bytes) -> None:
+    answer = Answer(200, ((b"set-cookie", value),), b"", cut=False, keeps=True)
+    assert len(oracles.set_cookie_findings(answer, has_hosts=True)) == 1
+
+
+def test_a_reproducer_is_the_example_again(tmp_path: Path) -> None:
+    example = AddressedExample(HOSTS, (b"GET / HTTP/1.1\r\n\r\n", b"\xff"), b"Set-Cookie: a=b\r\n")
+    path = tmp_path / "it.json"
+    path.write_text(json.dumps({"example": dump(example)}))
+    assert load(path) == example
