@@ -64,6 +64,14 @@ async def make(request: HttpRequest, name: str) -> JsonResponse:
 
 
 @login_not_required
+async def stop(request: HttpRequest, name: str) -> JsonResponse:
+    """Have a user's pod count as stopped, so that a visit has to start it."""
+    stopped = {"wanted": UserPod.Wanted.STOPPED, "state": UserPod.State.STOPPED}
+    await UserPod.objects.filter(owner__username=name).aupdate(**stopped)
+    return JsonResponse({})
+
+
+@login_not_required
 async def leave(request: HttpRequest) -> JsonResponse:
     """Sign out."""
     await alogout(request)
@@ -80,6 +88,7 @@ async def remove(request: HttpRequest, name: str) -> JsonResponse:
 
 urlpatterns = [
     path("make/<name>", make),
+    path("stop/<name>", stop),
     path("leave", leave),
     path("remove/<name>", remove),
     path("", include("django_userpods.urls")),

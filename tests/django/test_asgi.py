@@ -150,6 +150,7 @@ def test_those_who_wait_for_the_cluster_hold_nobody_up(server: Server) -> None:
     waiting = [Client(server) for _ in range(30)]
     for number, client in enumerate(waiting):
         client.ask(f"/make/waits{number}")
+        client.ask(f"/stop/waits{number}")
     server.slow(is_slow=True)
     try:
         with ThreadPoolExecutor(30) as pool:
@@ -166,4 +167,4 @@ def test_those_who_wait_for_the_cluster_hold_nobody_up(server: Server) -> None:
     finally:
         server.slow(is_slow=False)
     assert waited > 0.5, "they did wait"
-    assert sorted(times)[len(times) // 2] < 0.5
+    assert sorted(times)[len(times) // 2] < waited / 2
