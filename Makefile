@@ -45,10 +45,10 @@ check: venv  ## Lint, types, contracts, known vulnerabilities, unit tests: under
 	@# A file's tests in one process: their fixtures are made once.
 	$(BIN)/pytest -q -n auto --dist loadfile -m "$(UNIT)"
 
-test: tools  ## All tests but the node's and a bare machine's: real API server, real router, browser
+test: tools  ## All tests but the node's and a bare machine's: real API server, real router, browser (TESTS=expression of markers)
 	@# Minutes where it is not cached yet, so not within a test's time.
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prepare test
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "not node and not fresh"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "$(or $(TESTS),not node and not fresh)"
 
 e2e: tools  ## End to end on a real node, from the shipped manifests (root)
 	@tools/apt-install node
