@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_userpods")
 
-#: Seconds that a logout waits, at most, until all routers know of it.
-LOGOUT_WAIT = 0.25
+#: Seconds that a logout, and a deletion or deactivation of users, wait, at most, until all routers
+#: know of it.
+ROUTERS_WAIT = 0.25
 #: Where a save that begins notes, for its end, whether it changes the username.
 _RENAMED = "_userpods_renamed"
 
@@ -192,7 +193,7 @@ def logged_out(
         finally:
             _forget(user_pk)
         # Whoever logs out may look whether it is so. A dead router holds nobody up for longer.
-        router_client.wait_idle(LOGOUT_WAIT)
+        router_client.wait_idle(ROUTERS_WAIT)
 
     using = db_router.db_for_write(user._meta.model)  # noqa: SLF001 - Django's documented name
     transaction.on_commit(at_signal, using=using, robust=True)
@@ -229,6 +230,11 @@ class _Change:
         self.number = next(self._numbers)
         self.of_connection: weakref.WeakSet[_Change] = weakref.WeakSet()
         self.is_done = False
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the user is deleted or may not sign in."""
+        return self.saved is None or not getattr(self.saved, "is_active", True)
 
     def __call__(self) -> None:
         """Look after all users whom the transaction changed: the first to be called does it."""
@@ -268,3 +274,6 @@ def _wake(changes: Sequence[_Change]) -> None:
         # The users are saved; whatever this was, the next sync finds the difference.
         names = ", ".join(last)
         logger.exception("user %s: could not be looked after now; the next sync does it", names)
+    if any(change.is_out for change in last.values()):
+        # Whoever did that may look whether it is so, as after a logout.
+        router_client.wait_idle(ROUTERS_WAIT)

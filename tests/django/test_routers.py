@@ -366,3 +366,22 @@ def test_routers_are_told_of_what_ends_access_alone(
     assert told_after(token.delete) == [pk]
     assert told_after(deactivate) == [pk]
     assert told_after(user.delete) == [pk]
+
+
+@pytest.mark.parametrize("end", ["deleted", "deactivated"])
+def test_a_user_is_out_when_their_end_is_answered(
+    db: None, router: Router, settings: Any, commit: Any, end: str
+) -> None:
+    with commit():
+        alice = UserFactory()
+    router_client.wait_idle()
+    settings.USERPODS_ROUTERS = [router.url]
+    router.delay = 0.1
+    key = str(alice.pk)
+    with commit():
+        if end == "deleted":
+            alice.delete()
+        else:
+            alice.is_active = False
+            alice.save()
+    assert key in router.user_ids
