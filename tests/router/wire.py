@@ -14,7 +14,8 @@ _STATUS = re.compile(rb"HTTP/1\.([01]) ([0-9]{3}) [\t\x20-\x7e\x80-\xff]*")
 # control characters may be kept (RFC 9110, 5.5), but for three.
 _FIELD = re.compile(rb"([^\x00-\x20\x7f:]+):[ \t]*([^\0\r\n]*?)[ \t]*")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
-_DIGITS = re.compile(rb"[0-9]{1,15}")
+# As many as nginx takes: what is longer does not fit into its off_t.
+_DIGITS = re.compile(rb"[0-9]{1,18}")
 
 
 class Malformed(Exception):  # noqa: N818 - says what it is
