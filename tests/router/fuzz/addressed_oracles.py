@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: What is ours of a pod's host, and the one spelling in which Django may get it.
 RESERVED = "/.userpods"
+_NO_TOKEN = re.compile(r"[^\w!#$%&'*+\-.^`|~]", re.ASCII)
 _SPELLED = re.compile(r"/\.userpods/(?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]*")
 _OURS = {"userpods", "userpods_nonce", "userpods_owner", "userpods_wanted", "userpods_token"}
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*\r?")
@@ -164,8 +165,9 @@ def site_findings(data: bytes, through: Mapping[str, Any], has_hosts: bool) -> l
         found.append(Finding("told", "the site", detail))
     if through["host"] != "site.test":
         found.append(Finding("host", "not the site's", repr(through["host"])))
-    # Names of ours with another prefix pass, too: Django takes them for none.
-    names = [key.strip().lower().removeprefix("__secure-") for key in through["cookies"]]
+    # Names of ours with another prefix pass, too, and with blanks and the like in them, which some
+    # servers strip: Django takes them for none.
+    names = [_NO_TOKEN.sub("", key).lower().removeprefix("__secure-") for key in through["cookies"]]
     if others := [name for name in names if not is_ours(name, has_hosts)]:
         found.append(Finding("site", "cookies of the application's", repr(others)))
     if is_started_elsewhere(through["method"], fields_of(data)):
