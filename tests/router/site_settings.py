@@ -10,12 +10,10 @@ DATABASES["default"]["NAME"] = os.environ["SITE_DATABASE"]  # noqa: F405 - from 
 ALLOWED_HOSTS = ["site.test"]
 LOGIN_URL = "/admin/login/"
 USERPODS_ROUTERS = os.environ["SITE_ROUTER"].split()
-USERPODS_URL = os.environ.get("SITE_PODS_URL") or None
-USERPODS_SITE_URL = os.environ.get("SITE_URL") or None
 ROOT_URLCONF = os.environ.get("SITE_URLS", "tests.urls")
 USERPODS_URL = os.environ.get("SITE_PODS") or None
 if USERPODS_URL:
-    USERPODS_SITE_URL = "https://site.test/"
+    USERPODS_SITE_URL = os.environ.get("SITE_URL") or "https://site.test/"
     # As TLS that ends in front has it.
     CSRF_TRUSTED_ORIGINS = ["https://site.test"]
 if shared := os.environ.get("SITE_COOKIE_DOMAIN"):

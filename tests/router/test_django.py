@@ -107,7 +107,7 @@ def running_site(
         "DJANGO_SETTINGS_MODULE": "tests.router.site_settings",
         "SITE_DATABASE": str(folder / "db.sqlite3"),
         "SITE_ROUTER": f"http://127.0.0.1:{router.internal}",
-        "SITE_PODS_URL": pods_url,
+        "SITE_PODS": pods_url,
         "SITE_URL": site_url,
         "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
     }
