@@ -293,6 +293,7 @@ def test_a_folder_that_cannot_be_written_is_named(project: Settings, tmp_path: P
         ("USERPODS_IMAGE", 7),
         ("USERPODS_PORT", "http"),
         ("USERPODS_NAMESPACE", "No Namespace"),
+        ("USERPODS_NAME_PREFIX", "--"),
         ("USERPODS_INSTANCE", "a b"),
         ("USERPODS_TEMPLATE", "/nowhere/template.yaml"),
         ("USERPODS_CUSTOMIZE", "no.such.module"),
