@@ -36,76 +36,24 @@ validation beyond the common mistakes, namespaces that must exist, owners' garba
 from __future__ import annotations
 
 import copy
-import itertools
-import threading
 import uuid
-from collections import deque
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv4Network
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django_userpods.clusters.base import Cluster
-from django_userpods.core import kinds
 from django_userpods.core.objects import Kind, Manifest, Ref
 from django_userpods.exceptions import (
     AlreadyExists,
     ClusterConfigurationError,
     ClusterError,
     Conflict,
-    Invalid,
 )
 from django_userpods.testing import memory_apply, memory_defaults
+from django_userpods.testing.memory_store import Call, Fault, Store, give_ip
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Iterator, Mapping
-
-#: The API server's usual ``--service-cluster-ip-range``.
-_SERVICE_RANGE = IPv4Network("10.96.0.0/16")
-#: The ``kubernetes`` Service has the first address of the range.
-_FIRST_FREE = 2
-_TYPE = ("spec", "type")
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call that a :class:`MemoryCluster` received.
-
-    ``verb`` is list, get, create, apply or delete; ``name`` is empty for a list, and
-    ``namespace`` None where a list was of all namespaces.
-    """
-
-    verb: str
-    kind: Kind
-    namespace: str | None
-    name: str = ""
-
-
-@dataclass(slots=True)
-class _Fault:
-    error: ClusterError
-    verb: str | None
-    kind: str | None
-    times: int | None
-
-    def meets(self, call: Call) -> bool:
-        return (
-            self.times != 0
-            and self.verb in (None, call.verb)
-            and self.kind in (None, call.kind.kind)
-        )
-
-
-@dataclass(slots=True)
-class _Store:
-    objects: dict[Ref, Manifest] = field(default_factory=dict)
-    owned: dict[Ref, set[memory_apply.Path]] = field(default_factory=dict)
-    calls: deque[Call] = field(default_factory=deque)
-    faults: list[_Fault] = field(default_factory=list)
-    paused_until: float = 0.0
-    versions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
-    next_ip: int = _FIRST_FREE
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
 
 class MemoryCluster(Cluster):
@@ -116,7 +64,7 @@ class MemoryCluster(Cluster):
     """
 
     in_tests = True
-    _stores: ClassVar[dict[str, _Store]] = {}
+    _stores: ClassVar[dict[str, Store]] = {}
 
     def __init__(
         self, *, name: str = "default", concurrency: int = 4, cluster_domain: str = "cluster.local"
@@ -163,7 +111,7 @@ class MemoryCluster(Cluster):
 
         ``times`` is how many calls fail before all is well again; None means until :meth:`heal`.
         """
-        self._store.faults.append(_Fault(error, verb, kind, times))
+        self._store.faults.append(Fault(error, verb, kind, times))
 
     def heal(self) -> None:
         """Take back every :meth:`fail_with`; see ``tasks.PAUSE`` for when requests try again."""
@@ -250,10 +198,10 @@ class MemoryCluster(Cluster):
     # --- inside
 
     @property
-    def _store(self) -> _Store:
-        return self._stores.setdefault(self.name, _Store())
+    def _store(self) -> Store:
+        return self._stores.setdefault(self.name, Store())
 
-    def _called(self, call: Call) -> _Store:
+    def _called(self, call: Call) -> Store:
         store = self._store
         with store.lock:
             store.calls.append(call)
@@ -265,16 +213,16 @@ class MemoryCluster(Cluster):
         return store
 
     def _store_object(
-        self, store: _Store, ref: Ref, wanted: Manifest, manifest: Manifest
+        self, store: Store, ref: Ref, wanted: Manifest, manifest: Manifest
     ) -> Manifest:
         """Validate, fill in and store ``wanted``, of which ``manifest`` is what we declared."""
         before = store.objects.get(ref)
         memory_defaults.check(wanted)
         memory_defaults.fill_in(wanted)
         if ref.kind.kind == "Service":
-            _give_ip(store, ref, wanted["spec"], before)
+            give_ip(store, ref, wanted["spec"], before)
         if before is not None:
-            _check_immutable(ref, before, wanted)
+            memory_defaults.check_immutable(ref, before, wanted)
         metadata = wanted["metadata"]
         old = before["metadata"] if before is not None else {}
         metadata["uid"] = old.get("uid") or str(uuid.uuid4())
@@ -287,92 +235,10 @@ class MemoryCluster(Cluster):
         if "resourceVersion" in old:
             metadata["resourceVersion"] = old["resourceVersion"]
         if not same_spec or "status" not in wanted:
-            _give_status(wanted)
+            memory_defaults.give_status(wanted)
         store.owned[ref] = memory_apply.declared(manifest)
         if wanted != before:
             metadata["resourceVersion"] = str(next(store.versions))
             store.objects[ref] = wanted
         stored: Manifest = memory_apply.copied(store.objects[ref])
         return stored
-
-
-def _give_status(wanted: Manifest) -> None:
-    """Play the controllers: what runs pods is ready at once."""
-    wanted.pop("status", None)
-    if wanted["kind"] == "Service":
-        wanted["status"] = {"loadBalancer": {}}
-    elif wanted["kind"] == "Deployment":
-        status = {"observedGeneration": wanted["metadata"]["generation"]}
-        replicas = wanted["spec"]["replicas"]
-        if replicas:
-            for name in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"):
-                status[name] = replicas
-        condition = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}
-        wanted["status"] = {**status, "conditions": [condition]}
-    elif wanted["kind"] == "StatefulSet":
-        generation, replicas = wanted["metadata"]["generation"], wanted["spec"].get("replicas", 1)
-        wanted["status"] = {"observedGeneration": generation, "readyReplicas": replicas}
-    elif wanted["kind"] == "DaemonSet":
-        generation = wanted["metadata"]["generation"]
-        ready = {"desiredNumberScheduled": 1, "numberReady": 1}
-        wanted["status"] = {"observedGeneration": generation, **ready}
-    elif wanted["kind"] == "Job":
-        wanted["status"] = {"succeeded": 1}
-
-
-def _give_ip(store: _Store, ref: Ref, spec: Manifest, before: Manifest | None) -> None:
-    """Give a Service an address of its own, as the API server's allocator does."""
-    had = before["spec"].get("clusterIP") if before is not None else None
-    asked = spec.get("clusterIP") or had or ""
-    if asked == "None" or spec["type"] == "ExternalName":
-        return
-    taken = {
-        item["spec"].get("clusterIP")
-        for other, item in store.objects.items()
-        if other.kind.kind == "Service" and other != ref
-    }
-    if asked:
-        refusal = ""
-        if asked in taken:
-            refusal = "provided IP is already allocated"
-        elif not _in_service_range(asked):
-            refusal = "the provided network does not match the current range"
-        if refusal:
-            raise Invalid(
-                f'Service "{ref.name}" is invalid: spec.clusterIPs: Invalid value: ["{asked}"]: '
-                f"failed to allocate IP {asked}: {refusal}",
-                status=422,
-            )
-    while not asked or asked in taken:
-        asked = str(_SERVICE_RANGE[store.next_ip])
-        store.next_ip += 1
-    spec["clusterIP"] = asked
-    spec["clusterIPs"] = [asked]
-
-
-def _in_service_range(address: str) -> bool:
-    try:
-        return IPv4Address(address) in _SERVICE_RANGE
-    except ValueError:
-        return False
-
-
-def _check_immutable(ref: Ref, before: Manifest, wanted: Manifest) -> None:
-    known = kinds.about(ref.kind)
-    for path in known.fixed if known is not None else ():
-        old, new = _at(before, path), _at(wanted, path)
-        if ref.kind.kind == "Service" and _at(before, _TYPE) != _at(wanted, _TYPE):
-            continue
-        if old != new:
-            raise Invalid(
-                f'{ref.kind.kind} "{ref.name}" is invalid: {".".join(path)}: Invalid value: '
-                "field is immutable",
-                status=422,
-            )
-
-
-def _at(manifest: Manifest, path: tuple[str, ...]) -> Any:  # noqa: ANN401 - any JSON value
-    value: Any = manifest
-    for step in path:
-        value = value.get(step) if isinstance(value, dict) else None
-    return value

@@ -18,11 +18,12 @@ from django_userpods.core.objects import Kind
 from django_userpods.exceptions import Invalid
 
 if TYPE_CHECKING:
-    from django_userpods.core.objects import Manifest
+    from django_userpods.core.objects import Manifest, Ref
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?")
+_TYPE = ("spec", "type")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
@@ -192,3 +193,49 @@ def _service(spec: Manifest) -> None:
         _default(spec, ipFamilyPolicy="SingleStack")
     for port in spec.get("ports", []):
         _default(port, protocol="TCP", targetPort=port["port"])
+
+
+def give_status(wanted: Manifest) -> None:
+    """Play the controllers: what runs pods is ready at once."""
+    wanted.pop("status", None)
+    if wanted["kind"] == "Service":
+        wanted["status"] = {"loadBalancer": {}}
+    elif wanted["kind"] == "Deployment":
+        status = {"observedGeneration": wanted["metadata"]["generation"]}
+        replicas = wanted["spec"]["replicas"]
+        if replicas:
+            for name in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"):
+                status[name] = replicas
+        condition = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}
+        wanted["status"] = {**status, "conditions": [condition]}
+    elif wanted["kind"] == "StatefulSet":
+        generation, replicas = wanted["metadata"]["generation"], wanted["spec"].get("replicas", 1)
+        wanted["status"] = {"observedGeneration": generation, "readyReplicas": replicas}
+    elif wanted["kind"] == "DaemonSet":
+        generation = wanted["metadata"]["generation"]
+        ready = {"desiredNumberScheduled": 1, "numberReady": 1}
+        wanted["status"] = {"observedGeneration": generation, **ready}
+    elif wanted["kind"] == "Job":
+        wanted["status"] = {"succeeded": 1}
+
+
+def check_immutable(ref: Ref, before: Manifest, wanted: Manifest) -> None:
+    """Raise Invalid where a field is changed that cannot be."""
+    known = kinds.about(ref.kind)
+    for path in known.fixed if known is not None else ():
+        old, new = _at(before, path), _at(wanted, path)
+        if ref.kind.kind == "Service" and _at(before, _TYPE) != _at(wanted, _TYPE):
+            continue
+        if old != new:
+            raise Invalid(
+                f'{ref.kind.kind} "{ref.name}" is invalid: {".".join(path)}: Invalid value: '
+                "field is immutable",
+                status=422,
+            )
+
+
+def _at(manifest: Manifest, path: tuple[str, ...]) -> Any:  # noqa: ANN401 - any JSON value
+    value: Any = manifest
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
