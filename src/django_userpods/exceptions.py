@@ -33,6 +33,7 @@ and what to do. It never carries a token, a request body or a whole server answe
         └── ClusterUnavailable              transient
             ├── ClusterTimeout
             ├── OutOfTime
+            │   └── NotLeading
             ├── TooManyRequests             429
             └── BadAnswer
 """
@@ -55,6 +56,7 @@ __all__ = [
     "ManifestError",
     "MassDeletionRefused",
     "NotFound",
+    "NotLeading",
     "NotOurs",
     "OutOfTime",
     "PodNotAllowed",
@@ -175,6 +177,10 @@ class ClusterTimeout(ClusterUnavailable):
 
 class OutOfTime(ClusterUnavailable):
     """The time that the caller gave the whole work is used up; nothing is wrong as such."""
+
+
+class NotLeading(OutOfTime):
+    """Another controller may be at work by now, so nothing was written; it will see to it."""
 
 
 class TooManyRequests(ClusterUnavailable):

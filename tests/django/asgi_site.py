@@ -38,7 +38,7 @@ from django_userpods.models import UserPod
 from django_userpods.testing import MemoryCluster
 
 if TYPE_CHECKING:
-    from django_userpods.testing.memory import Call
+    from django_userpods.testing import Call
 
 SLOW = Path(f"{os.environ['ASGI_DATABASE']}.slow")
 

@@ -3,17 +3,66 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NoReturn
+
+from django_userpods.core.objects import LEASE
+from django_userpods.exceptions import ClusterConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+    from typing import Self
 
     from django_userpods.core.objects import Kind, Manifest, Ref
 
-__all__ = ["FIELD_MANAGER", "Cluster"]
+__all__ = ["FIELD_MANAGER", "Cluster", "Event", "Watch"]
 
 #: Who we are to the API server; see Kubernetes, "Server-Side Apply", field management.
 FIELD_MANAGER = "django-userpods"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a watch tells: Kubernetes, "API concepts", efficient detection of changes.
+
+    ``type`` is ``ADDED``, ``MODIFIED``, ``DELETED`` (also of an object that lost a label that was
+    asked for) or ``BOOKMARK``. Which of the first two it is may be wrong where a watch was resumed.
+    ``object`` has ``apiVersion``, ``kind`` and ``metadata`` without ``managedFields``, and nothing
+    else; that of a bookmark has in its ``metadata`` no more than the ``resourceVersion``.
+    """
+
+    type: str
+    object: Manifest
+
+    @property
+    def version(self) -> str:
+        """The resourceVersion from which a watch would go on after this event."""
+        return str(self.object["metadata"]["resourceVersion"])
+
+
+class Watch(Iterator[Event]):
+    """Events as they come; ends when the cluster ends it, raises where it broke off.
+
+    ``close`` may be called by any thread, at any time and more than once: it lets go of the
+    connection at once, and whoever waits for the next event sees the end.
+    """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the connection."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 class Cluster(ABC):
@@ -35,6 +84,9 @@ class Cluster(ABC):
     paused_until: float = 0.0
     #: The DNS suffix of Services, see "DNS for Services and Pods".
     cluster_domain: str = "cluster.local"
+    #: Called right before each write, each retry too; raises NotLeading where none may be made.
+    #: Leases are exempt: they are what it is decided by.
+    guard: Callable[[], None] | None = None
 
     def prepare(self) -> None:  # noqa: B027 - most clusters have nothing to get ready
         """Load what the first call needs, without connecting, so that its time can be counted."""
@@ -108,6 +160,50 @@ class Cluster(ABC):
         :class:`~django_userpods.exceptions.Conflict`.
         """
 
+    def replace(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:  # noqa: ARG002 - for subclasses
+        """Put the manifest in the place of the object, and return it as stored.
+
+        Where it has a ``metadata.resourceVersion``, the object has to have the same: a change by
+        somebody else is :class:`~django_userpods.exceptions.Conflict`. NotFound where there is no
+        object.
+        """
+        self._lacks("replace objects")
+
+    def version(
+        self,
+        kind: Kind,  # noqa: ARG002 - for subclasses, as the next ones
+        *,
+        namespace: str | None,  # noqa: ARG002
+        labels: Mapping[str, str],  # noqa: ARG002
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> str:
+        """Return the resourceVersion of now, from which a watch tells everything after it.
+
+        Raises as ``list`` does.
+        """
+        self._lacks("be watched")
+
+    def watch(
+        self,
+        kind: Kind,  # noqa: ARG002 - for subclasses, as the next ones
+        *,
+        namespace: str | None,  # noqa: ARG002
+        labels: Mapping[str, str],  # noqa: ARG002
+        since: str,  # noqa: ARG002
+        seconds: float = 300.0,  # noqa: ARG002
+    ) -> Watch:
+        """Return what happens, after ``since``, to the objects of a kind that carry all labels.
+
+        From one namespace or all (None). It ends, without an error, after ``seconds`` or when the
+        cluster ends it; go on from the last event's ``version``. Nothing is remembered in between,
+        so memory does not grow with the number of objects.
+
+        Raises, at once or while it runs, Expired where ``since`` is too old (take a new
+        ``version`` and look at everything), ClusterUnavailable where nothing was heard for too
+        long or the connection broke, UnknownKind, Forbidden and what ``list`` raises.
+        """
+        self._lacks("be watched")
+
     def address(self, *, namespace: str, name: str, port: int, peer: str | None) -> str:  # noqa: ARG002 - for subclasses
         """Return ``host:port`` at which clients inside the cluster reach a user's Service.
 
@@ -128,3 +224,16 @@ class Cluster(ABC):
 
     def close(self) -> None:  # noqa: B027 - most clusters hold something, a stand-in need not
         """Let go of connections and threads; the next call connects anew."""
+
+    # --- for subclasses
+
+    def check_guard(self, kind: Kind) -> None:
+        """Raise NotLeading where objects of this kind may not be written now."""
+        if self.guard is not None and kind != LEASE:
+            self.guard()
+
+    def _lacks(self, ability: str) -> NoReturn:
+        raise ClusterConfigurationError(
+            f"{type(self).__name__} cannot {ability}, so run_userpods cannot be used with it; "
+            "sync_userpods can"
+        )

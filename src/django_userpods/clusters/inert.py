@@ -55,6 +55,33 @@ class InertCluster(Cluster):
         """Raise NotInTests."""
         raise NotInTests
 
+    def replace(self, manifest: Manifest, *, timeout: float | None = None) -> NoReturn:
+        """Raise NotInTests."""
+        raise NotInTests
+
+    def version(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None,
+        labels: Mapping[str, str],
+        timeout: float | None = None,
+    ) -> NoReturn:
+        """Raise NotInTests."""
+        raise NotInTests
+
+    def watch(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None,
+        labels: Mapping[str, str],
+        since: str,
+        seconds: float = 300.0,
+    ) -> NoReturn:
+        """Raise NotInTests."""
+        raise NotInTests
+
     def address(self, *, namespace: str, name: str, port: int, peer: str | None) -> str:
         """Return what the cluster would."""
         return self._cluster.address(namespace=namespace, name=name, port=port, peer=peer)

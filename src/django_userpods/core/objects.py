@@ -32,6 +32,7 @@ class Kind(NamedTuple):
 DEPLOYMENT = Kind("apps/v1", "Deployment")
 SERVICE = Kind("v1", "Service")
 POD = Kind("v1", "Pod")
+LEASE = Kind("coordination.k8s.io/v1", "Lease")
 
 
 class Ref(NamedTuple):

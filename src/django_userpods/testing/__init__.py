@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from django_userpods.testing.environment import memory_cluster
-from django_userpods.testing.memory import Call, MemoryCluster
+from django_userpods.testing.memory import MemoryCluster
+from django_userpods.testing.memory_store import Call
 
 __all__ = ["Call", "MemoryCluster", "memory_cluster"]

@@ -35,7 +35,6 @@ validation beyond the common mistakes, namespaces that must exist, owners' garba
 # ruff: noqa: ARG002 - nothing takes time here, so no method has a use for ``timeout``
 from __future__ import annotations
 
-import copy
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
@@ -47,13 +46,19 @@ from django_userpods.exceptions import (
     ClusterConfigurationError,
     ClusterError,
     Conflict,
+    NotFound,
 )
 from django_userpods.testing import memory_apply, memory_defaults
 from django_userpods.testing.memory_store import Call, Fault, Store, give_ip
+from django_userpods.testing.memory_watch import MemoryWatch
 
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Iterator, Mapping
+
+    from django_userpods.clusters.base import Watch
+
+_WRITES = {"create", "apply", "replace", "delete"}
 
 
 class MemoryCluster(Cluster):
@@ -194,6 +199,56 @@ class MemoryCluster(Cluster):
                 )
             del store.objects[ref]
             store.owned.pop(ref, None)
+            store.note(ref)
+
+    def replace(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
+        """Put the manifest in the object's place."""
+        ref = Ref.of(manifest)
+        store = self._called(Call("replace", ref.kind, ref.namespace, ref.name))
+        with store.lock:
+            live = store.objects.get(ref)
+            if live is None:
+                raise NotFound(f"{ref} is not there", status=404)
+            for name in ("uid", "resourceVersion"):
+                wanted, now = manifest["metadata"].get(name), live["metadata"][name]
+                if wanted and wanted != now:
+                    raise Conflict(f"{ref} was changed: {name} {now}, not {wanted}", status=409)
+            return self._store_object(store, ref, memory_apply.copied(manifest), manifest)
+
+    def version(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None,
+        labels: Mapping[str, str],
+        timeout: float | None = None,
+    ) -> str:
+        """Return the number of the last change."""
+        store = self._called(Call("version", kind, namespace))
+        with store.lock:
+            store.log.look_at_all()
+            return str(store.version)
+
+    def watch(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None,
+        labels: Mapping[str, str],
+        since: str,
+        seconds: float = 300.0,
+    ) -> Watch:
+        """Watch, also what a test edits in ``objects``; ``fail_with`` breaks open watches, too."""
+        call = Call("watch", kind, namespace)
+        store = self._called(call)
+        return MemoryWatch(
+            store,
+            call,
+            labels=labels,
+            since=since,
+            seconds=seconds,
+            is_there=lambda: self._stores.get(self.name) is store,
+        )
 
     # --- inside
 
@@ -203,13 +258,11 @@ class MemoryCluster(Cluster):
 
     def _called(self, call: Call) -> Store:
         store = self._store
+        if call.verb in _WRITES:
+            self.check_guard(call.kind)
         with store.lock:
             store.calls.append(call)
-            for fault in store.faults:
-                if fault.meets(call):
-                    if fault.times is not None:
-                        fault.times -= 1
-                    raise copy.copy(fault.error)
+            store.raise_fault(call)
         return store
 
     def _store_object(
@@ -238,7 +291,8 @@ class MemoryCluster(Cluster):
             memory_defaults.give_status(wanted)
         store.owned[ref] = memory_apply.declared(manifest)
         if wanted != before:
-            metadata["resourceVersion"] = str(next(store.versions))
+            metadata["resourceVersion"] = str(store.next_version())
             store.objects[ref] = wanted
+            store.note(ref)
         stored: Manifest = memory_apply.copied(store.objects[ref])
         return stored

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import copy
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
 from django_userpods.exceptions import Invalid
+from django_userpods.testing.memory_watch import Log
 
 if TYPE_CHECKING:
     from django_userpods.core.objects import Kind, Manifest, Ref
@@ -26,8 +27,8 @@ _FIRST_FREE = 2
 class Call:
     """One call that a :class:`MemoryCluster` received.
 
-    ``verb`` is list, get, create, apply or delete; ``name`` is empty for a list, and
-    ``namespace`` None where a list was of all namespaces.
+    ``verb`` is list, get, create, apply, replace, delete, version or watch; ``name`` is empty for
+    what is about many objects, and ``namespace`` None where that was of all namespaces.
     """
 
     verb: str
@@ -63,9 +64,47 @@ class Store:
     calls: deque[Call] = field(default_factory=deque)
     faults: list[Fault] = field(default_factory=list)
     paused_until: float = 0.0
-    versions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    #: The resourceVersion that was given last.
+    version: int = 0
     next_ip: int = _FIRST_FREE
     lock: threading.RLock = field(default_factory=threading.RLock)
+    #: Over ``lock``: notified of what watches may want to know.
+    changed: threading.Condition = field(init=False)
+    _log: Log | None = None
+
+    def __post_init__(self) -> None:
+        self.changed = threading.Condition(self.lock)
+
+    @property
+    def log(self) -> Log:
+        """What happened since this was first asked for, so that it costs others nothing."""
+        if self._log is None:
+            self._log = Log(self)
+        return self._log
+
+    def next_version(self) -> int:
+        """Return a resourceVersion that is later than all before."""
+        self.version += 1
+        return self.version
+
+    def note(self, ref: Ref) -> None:
+        """Tell watches that an object may have changed."""
+        if self._log is not None:
+            self._log.look_at(ref)
+
+    def raise_fault(self, call: Call) -> None:
+        """Raise what a test said that such a call raises."""
+        for fault in self.faults:
+            if fault.meets(call):
+                if fault.times is not None:
+                    fault.times -= 1
+                raise copy.copy(fault.error)
+
+    def raise_lasting_fault(self, call: Call) -> None:
+        """Raise what such calls raise until it is taken back."""
+        for fault in self.faults:
+            if fault.times is None and fault.meets(call):
+                raise copy.copy(fault.error)
 
 
 def give_ip(store: Store, ref: Ref, spec: Manifest, before: Manifest | None) -> None:
