@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from django_userpods import lifecycle
-from django_userpods.conf import get_cluster
+from django_userpods.cluster import get_cluster
 from django_userpods.core.naming import POD_LABEL
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest, Ref
 from django_userpods.exceptions import ClusterError

@@ -16,8 +16,8 @@ def keep_pods_running() -> None:
 
     Without it they would run from the first call on that needs the cluster.
     """
+    from django_userpods.cluster import get_cluster
     from django_userpods.clusters.local import LocalCluster
-    from django_userpods.conf import get_cluster
     from django_userpods.exceptions import UserpodsError
 
     try:

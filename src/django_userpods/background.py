@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.signals import request_started
 from django.db import connections
 
-from django_userpods.conf import get_cluster
+from django_userpods.cluster import get_cluster
 from django_userpods.exceptions import ClusterError, SettingError
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from django.http.request import validate_host
 from django.utils.http import is_same_domain
 
 from django_userpods import setting, tasks
-from django_userpods.conf import conf, get_cluster
+from django_userpods.cluster import get_cluster
+from django_userpods.conf import conf
 from django_userpods.core import naming, template
 from django_userpods.core.addresses import Way
 from django_userpods.exceptions import ClusterError, SettingError, TemplateError

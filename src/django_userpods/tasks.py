@@ -19,7 +19,8 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from django_userpods import background
-from django_userpods.conf import conf, get_cluster, is_inert
+from django_userpods.cluster import get_cluster, is_inert
+from django_userpods.conf import conf
 from django_userpods.exceptions import (
     ClusterError,
     ClusterUnavailable,

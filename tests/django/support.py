@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from django_userpods.conf import get_cluster
+from django_userpods.cluster import get_cluster
 from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest, Ref
 from django_userpods.models import UserPod

@@ -17,9 +17,9 @@ from django.test import utils as test_utils
 
 from django_userpods import lifecycle, tasks
 from django_userpods.access import router_client
+from django_userpods.cluster import get_cluster, in_test_run, is_inert
 from django_userpods.clusters.inert import InertCluster
 from django_userpods.clusters.kubernetes import KubernetesCluster
-from django_userpods.conf import get_cluster, in_test_run, is_inert
 from django_userpods.models import UserPod
 from django_userpods.testing import MemoryCluster, memory_cluster
 from tests.clusters.kubeconfigs import several
@@ -164,7 +164,7 @@ def test_outside_of_a_test_run_the_cluster_is_used() -> None:
     code = """
         import sys
         import django
-        from django_userpods.conf import get_cluster, in_test_run, is_inert
+        from django_userpods.cluster import get_cluster, in_test_run, is_inert
         from django_userpods.clusters.inert import InertCluster
         from django_userpods.clusters.kubernetes import KubernetesCluster
         from django.conf import settings

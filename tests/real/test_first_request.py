@@ -30,7 +30,7 @@ from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
 from django.test import RequestFactory
 from django.urls import path
-from django_userpods.conf import get_cluster
+from django_userpods.cluster import get_cluster
 
 
 def sign_up(request, name):

@@ -34,7 +34,7 @@ import django
 django.setup()
 from django.core.management import call_command
 call_command("check")
-from django_userpods.conf import get_cluster
+from django_userpods.cluster import get_cluster
 get_cluster().prepare()
 print("client", sys.modules["kubernetes"].__version__)
 """

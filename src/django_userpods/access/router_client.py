@@ -21,7 +21,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from django_userpods.conf import conf, is_inert
+from django_userpods.cluster import is_inert
+from django_userpods.conf import conf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

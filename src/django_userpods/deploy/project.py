@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError
 
-from django_userpods.conf import conf, get_cluster
+from django_userpods.cluster import get_cluster
+from django_userpods.conf import conf
 from django_userpods.core import naming, template
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind
 from django_userpods.deploy import routing, shipped

@@ -15,7 +15,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
 from django_userpods.access.cache import CachedAnswer, WhoamiAnswer
-from django_userpods.conf import conf, get_cluster
+from django_userpods.cluster import get_cluster
+from django_userpods.conf import conf
 from django_userpods.exceptions import PodNotAllowed
 from django_userpods.pages.asking import as_json, expected, for_visitor, or_unavailable
 from django_userpods.reconcile.users import username_of

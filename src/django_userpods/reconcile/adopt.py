@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, router, transaction
 
-from django_userpods.conf import conf, get_cluster
+from django_userpods.cluster import get_cluster
+from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest, Ref
 from django_userpods.core.plan import Observed, plan

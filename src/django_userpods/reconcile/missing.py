@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django_userpods.conf import get_cluster
+from django_userpods.cluster import get_cluster
 from django_userpods.exceptions import ClusterError
 from django_userpods.reconcile.report import Failure
 

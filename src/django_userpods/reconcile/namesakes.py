@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from itertools import islice
 
-from django_userpods.conf import DEFAULT_INSTANCE, conf, get_cluster
+from django_userpods.cluster import get_cluster
+from django_userpods.conf import DEFAULT_INSTANCE, conf
 from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT
 from django_userpods.exceptions import ClusterError

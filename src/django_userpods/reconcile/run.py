@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
-from django_userpods.conf import conf, get_cluster
+from django_userpods.cluster import get_cluster
+from django_userpods.conf import conf
 from django_userpods.core.objects import DEPLOYMENT, SERVICE
 from django_userpods.core.plan import Action, is_mass_deletion, plan
 from django_userpods.core.states import UNSETTLED, State

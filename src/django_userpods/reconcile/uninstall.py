@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from django_userpods.conf import conf, get_cluster
+from django_userpods.cluster import get_cluster
+from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Ref
 from django_userpods.exceptions import ClusterError, UserpodsError

@@ -9,8 +9,8 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, call_command
 
+from django_userpods.cluster import get_cluster
 from django_userpods.clusters.local import LocalCluster
-from django_userpods.conf import get_cluster
 
 PEOPLE = ("alice", "bob", "admin")
 

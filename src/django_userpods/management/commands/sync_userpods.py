@@ -15,7 +15,8 @@ from django.db import DatabaseError, router
 from django.db.models import Q
 
 from django_userpods.access import router_client, tickets
-from django_userpods.conf import conf, get_cluster
+from django_userpods.cluster import get_cluster
+from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.core.plan import Verb
 from django_userpods.core.states import UNSETTLED, State

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from django_userpods.conf import get_cluster
+from django_userpods.cluster import get_cluster
 from django_userpods.exceptions import UserpodsError
 from django_userpods.reconcile import uninstall
 
