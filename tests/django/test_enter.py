@@ -13,7 +13,8 @@ from django.test import Client
 
 from django_userpods.access import tickets
 from django_userpods.lifecycle import add_pod
-from django_userpods.models import PodSession, Ticket, UserPod
+from django_userpods.models import UserPod
+from django_userpods.tokens import PodSession, Ticket
 from tests.django.pods_hosts import (
     ALICES,
     BOBS,

@@ -8,7 +8,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from django.test import Client
 
-from django_userpods.models import Ticket, UserPod
+from django_userpods.models import UserPod
+from django_userpods.tokens import Ticket
 from tests.django.pods_hosts import (
     ALICES,
     BOBS,

@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from django_userpods.access import site_sessions, tickets
 from django_userpods.lifecycle import add_pod
-from django_userpods.models import AccessToken, PodSession, Ticket
 from django_userpods.reconcile import reconcile
+from django_userpods.tokens import AccessToken, PodSession, Ticket
 from tests.django.pods_hosts import ALICES, BOBS, Browser, bob, browser, pods_hosts
 from tests.django.support import users
 from tests.factories import UserFactory

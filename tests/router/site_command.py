@@ -58,7 +58,7 @@ def late(seconds: str) -> None:
 
     from django.db.models import F
 
-    from django_userpods.models import Ticket
+    from django_userpods.tokens import Ticket
 
     Ticket.objects.update(expires_at=F("expires_at") - timedelta(seconds=int(seconds)))
 

@@ -18,7 +18,7 @@ from django.utils.crypto import constant_time_compare
 
 from django_userpods.access import site_sessions
 from django_userpods.exceptions import InvalidCredentials
-from django_userpods.models import AccessToken, PodSession, Ticket
+from django_userpods.tokens import AccessToken, PodSession, Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,7 +22,7 @@ from django.views.decorators.debug import sensitive_variables
 from django_userpods.admin.actions import BACK, back, log, page_context
 from django_userpods.admin.people import user_link, user_of
 from django_userpods.admin.wording import number
-from django_userpods.models import AccessToken, AccessTokenQuerySet
+from django_userpods.tokens import AccessToken, AccessTokenQuerySet
 
 if TYPE_CHECKING:
     import datetime

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from django_userpods.core.addresses import Addresses
-    from django_userpods.models import Ticket, UserPod
+    from django_userpods.models import UserPod
+    from django_userpods.tokens import Ticket
 
 #: Seconds that signing in at the site may take.
 _NONCE_AGE = 600
