@@ -23,6 +23,7 @@ from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.exceptions import PodNotAllowed, UserpodsError
 from django_userpods.models import UserPod
+from django_userpods.reconcile import history
 from django_userpods.reconcile.entries import Scope
 from django_userpods.reconcile.rows import alias, lock, retried, rows
 from django_userpods.reconcile.users import BATCH
@@ -43,6 +44,7 @@ __all__ = [
     "start",
     "stop",
     "sync",
+    "wake",
 ]
 
 Wanted, State = UserPod.Wanted, UserPod.State
@@ -72,6 +74,8 @@ class PodRef:
     pk: str
     owner_pk: str
     name: str | None
+    #: The state that it was in.
+    state: str = ""
 
     def __str__(self) -> str:
         return self.name or f"user {self.owner_pk}"
@@ -105,32 +109,35 @@ class OperationResult:
     failures: list[str] = field(default_factory=list)
 
 
-def sync(rows: QuerySet[UserPod]) -> OperationResult:
-    """Make the cluster agree with the database for some rows. Writes nothing on them first."""
-    return _perform(Operation.SYNC, rows)
+def sync(rows: QuerySet[UserPod], *, actor: str = "") -> OperationResult:
+    """Make the cluster agree with the database for some rows. Writes nothing on them first.
+
+    ``actor`` says here and below who asks, for the pods' history: a username, say.
+    """
+    return _perform(Operation.SYNC, rows, actor)
 
 
-def start(rows: QuerySet[UserPod]) -> OperationResult:
+def start(rows: QuerySet[UserPod], *, actor: str = "") -> OperationResult:
     """Have some rows' pods run. Counts as activity, so that idle pods are not stopped again."""
-    return _perform(Operation.START, rows)
+    return _perform(Operation.START, rows, actor)
 
 
-def stop(rows: QuerySet[UserPod]) -> OperationResult:
+def stop(rows: QuerySet[UserPod], *, actor: str = "") -> OperationResult:
     """Have some rows' pods stopped; what else the users have (a volume) stays."""
-    return _perform(Operation.STOP, rows)
+    return _perform(Operation.STOP, rows, actor)
 
 
-def restart(rows: QuerySet[UserPod]) -> OperationResult:
+def restart(rows: QuerySet[UserPod], *, actor: str = "") -> OperationResult:
     """Have the pods of rows that are not stopped replaced by new ones, without a gap."""
-    return _perform(Operation.RESTART, rows)
+    return _perform(Operation.RESTART, rows, actor)
 
 
-def recreate(rows: QuerySet[UserPod]) -> OperationResult:
+def recreate(rows: QuerySet[UserPod], *, actor: str = "") -> OperationResult:
     """Have all objects of some rows deleted and made again, but for what ``USERPODS_RETAIN`` keeps.
 
     A stopped pod is made again as a stopped one.
     """
-    return _perform(Operation.RECREATE, rows)
+    return _perform(Operation.RECREATE, rows, actor)
 
 
 #: The functions by what they ask for.
@@ -227,7 +234,20 @@ def look(pod: UserPod) -> None:
         pod.refresh_from_db()
 
 
-def _perform(operation: Operation, selected: QuerySet[UserPod]) -> OperationResult:
+def wake(pod: UserPod, *, actor: str = "") -> None:
+    """Have a stopped pod run, for whoever comes to it, and read the row.
+
+    What goes wrong after the commit does not fail the request that asks: it is on the row.
+    """
+    stopped = UserPod.objects.filter(pk=pod.pk, wanted=Wanted.STOPPED)
+    _perform(Operation.START, stopped, actor, robust=True)
+    with suppress(UserPod.DoesNotExist):
+        pod.refresh_from_db()
+
+
+def _perform(
+    operation: Operation, selected: QuerySet[UserPod], actor: str, *, robust: bool = False
+) -> OperationResult:
     result = OperationResult(operation)
     using = alias()
     # Read before anything is written: what is selected by its state has another one afterwards.
@@ -243,15 +263,15 @@ def _perform(operation: Operation, selected: QuerySet[UserPod]) -> OperationResu
         elif _is_already(operation, wanted, state):
             result.already += 1
         else:
-            result.pods.append(PodRef(pk, owner_pk, name))
+            result.pods.append(PodRef(pk, owner_pk, name, state))
 
     def record() -> None:
         with transaction.atomic(using=using):
-            _record(operation, result.pods)
+            _record(operation, result.pods, actor)
 
     retried(record)
     result.deferred = True
-    transaction.on_commit(partial(_ask, result), using=using)
+    transaction.on_commit(partial(_ask, result), using=using, robust=robust)
     return result
 
 
@@ -261,7 +281,7 @@ def _is_already(operation: Operation, wanted: str, state: str) -> bool:
     return operation == Operation.STOP and wanted == state == Wanted.STOPPED
 
 
-def _record(operation: Operation, pods: Sequence[PodRef]) -> None:
+def _record(operation: Operation, pods: Sequence[PodRef], actor: str) -> None:
     """Record what is asked for: one UPDATE for each batch, as long as a database takes lists."""
     now = timezone.now()
     # Who was told to go meanwhile stays told so.
@@ -283,6 +303,14 @@ def _record(operation: Operation, pods: Sequence[PodRef]) -> None:
         found = rows().filter(where, pk__in=[pod.pk for pod in batch])
         lock(found)
         found.update(state=State.PENDING, message="", updated_at=now, **what)
+        history.note(
+            [
+                history.Line(
+                    pod.pk, pod.state, State.PENDING, operation=operation.value, actor=actor
+                )
+                for pod in batch
+            ]
+        )
 
 
 def _ask(result: OperationResult) -> None:

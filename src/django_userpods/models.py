@@ -16,7 +16,7 @@ from django_userpods.core import naming
 from django_userpods.core.states import State as _State
 from django_userpods.tokens import AccessToken, PodSession
 
-__all__ = ["AccessToken", "Installation", "PodSession", "UserPod"]
+__all__ = ["AccessToken", "Installation", "PodSession", "Transition", "UserPod"]
 
 #: What people read for a state; the values are those of the enum.
 STATE_LABELS = [
@@ -197,6 +197,57 @@ class UserPod(models.Model):
     def path(self) -> str:
         """The path at which the pod is found: ``/``, or ``/pods/alice/``."""
         return conf.path_of(self.name) if self.name else "/"
+
+
+class Transition(models.Model):
+    """One line of a pod's history: what was asked for, or another state that was seen.
+
+    ``operation`` is what somebody asked for (``lifecycle.Operation``), and ``outcome`` what came of
+    it, empty until that is known; a line without one is a state that the cluster was found in.
+    The last ``KEPT`` of each pod are kept. ``reconcile.history`` writes them.
+    """
+
+    #: The number of lines of a pod that are kept.
+    KEPT = 50
+
+    class Outcome(models.TextChoices):
+        """What came of what was asked for."""
+
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+        REPLACED = "replaced", _("something else was asked for before")
+
+    id = models.BigAutoField(primary_key=True)
+    pod = models.ForeignKey(
+        UserPod,
+        verbose_name=_("user pod"),
+        related_name="transitions",
+        on_delete=models.CASCADE,
+        db_constraint=False,
+    )
+    at = models.DateTimeField(_("at"), default=timezone.now, editable=False)
+    operation = models.CharField(_("asked for"), max_length=16, blank=True, default="")
+    actor = models.CharField(
+        _("by"),
+        max_length=255,
+        blank=True,
+        default="",
+        help_text=_("A username, or which part of the site."),
+    )
+    before = models.CharField(_("state before"), max_length=16, choices=STATE_LABELS)
+    after = models.CharField(_("state after"), max_length=16, choices=STATE_LABELS)
+    message = models.TextField(_("message"), blank=True, default="")
+    outcome = models.CharField(
+        _("outcome"), max_length=16, choices=Outcome.choices, blank=True, default=""
+    )
+    settled_at = models.DateTimeField(_("outcome known at"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("transition")
+        verbose_name_plural = _("transitions")
+
+    def __str__(self) -> str:
+        return f"{self.operation or self.before} → {self.after}"
 
 
 def main_pod_of(user: Any) -> UserPod | None:  # noqa: ANN401 - the project's own user model

@@ -137,7 +137,12 @@ def test_a_wake_is_asked_for_after_the_commit(
 ) -> None:
     stop()
     asked: list[bool] = []
-    monkeypatch.setattr(tasks, "ask_for_pods", lambda _: asked.append(connection.in_atomic_block))
+
+    def ask(pods: list[str]) -> tasks.Asked:
+        asked.append(connection.in_atomic_block)
+        return tasks.Asked(enqueued=len(pods))
+
+    monkeypatch.setattr(tasks, "ask_for_pods", ask)
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     is_wake = path.endswith("wake/")
     method = signed_in.post if is_wake else signed_in.get

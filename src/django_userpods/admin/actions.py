@@ -135,7 +135,7 @@ class PodActionsMixin(_ModelAdmin):
             rows, without = self.rows_for(queryset)
             if operation in wording.WARNINGS and not self._is_confirmed(request, rows):
                 return self._confirmation(request, operation, queryset, rows)
-            result = lifecycle.OPERATIONS[operation](rows)
+            result = lifecycle.OPERATIONS[operation](rows, actor=request.user.get_username())
         except UserpodsError as error:
             self.message_user(request, str(error), messages.ERROR)
             return back(request)

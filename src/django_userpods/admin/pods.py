@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_userpods import lifecycle
 from django_userpods.admin.actions import BACK, PodActionsMixin, buttons
+from django_userpods.admin.history import lines_of
 from django_userpods.admin.manifests import rendered
 from django_userpods.admin.people import user_link, user_of
 from django_userpods.exceptions import UserpodsError
@@ -81,9 +82,17 @@ class UserPodAdmin(PodActionsMixin):
             _("Times"),
             {"fields": ("created_at", "updated_at", "restarted_at", "last_activity")},
         ),
+        (_("History"), {"fields": ("history",)}),
         (_("Manifests"), {"fields": ("manifests",)}),
     )
-    readonly_fields = ("state_label", "full_message", "user_link", "url_link", "manifests")
+    readonly_fields = (
+        "state_label",
+        "full_message",
+        "user_link",
+        "url_link",
+        "history",
+        "manifests",
+    )
 
     class Media:
         css: ClassVar = {"all": ["userpods/admin.css"]}
@@ -176,6 +185,11 @@ class UserPodAdmin(PodActionsMixin):
             pod.created_at.isoformat(),
             timesince(pod.created_at, depth=1),
         )
+
+    @admin.display(description=_("what happened, the newest first"))
+    def history(self, pod: UserPod) -> SafeString:
+        """Show what was asked for, what came of it, and which states it was seen in."""
+        return render_to_string("admin/userpods/history.html", {"lines": lines_of(pod)})
 
     @admin.display(description=_("should be in the cluster"))
     def manifests(self, pod: UserPod) -> SafeString:

@@ -115,6 +115,25 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('owner', 'slot'), name='userpods_slot_unique')],
             },
         ),
+        migrations.CreateModel(
+            name='Transition',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='at')),
+                ('operation', models.CharField(blank=True, default='', max_length=16, verbose_name='asked for')),
+                ('actor', models.CharField(blank=True, default='', help_text='A username, or which part of the site.', max_length=255, verbose_name='by')),
+                ('before', models.CharField(choices=[('pending', 'pending'), ('starting', 'starting'), ('running', 'running'), ('stopped', 'stopped'), ('failed', 'failed'), ('deleting', 'deleting')], max_length=16, verbose_name='state before')),
+                ('after', models.CharField(choices=[('pending', 'pending'), ('starting', 'starting'), ('running', 'running'), ('stopped', 'stopped'), ('failed', 'failed'), ('deleting', 'deleting')], max_length=16, verbose_name='state after')),
+                ('message', models.TextField(blank=True, default='', verbose_name='message')),
+                ('outcome', models.CharField(blank=True, choices=[('done', 'done'), ('failed', 'failed'), ('replaced', 'something else was asked for before')], default='', max_length=16, verbose_name='outcome')),
+                ('settled_at', models.DateTimeField(editable=False, null=True, verbose_name='outcome known at')),
+                ('pod', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='transitions', to='userpods.userpod', verbose_name='user pod')),
+            ],
+            options={
+                'verbose_name': 'transition',
+                'verbose_name_plural': 'transitions',
+            },
+        ),
         migrations.RunPython(
             name_installation, migrations.RunPython.noop, hints={"model_name": "installation"}
         ),

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import router, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -16,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from django_userpods import lifecycle, tasks
+from django_userpods import lifecycle
 from django_userpods.models import UserPod
 from django_userpods.pages import assets
 from django_userpods.pages.asking import (
@@ -51,7 +50,7 @@ def waiting(request: HttpRequest) -> HttpResponse:
         return for_visitor(request, lambda *found: as_json(_status_of(*found), status=503))
 
     def answer(visitor: Visitor, pod: UserPod) -> HttpResponse:
-        _wake(pod)
+        _wake(visitor, pod)
         return _page(request, _words_of(visitor, pod))
 
     found = for_visitor(request, answer, refuse=partial(page_of, request))
@@ -93,9 +92,9 @@ def wake(request: HttpRequest) -> HttpResponse:
 
     def answer(visitor: Visitor, pod: UserPod) -> HttpResponse:
         if pod.wanted == UserPod.Wanted.RUNNING and pod.state == UserPod.State.FAILED:
-            _try_again(pod)
+            _try_again(visitor, pod)
         else:
-            _wake(pod)
+            _wake(visitor, pod)
         if is_navigation(request):
             response = HttpResponseRedirect(came_from(request, pod.path))
             response.status_code = 303
@@ -131,31 +130,22 @@ def _words_of(visitor: Visitor, pod: UserPod) -> dict[str, Any]:
     }
 
 
-def _wake(pod: UserPod) -> None:
+def _wake(visitor: Visitor, pod: UserPod) -> None:
     if pod.wanted == UserPod.Wanted.STOPPED:
-        stopped = UserPod.objects.filter(pk=pod.pk, wanted=UserPod.Wanted.STOPPED)
-        stopped.update(wanted=UserPod.Wanted.RUNNING, state=UserPod.State.PENDING, message="")
-        _ask_after_commit(pod)
-        pod.refresh_from_db()
+        lifecycle.wake(pod, actor=visitor.user.get_username())
     else:
         lifecycle.look(pod)
 
 
-def _try_again(pod: UserPod) -> None:
+def _try_again(visitor: Visitor, pod: UserPod) -> None:
     """Have a pod that failed replaced by a new one; one that has just been is looked at alone."""
     now = timezone.now()
     if pod.restarted_at is not None and now - pod.restarted_at < _TRY_EVERY:
         lifecycle.look(pod)
         return
-    failed = UserPod.State.FAILED
-    lifecycle.restart(UserPod.objects.filter(pk=pod.pk, state=failed))
+    failed = UserPod.objects.filter(pk=pod.pk, state=UserPod.State.FAILED)
+    lifecycle.restart(failed, actor=visitor.user.get_username())
     pod.refresh_from_db()
-
-
-def _ask_after_commit(pod: UserPod) -> None:
-    """Ask for a reconcile when it will find what was written (``ATOMIC_REQUESTS``)."""
-    using = router.db_for_write(UserPod)
-    transaction.on_commit(partial(tasks.ask_for_pods, [pod.pk]), using=using, robust=True)
 
 
 def _status_of(visitor: Visitor, pod: UserPod) -> dict[str, str | None]:

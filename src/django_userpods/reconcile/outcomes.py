@@ -15,7 +15,7 @@ from django_userpods.conf import conf
 from django_userpods.core.health import Health
 from django_userpods.core.states import State
 from django_userpods.models import UserPod
-from django_userpods.reconcile import overruled
+from django_userpods.reconcile import history, overruled
 from django_userpods.reconcile.announcements import forget_addresses, tell
 from django_userpods.reconcile.apply import Outcome, health_after
 from django_userpods.reconcile.rows import (
@@ -57,6 +57,8 @@ class Written:
     #: Users whose address is another now, and those of them who had one before.
     moved: set[str] = field(default_factory=set)
     displaced: set[str] = field(default_factory=set)
+    #: What of it belongs to the pod's history.
+    line: history.Line | None = None
 
 
 @dataclass(slots=True)
@@ -143,7 +145,9 @@ def _write_together(items: list[_Item]) -> list[Written]:
     losers = [pk for held in holders.values() for pk, _ in held]
     with transaction.atomic(using=alias()):
         lock(rows().filter(pk__in=[*(item.subject.entry.pk for item in items), *losers]))
-        return [_write_row(item, holders) for item in items]
+        written = [_write_row(item, holders) for item in items]
+        history.note([one.line for one in written if one.line is not None])
+        return written
 
 
 def _holders(addresses: list[str]) -> dict[str, list[tuple[str, str]]]:
@@ -180,6 +184,13 @@ def _write_row(item: _Item, holders: dict[str, list[tuple[str, str]]]) -> Writte
     now = timezone.now()
     if not rows().filter(**entry.as_asked).update(updated_at=now, looked_at=now, **changes):
         _note_overtaken(written)
+    elif history.is_news(
+        entry.state,
+        after := changes.get("state", entry.state),
+        said=entry.message,
+        message=(message := changes.get("message", entry.message)),
+    ):
+        written.line = history.Line(entry.pk, entry.state, after, message)
     return written
 
 
