@@ -47,7 +47,7 @@ check: venv  ## Lint, types, contracts, known vulnerabilities, unit tests: under
 
 test: tools  ## All tests but the node's and a bare machine's: real API server, real router, browser (TESTS=expression of markers)
 	@# Minutes where it is not cached yet, so not within a test's time.
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prepare test
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prepare $(or $(PREPARE),router test apps)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "$(or $(TESTS),not node and not fresh)"
 
 e2e: tools  ## End to end on a real node, from the shipped manifests (root)

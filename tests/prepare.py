@@ -1,4 +1,4 @@
-"""``python -m tests.prepare test fresh e2e``: build beforehand what these tests would wait for.
+"""``python -m tests.prepare router test e2e``: build beforehand what these tests would wait for.
 
 What is built is kept for the next run, so it is done in a moment where nothing has changed. It may
 run beside other tests: whoever needs what is being built waits for it.
@@ -18,19 +18,30 @@ from tests.testcluster import apt, build, images
 INSTALL = Path(__file__).parents[1] / "example_project" / "demo_apps.py"
 # Go programs by the tests that need them, the slowest first; a node needs those of "test", too.
 PROGRAMS = {
-    "test": ("kubernetes", "kwok", "gateway"),
+    "router": ("gateway",),
+    "test": ("kubernetes", "kwok"),
     "e2e": ("traefik", "coredns", "netpol", "ingressnginx", "workload"),
 }
 
 
-def test() -> None:
-    """``make test``: the control plane, the gateways, and the applications in the demo's pods."""
-    for program in PROGRAMS["test"]:
+def router() -> None:
+    """The tests of the router: a gateway that is not nginx."""
+    for program in PROGRAMS["router"]:
         build.binary(program)
+
+
+def apps() -> None:
+    """The applications in the demo's pods."""
     installing = [sys.executable, str(INSTALL), str(build.cache_dir() / "apps")]
     if subprocess.run(installing, check=False).returncode:
         msg = "what examples/apps need is not installed, see above"
         raise build.BuildError(msg)
+
+
+def test() -> None:
+    """All other tests of ``make test``: the control plane."""
+    for program in PROGRAMS["test"]:
+        build.binary(program)
 
 
 def fresh() -> None:
@@ -65,7 +76,7 @@ def step_back() -> None:
 
 def main() -> int:
     """Build for the tests that are named; return the exit status."""
-    steps = {"test": test, "fresh": fresh, "e2e": e2e}
+    steps = {"router": router, "apps": apps, "test": test, "fresh": fresh, "e2e": e2e}
     words = sys.argv[1:]
     if "--aside" in words:
         words.remove("--aside")

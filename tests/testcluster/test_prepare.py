@@ -35,4 +35,4 @@ def test_a_build_that_fails_is_said_and_ends_with_an_error(tmp_path: Path) -> No
 def test_tests_that_are_not_there_are_refused() -> None:
     done = run("nothing")
     assert done.returncode == 2
-    assert "name some of: test, fresh, e2e (given: nothing)" in done.stdout
+    assert "name some of: router, apps, test, fresh, e2e (given: nothing)" in done.stdout
