@@ -69,6 +69,8 @@ DUMMY_TASKS_ID = "userpods.W004"
 CACHE_ID = "userpods.W005"
 #: The settings name no cluster that can be spoken to from here.
 UNREACHABLE_ID = "userpods.W002"
+#: No Kubernetes client is installed, or one that will not do.
+CLIENT_ID = "userpods.W018"
 _DUMMY_TASKS = frozenset(
     f"{package}.backends.dummy.DummyBackend" for package in ("django.tasks", "django_tasks")
 )
@@ -87,6 +89,7 @@ def register() -> None:
     checks.register(check_template, "userpods")
     checks.register(check_unknown, "userpods")
     checks.register(check_cluster_is_named, "userpods")
+    checks.register(check_client_is_installed, "userpods")
     checks.register(check_tasks_are_run, "userpods")
     checks.register(check_cache_is_shared, "userpods", deploy=True)
     checks.register(check_site_and_pods_are_apart, "userpods")
@@ -175,6 +178,29 @@ def check_cluster_is_named(
             f"User pods cannot be made from here: {problem}.",
             hint="See docs/settings.md, options of the Kubernetes cluster.",
             id=UNREACHABLE_ID,
+        )
+    ]
+
+
+def check_client_is_installed(
+    app_configs: Sequence[Any] | None = None,  # noqa: ARG001
+    **_: Any,  # noqa: ANN401
+) -> list[checks.CheckMessage]:
+    """Find out that the cluster's client, an extra of ours, is not installed.
+
+    A warning for the same reason as ``check_cluster_is_named``.
+    """
+    try:
+        problem = get_cluster().lacks_client()
+    except (SettingError, ClusterError):
+        return []  # said by check_settings
+    if not problem:
+        return []
+    return [
+        checks.Warning(
+            f"User pods cannot be made from here: {problem}.",
+            hint="See docs/adopting.md, versions of the Kubernetes client.",
+            id=CLIENT_ID,
         )
     ]
 

@@ -170,14 +170,18 @@ def _tracked(source: str) -> Iterator[Path]:
 
 def _distributions(stage: dockerfile.Stage) -> Path:
     """A layer with everything that ``pip install`` brings but the package itself, at /venv."""
-    wanted = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    wanted = list(project["dependencies"])
     words = iter(stage.pip_requirements())
     for word in words:
         if word == "-r":
             file = TOP / next(words).removeprefix("/src/")
             lines = (line.partition("#")[0].strip() for line in file.read_text().splitlines())
             wanted += [line for line in lines if line]
-        elif word != "/src":
+        elif word.startswith("/src"):
+            for extra in word.removeprefix("/src").strip("[]").split(","):
+                wanted += project["optional-dependencies"][extra]
+        else:
             wanted.append(word)
     layer = images.pip_layer(wanted)
     # Made for Debian's own Python; the Dockerfile has a virtual environment.

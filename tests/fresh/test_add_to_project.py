@@ -58,15 +58,16 @@ def project(machine: Machine) -> Machine:
     """A new project as `startproject` makes it, with the README's additions and the built wheel."""
     root = machine.root
     assert CHECKOUT == "/root/django-userpods"
-    # What the project asks for already.
-    (root / "root/requirements.txt").write_text("python-dateutil==2.9.*\n")
-    install = command("pip install ./django-userpods --requirement requirements.txt")
+    install = command("pip install './django-userpods[kubernetes]'")
     done(
         machine,
         f"""
         python3 -m venv /root/venv
+        pip install 'python-dateutil<3'
+        pip freeze >before
         {install}
         pip check
+        pip freeze | grep --fixed-strings --file before
         django-admin startproject mysite
         cd mysite
         python manage.py startapp people

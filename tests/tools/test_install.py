@@ -22,29 +22,46 @@ PINS = {
     # It pins a dateutil of 2.9 itself.
     "Celery": ["celery==5.*"],
 }
-USE = """
-import os, sys
+SITE = """
+import sys
 from django.conf import settings
 settings.configure(
     INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django_userpods"],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     USERPODS_IMAGE="example.org/app:1",
+    USERPODS_CLUSTER={
+        "BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster",
+        "OPTIONS": {"context": "nowhere"},
+    },
 )
 import django
 django.setup()
 from django.core.management import call_command
 call_command("check")
+"""
+USE = f"""{SITE}
 from django_userpods.cluster import get_cluster
 get_cluster().prepare()
 print("client", sys.modules["kubernetes"].__version__)
 """
+WITHOUT = f"""{SITE}
+call_command("migrate", verbosity=0)
+from django.contrib.auth.models import User
+user = User.objects.create_user("alice")
+print("row", user.userpods.get().state, user.userpods.get().message)
+call_command("sync_userpods")
+"""
 
 
-def run(*words: str | Path, **env: str) -> str:
+def told(*words: str | Path) -> subprocess.CompletedProcess[str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    done = subprocess.run(
-        words, env=clean | env, capture_output=True, text=True, check=False, timeout=280
+    return subprocess.run(
+        words, env=clean, capture_output=True, text=True, check=False, timeout=280
     )
+
+
+def run(*words: str | Path) -> str:
+    done = told(*words)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -68,13 +85,29 @@ def test_an_environments_own_packages_stay_and_fit(
     requirements.write_text("\n".join(pins))
     run(*pip, "install", "--requirement", requirements)
     before = set(run(python, "-m", "pip", "freeze").splitlines())
-    # As the README has it: together with what the project asks for.
-    run(*pip, "install", wheel, "--requirement", requirements)
-    assert before <= set(run(python, "-m", "pip", "freeze").splitlines())
-    assert "No broken requirements" in run(python, "-m", "pip", "check")
+    # The wheel alone, and then as the README has it.
+    for wanted in (str(wheel), f"{wheel}[kubernetes]"):
+        run(*pip, "install", wanted)
+        assert before <= set(run(python, "-m", "pip", "freeze").splitlines())
+        assert "No broken requirements" in run(python, "-m", "pip", "check")
+        if wanted == str(wheel) and not any("kubernetes" in pin for pin in pins):
+            without_a_client_it_is_said_what_to_install(python)
     assert "client" in run(python, "-c", USE)
     if "celery" in pins[0]:
         celerys_worker_does_the_work(python, tmp_path)
+
+
+def without_a_client_it_is_said_what_to_install(python: Path) -> None:
+    words = "no Kubernetes client is installed: pip install 'django-userpods[kubernetes]'"
+    done = told(python, "-c", WITHOUT)
+    check, _, rest = done.stderr.partition("django_userpods.exceptions")
+    assert f"(userpods.W018) User pods cannot be made from here: {words}" in check
+    # A user is saved as ever, and the row says it.
+    assert f"row pending {words}" in done.stdout.splitlines()
+    # The last line of what a command says to whoever calls it from code.
+    assert rest.splitlines()[-1].endswith(words), done.stderr
+    assert "ImportError" not in done.stderr
+    assert "ModuleNotFoundError" not in done.stderr
 
 
 def celerys_worker_does_the_work(python: Path, folder: Path) -> None:

@@ -35,7 +35,7 @@ def test_the_dots_of_a_list_stand_for_what_it_had(snippet: str, result: list[int
 
 def test_commands_are_the_indented_lines_outside_of_fences() -> None:
     lines = readme.commands(TITLE)
-    assert lines[0] == "pip install ./django-userpods --requirement requirements.txt"
+    assert lines[0] == "pip install './django-userpods[kubernetes]'"
     assert all(line.split()[0] in {"pip", "python", "kubectl"} for line in lines)
 
 

@@ -89,7 +89,10 @@ class Cluster(ABC):
     guard: Callable[[], None] | None = None
 
     def prepare(self) -> None:  # noqa: B027 - most clusters have nothing to get ready
-        """Load what the first call needs, without connecting, so that its time can be counted."""
+        """Load what the first call needs, without connecting, so that its time can be counted.
+
+        What cannot be loaded is the first call's to say.
+        """
 
     @property
     def is_prepared(self) -> bool:
@@ -105,6 +108,10 @@ class Cluster(ABC):
 
     def misconfiguration(self) -> str:
         """Return what is known, without connecting, to be in the way of any call, or ""."""
+        return ""
+
+    def lacks_client(self) -> str:
+        """Return what has to be installed before any call, without connecting, or ""."""
         return ""
 
     def lacks_namespace(self, name: str) -> str:  # noqa: ARG002 - most clusters have all

@@ -1,8 +1,8 @@
 """The real thing: an API server of Kubernetes, spoken to through the official client.
 
-``cluster`` is the adapter and the only module that imports ``kubernetes``; beside it, each in a
-module of its own: which context is meant, credentials, exec plugins, transport, retries, the rate
-limit, paging, ownership of fields, and what the server's errors mean.
+``cluster`` is the adapter, and ``client`` the only module that imports ``kubernetes``; beside them,
+each in a module of its own: which context is meant, credentials, exec plugins, transport, retries,
+the rate limit, paging, ownership of fields, and what the server's errors mean.
 """
 
 from __future__ import annotations

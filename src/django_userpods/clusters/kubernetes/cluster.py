@@ -1,4 +1,4 @@
-"""The real thing: an API server of Kubernetes. The only module that imports ``kubernetes``.
+"""The real thing: an API server of Kubernetes.
 
 The official client gives configuration, credentials, TLS and proxies; it takes half a second and
 40 MB to import, so that happens at the first call. Everything else is ours: objects are plain
@@ -12,13 +12,13 @@ import os
 import random
 import threading
 import time
-from functools import cache
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from django_userpods.clusters import options
 from django_userpods.clusters.base import FIELD_MANAGER, Cluster
-from django_userpods.clusters.kubernetes import credentials, errors
+from django_userpods.clusters.kubernetes import client, credentials, errors
 from django_userpods.clusters.kubernetes.discovery import (
     BUILT_IN,
     Resource,
@@ -239,15 +239,20 @@ class KubernetesCluster(Cluster):
             return str(error)
         return ""
 
+    def lacks_client(self) -> str:
+        """Return that no official client is installed that will do, and how to install one."""
+        return client.problem()
+
     def lacks_namespace(self, name: str) -> str:
         """Return that the namespace is not there, and what to do; "" where it is.
 
         Raises Forbidden where we may not look.
         """
         what = f"get the namespace {name}"
+        deadline = self._deadline(None)
         request = ApiCall("GET", f"/api/v1/namespaces/{quote(name, safe='')}", what)
         try:
-            self._transport.call(request, self._deadline(None))
+            self._transport.call(request, deadline)
         except UnknownKind:
             raise
         except NotFound as error:
@@ -255,13 +260,14 @@ class KubernetesCluster(Cluster):
         return ""
 
     def prepare(self) -> None:
-        """Import the official client."""
-        _official_client()
+        """Import the official client; where there is none, the first call says so."""
+        with suppress(ClusterConfigurationError):
+            client.modules()
 
     @property
     def is_prepared(self) -> bool:
-        """Whether the official client has been imported in this process."""
-        return _official_client.cache_info().currsize > 0
+        """Whether the official client has been imported in this process, or cannot be."""
+        return client.is_loaded() or bool(client.problem())
 
     def close(self) -> None:
         """Close the connections; the next call connects anew."""
@@ -274,7 +280,7 @@ class KubernetesCluster(Cluster):
         if self._pid != os.getpid():
             self._begin()
         # The first import is this machine's work, not the cluster's, so it does not count.
-        _official_client()
+        client.modules()
         return Deadline(self._timeout if timeout is None else timeout)
 
     def _get(self, ref: Ref, deadline: Deadline) -> Manifest | None:
@@ -376,23 +382,13 @@ class KubernetesCluster(Cluster):
         """Find the configuration, load credentials, and open nothing yet."""
         from django_userpods.clusters.kubernetes import connecting
 
-        client, config = _official_client()
         return connecting.connect(
-            client,
-            config,
+            *client.modules(),
             file=self._options["kubeconfig"],
             context=self._options["context"],
             seconds=self._timeout,
             connections=self.concurrency,
         )
-
-
-@cache
-def _official_client() -> tuple[Any, Any]:
-    """Import the official client: its ``client`` and its ``config``."""
-    from kubernetes import client, config
-
-    return client, config
 
 
 def _without_managed_fields(manifest: Manifest) -> Manifest:

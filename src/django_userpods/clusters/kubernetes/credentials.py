@@ -1,6 +1,6 @@
 """Finding the cluster and the credentials, by means of the official client.
 
-The client itself is handed in, so that ``cluster`` stays the only module that imports it.
+The client itself is handed in, so that ``client`` stays the only module that imports it.
 """
 
 from __future__ import annotations
