@@ -63,7 +63,8 @@ def lay_out(
     _replace(settings / "http.conf", "default https;", "default http;")
     _replace(settings / "internal.conf", "listen 8081;", f"listen {HOST}:{internal_port};")
     listen = "\n    ".join(f"listen {host}:{way.port};" for host in hosts)
-    _replace(settings / "public.conf", "listen 8080;", listen)
+    # Not `reuseport`: a port that a user's other demo has would be shared with it in silence.
+    _replace(settings / "public.conf", "listen 8080 reuseport;", listen)
     servers = BY_NUMBER.format(listen=listen, host=HOST, site=way.site.rstrip("/"))
     if way.has_hosts:
         servers += SITE.format(listen=listen)

@@ -120,7 +120,8 @@ def test_the_router_starts_with_its_files_with_a_projects_values(
         target.parent.mkdir(parents=True, exist_ok=True)
         # The name is looked up at the start; ports may be in use.
         text = text.replace("django.acme.svc.cluster.local", "127.0.0.1")
-        text = re.sub(r"^listen (\d+);", rf"listen unix:{tmp_path}/\1;", text, flags=re.MULTILINE)
+        listen = rf"listen unix:{tmp_path}/\1;"
+        text = re.sub(r"^listen (\d+)(?: reuseport)?;", listen, text, flags=re.MULTILINE)
         target.write_text(text)
     (tmp_path / "run").mkdir()
     public = (tmp_path / "settings" / "public.conf").read_text()

@@ -221,7 +221,7 @@ class Router:
                 map $server_port $userpods_site_proto {{ default https; }}
             """,
             "public.conf": f"""
-                listen 127.0.0.1:{self.port};
+                listen 127.0.0.1:{self.port} reuseport;
                 set_real_ip_from {believed}; real_ip_header X-Forwarded-For;
                 client_header_timeout 20s;
                 {self.public}
