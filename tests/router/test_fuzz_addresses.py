@@ -77,7 +77,8 @@ def test_another_pods_path_at_a_pod_is_found_out(target: str) -> None:
         (("Origin", "https://alice.pods.test"), None),
         (("Origin", "https://bob.pods.test"), ("origin", "to a pod")),
         (("Sec-Fetch-Site", "same-site"), ("origin", "to a pod")),
-        (("Sec-Fetch-Site", "Same-Origin"), None),
+        (("Sec-Fetch-Site", "none"), None),
+        (("Sec-Fetch-Site", "Same-Origin"), ("origin", "to a pod")),
     ],
 )
 def test_a_header_that_no_pod_may_get_is_found_out(

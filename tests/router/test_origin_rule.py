@@ -63,7 +63,10 @@ FOREIGN: list[tuple[str, str, Headers]] = [
     ("two origins, turned", "POST", [("Origin", BOBS), ("Origin", OWN)]),
     ("no origin at all", "POST", [("Origin", "")]),
     ("a word that is none", "GET", fetched("elsewhere", "cors")),
+    ("a word as long as one", "GET", fetched("some-origin", "cors")),
+    ("a word in capitals", "GET", fetched("Same-Origin", "cors")),
     ("two words", "GET", [("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "cross-site")]),
+    ("one word twice", "GET", [("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "none")]),
     ("an admitted origin that is not named", "GET", fetched("cross-site", "no-cors", "image")),
 ]
 OURS: list[tuple[str, str, Headers]] = [

@@ -67,11 +67,7 @@ def is_ours(name: str, has_hosts: bool) -> bool:
 
 
 def is_started_elsewhere(method: str, fields: Iterable[tuple[str, str]]) -> bool:
-    """Tell whether another origin started a request (docs/router.md), to https:// its host.
-
-    Of ``Sec-Fetch-Site`` only what browsers send counts: how often and in which case of letters it
-    says that the origin is the same, is a client's own affair.
-    """
+    """Tell whether another origin started a request (docs/router.md), to https:// its host."""
     said: dict[str, list[str]] = {}
     for name, value in fields:
         said.setdefault(name.lower(), []).append(value)
@@ -81,7 +77,7 @@ def is_started_elsewhere(method: str, fields: Iterable[tuple[str, str]]) -> bool
         return True
     if origins and origins[0].lower() != own and (origins[0], sites) != ("null", ["same-origin"]):
         return True
-    if {site.lower() for site in sites} <= {"same-origin", "none"}:
+    if sites in ([], ["same-origin"], ["none"]):
         return False
     navigates = said.get("sec-fetch-mode") == ["navigate"]
     is_one = len(sites) == 1

@@ -3,12 +3,14 @@
 -- ngx.req.get_headers itself uses; here no count caps them. Where they turn out to be others, the
 -- public API does the same, at several times the price.
 
+local bit = require "bit"
 local ffi = require "ffi"
 local base = require "resty.core.base"
 local layout = require "userpods.layout"
 require "resty.core.request"
 
 local C = ffi.C
+local band, bxor, lshift = bit.band, bit.bxor, bit.lshift
 local string_of = ffi.string
 local get_request = base.get_request
 local tonumber = tonumber
@@ -53,37 +55,41 @@ function _M.is_forbidden(name)
     return false
 end
 
--- A first look, without making strings. For names that begin with "x-": the three bytes after it.
--- For all others: the first byte, the fourth from the end, and the length. (Four headers that
--- browsers send with every request, "sec-fetch-site" and such, differ there alone.)
+-- A first look, without making strings: three bytes of a name, folded into an index of a table. Of
+-- names that begin with "x-", the three after it; of all others the first byte, the fourth from the
+-- end, and the length. (Four headers that browsers send with every request, "sec-fetch-site" and
+-- such, differ there alone.) Two names of interest may not share an index (asserted below), and what
+-- browsers send should share none of them (a test).
 local BYTE_X, BYTE_DASH, SHORTEST = ("x"):byte(), ("-"):byte(), 4
 local OTHER, COOKIE, AUTHORIZATION, UPGRADE, SPECIAL, HOST, ORIGIN, SITE = 1, 2, 3, 4, 5, 6, 7, 8
-local suspicious, interesting = {}, {}
-local function code(first, second, third)
-    return first * 65536 + second * 256 + third
+-- Of bytes, not Lua's tables: an index costs a third.
+local suspicious, interesting = ffi.new "uint8_t[2048]", ffi.new "uint8_t[2048]"
+local function fold(first, second, third)
+    return band(bxor(first, lshift(second, 2), lshift(third, 6)), 2047)
+end
+local function note(name, kind)
+    if name:sub(1, 2) == "x-" then
+        suspicious[fold(name:byte(3, 5))] = kind
+    else
+        local index = fold(name:byte(1), name:byte(-4), #name)
+        assert(#name >= SHORTEST and interesting[index] == 0)
+        interesting[index] = kind
+    end
 end
 for name, kind in pairs {
     cookie = COOKIE, authorization = AUTHORIZATION, upgrade = UPGRADE,
     ["service-worker"] = SPECIAL, ["transfer-encoding"] = SPECIAL,
     host = HOST, origin = ORIGIN, ["sec-fetch-site"] = SITE,
 } do
-    local key = code(name:byte(1), name:byte(-4), #name)
-    assert(#name >= SHORTEST and not interesting[key])
-    interesting[key] = kind
+    note(name, kind)
 end
 for name in pairs(forbidden_names) do
-    if name:sub(1, 2) == "x-" then
-        suspicious[code(name:byte(3, 5))] = OTHER
-    else
-        local key = code(name:byte(1), name:byte(-4), #name)
-        assert(#name >= SHORTEST and not interesting[key])
-        interesting[key] = OTHER
-    end
+    note(name, OTHER)
 end
 for _, prefix in ipairs(forbidden_prefixes) do
-    suspicious[code(prefix:byte(3, 5))] = OTHER
+    note(prefix, OTHER)
 end
-suspicious[code(FORWARDED:byte(3, 5))] = OTHER
+note(FORWARDED, OTHER)
 
 --- What a header may be whose (lower case) name begins at this pointer to bytes: nil where it is
 -- of no interest, else a kind. Other names may look the same.
@@ -91,17 +97,21 @@ function _M.glance(name, length)
     if length < SHORTEST then
         return nil
     end
+    local kind
     if name[0] == BYTE_X and name[1] == BYTE_DASH then
-        return length > SHORTEST
-            and suspicious[name[2] * 65536 + name[3] * 256 + name[4]] or nil
+        if length == SHORTEST then
+            return nil
+        end
+        kind = suspicious[fold(name[2], name[3], name[4])]
+    else
+        kind = interesting[fold(name[0], name[length - 4], length)]
     end
-    return interesting[name[0] * 65536 + name[length - 4] * 256 + length]
+    if kind == 0 then
+        return nil
+    end
+    return kind
 end
 local glance = _M.glance
-
--- What browsers say of requests that no other origin started. No page can change it, so the length
--- tells.
-local LENGTH_OF_NONE, LENGTH_OF_SAME_ORIGIN = #"none", #"same-origin"
 
 -- The forbidden names of the request at hand. (Nothing waits between filling and reading it.)
 local forged = {}
@@ -199,6 +209,7 @@ function _M.read(continue)
     C.ngx_http_lua_ffi_req_get_headers(r, elements, count, 0)
 
     local cookie, authorization, host, origin
+    local site
     local upgrade, special, forged_count = false, false, 0
     for i = 0, count - 1 do
         local key = elements[i].key
@@ -210,8 +221,10 @@ function _M.read(continue)
             if kind == HOST and text == "host" then
                 host = string_of(value.data, value.len)
             elseif kind == SITE and text == "sec-fetch-site" then
-                special = special
-                    or (value.len ~= LENGTH_OF_NONE and value.len ~= LENGTH_OF_SAME_ORIGIN)
+                -- What browsers say, once, of requests that no other origin started.
+                special = special or site ~= nil
+                site = string_of(value.data, value.len)
+                special = special or (site ~= "none" and site ~= "same-origin")
             elseif kind == ORIGIN and text == "origin" then
                 special = special or origin ~= nil
                 origin = string_of(value.data, value.len)
