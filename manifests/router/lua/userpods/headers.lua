@@ -58,8 +58,8 @@ end
 -- A first look, without making strings: three bytes of a name, folded into an index of a table. Of
 -- names that begin with "x-", the three after it; of all others the first byte, the fourth from the
 -- end, and the length. (Four headers that browsers send with every request, "sec-fetch-site" and
--- such, differ there alone.) Two names of interest may not share an index (asserted below), and what
--- browsers send should share none of them (a test).
+-- such, differ there alone.) Two names of interest may not share an index, which is asserted below;
+-- what browsers send should share none of theirs, which a test sees to.
 local BYTE_X, BYTE_DASH, SHORTEST = ("x"):byte(), ("-"):byte(), 4
 local OTHER, COOKIE, AUTHORIZATION, UPGRADE, SPECIAL, HOST, ORIGIN, SITE = 1, 2, 3, 4, 5, 6, 7, 8
 -- Of bytes, not Lua's tables: an index costs a third.

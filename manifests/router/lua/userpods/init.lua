@@ -19,8 +19,8 @@
 -- A redirect inside nginx (error_page, exec) begins anew in the location that it leads to, with an
 -- empty ngx.ctx. In a worker, init_worker comes first; once a second its timer looks at what runs.
 
--- What requests leave behind is collected when memory has grown to four times of what is in use, not
--- to twice: a third of the collector's work, which is a good part of all Lua here.
+-- What requests leave behind is collected when memory has grown to four times of what is in use,
+-- not to twice: a third of the collector's work, which is a good part of all Lua here.
 collectgarbage("setpause", 400)
 
 local settings = require("userpods.settings").load(
