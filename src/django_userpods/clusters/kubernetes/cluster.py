@@ -18,13 +18,8 @@ from urllib.parse import quote
 
 from django_userpods.clusters import options
 from django_userpods.clusters.base import FIELD_MANAGER, Cluster
-from django_userpods.clusters.kubernetes import client, credentials, errors
-from django_userpods.clusters.kubernetes.discovery import (
-    BUILT_IN,
-    Resource,
-    group_path,
-    label_selector,
-)
+from django_userpods.clusters.kubernetes import answers, client, credentials, errors
+from django_userpods.clusters.kubernetes.discovery import Resources, label_selector
 from django_userpods.clusters.kubernetes.ownership import Patch, ownership_patch
 from django_userpods.clusters.kubernetes.paging import read_pages
 from django_userpods.clusters.kubernetes.ratelimit import RateLimiter
@@ -33,7 +28,6 @@ from django_userpods.clusters.kubernetes.retry import Deadline
 from django_userpods.clusters.kubernetes.unions import union_patch
 from django_userpods.core.objects import Kind, Manifest, Ref
 from django_userpods.exceptions import (
-    BadAnswer,
     ClusterConfigurationError,
     Conflict,
     Invalid,
@@ -114,7 +108,10 @@ class KubernetesCluster(Cluster):
     def _begin(self) -> None:
         """Make everything that must not be shared with another process."""
         self._pid = os.getpid()
-        self._resources = dict(BUILT_IN)
+        self._resources = Resources(
+            lambda call, deadline: self._transport.call(call, deadline),
+            server=lambda: self._transport.server,
+        )
         self._made: Transport | None = None
         self._lock = threading.Lock()
 
@@ -157,7 +154,7 @@ class KubernetesCluster(Cluster):
         where = f"in namespace {namespace}" if namespace is not None else "in all namespaces"
         what = f"list {kind.kind}s {where}"
         whole = None if timeout is None else self._deadline(timeout)
-        resource = self._resource(kind, whole or self._deadline(None))
+        resource = self._resources.find(kind, whole or self._deadline(None))
         query = f"?limit={self._page_size}&labelSelector={quote(label_selector(labels, without))}"
         path = resource.collection(namespace) + query
 
@@ -171,7 +168,7 @@ class KubernetesCluster(Cluster):
     def get(self, ref: Ref, *, timeout: float | None = None) -> Manifest | None:
         """Return the object, or None."""
         live = self._get(ref, self._deadline(timeout))
-        return _without_managed_fields(live) if live is not None else None
+        return answers.trimmed(live) if live is not None else None
 
     def create(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
         """Create the object by POST.
@@ -181,7 +178,7 @@ class KubernetesCluster(Cluster):
         """
         ref = Ref.of(manifest)
         deadline = self._deadline(timeout)
-        path = self._resource(ref.kind, deadline).collection(ref.namespace)
+        path = self._resources.find(ref.kind, deadline).collection(ref.namespace)
         return self._send_object(
             "POST", f"{path}?{_WRITE}", f"create {ref}", ref, manifest, deadline
         )
@@ -190,7 +187,7 @@ class KubernetesCluster(Cluster):
         """Apply the object by server-side apply, whoever else has set its fields."""
         ref = Ref.of(manifest)
         deadline = self._deadline(timeout)
-        path = self._resource(ref.kind, deadline).item(ref.namespace, ref.name)
+        path = self._resources.find(ref.kind, deadline).item(ref.namespace, ref.name)
         path += f"?{_WRITE}&force=true"
         self._patch(ref, ownership_patch, deadline)
         try:
@@ -207,7 +204,7 @@ class KubernetesCluster(Cluster):
         if not uid:
             raise Invalid(f"delete {ref}: a UID is needed")
         deadline = self._deadline(timeout)
-        path = self._resource(ref.kind, deadline).item(ref.namespace, ref.name)
+        path = self._resources.find(ref.kind, deadline).item(ref.namespace, ref.name)
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -285,14 +282,14 @@ class KubernetesCluster(Cluster):
 
     def _get(self, ref: Ref, deadline: Deadline) -> Manifest | None:
         what = f"get {ref}"
-        path = self._resource(ref.kind, deadline).item(ref.namespace, ref.name)
+        path = self._resources.find(ref.kind, deadline).item(ref.namespace, ref.name)
         try:
             body = self._transport.call(ApiCall("GET", path, what), deadline)
         except UnknownKind:
             raise
         except NotFound:
             return None
-        return self._object(body, ref, what)
+        return answers.one_object(body, ref, what=what, server=self._transport.server)
 
     def _patch(
         self,
@@ -305,7 +302,7 @@ class KubernetesCluster(Cluster):
         Again where somebody was quicker: the patch holds the resourceVersion that was read.
         """
         what = f"apply {ref}"
-        path = self._resource(ref.kind, deadline).item(ref.namespace, ref.name)
+        path = self._resources.find(ref.kind, deadline).item(ref.namespace, ref.name)
         attempt = 0
         while True:
             attempt += 1
@@ -343,40 +340,8 @@ class KubernetesCluster(Cluster):
         kind = "application/json" if method == "POST" else "application/apply-patch+yaml"
         request = ApiCall(method, path, what, body, kind, conflict_passes=True)
         answer = self._transport.call(request, deadline)
-        return _without_managed_fields(self._object(answer, ref, what))
-
-    def _object(self, body: bytes, ref: Ref, what: str) -> Manifest:
-        """Parse an answer that has to be the object ``ref``."""
-        found = errors.decode(body, what=what, server=self._transport.server)
-        metadata = found.get("metadata")
-        if (
-            found.get("kind") != ref.kind.kind
-            or not isinstance(metadata, dict)
-            or metadata.get("name") != ref.name
-            or not metadata.get("uid")
-        ):
-            raise BadAnswer(
-                f"{what}: {self._transport.server} answered with something other than {ref}"
-            )
-        return found
-
-    def _resource(self, kind: Kind, deadline: Deadline) -> Resource:
-        resource = self._resources.get(kind)
-        if resource is None:
-            resource = self._discover(kind, deadline)
-            self._resources[kind] = resource
-        return resource
-
-    def _discover(self, kind: Kind, deadline: Deadline) -> Resource:
-        what = f"look up the kind {kind}"
-        body = self._transport.call(ApiCall("GET", group_path(kind), what), deadline)
-        known = errors.decode(body, what=what, server=self._transport.server)
-        for item in known.get("resources") or []:
-            if item.get("kind") == kind.kind and "/" not in item["name"]:
-                return Resource.of(kind, item["name"], namespaced=bool(item["namespaced"]))
-        raise UnknownKind(
-            f"{what}: {self._transport.server} does not know this kind of object", status=404
-        )
+        stored = answers.one_object(answer, ref, what=what, server=self._transport.server)
+        return answers.trimmed(stored)
 
     def _connect(self) -> Connection:
         """Find the configuration, load credentials, and open nothing yet."""
@@ -389,8 +354,3 @@ class KubernetesCluster(Cluster):
             seconds=self._timeout,
             connections=self.concurrency,
         )
-
-
-def _without_managed_fields(manifest: Manifest) -> Manifest:
-    manifest["metadata"].pop("managedFields", None)
-    return manifest

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from django_userpods.clusters.kubernetes import errors
+from django_userpods.clusters.kubernetes.request import ApiCall
 from django_userpods.core import kinds
-from django_userpods.exceptions import Invalid
+from django_userpods.exceptions import Invalid, UnknownKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from django_userpods.clusters.kubernetes.retry import Deadline
     from django_userpods.core.objects import Kind
 
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
@@ -79,3 +82,33 @@ BUILT_IN: dict[Kind, Resource] = {
     kind: Resource.of(kind, known.plural, namespaced=known.namespaced)
     for kind, known in kinds.built_in()
 }
+
+
+class Resources:
+    """What an API server calls the kinds, asked once for each that not every server has.
+
+    ``call`` sends a request within a deadline and returns the body of its success; ``server``
+    returns the server's URL, for an error's text.
+    """
+
+    def __init__(
+        self, call: Callable[[ApiCall, Deadline], bytes], *, server: Callable[[], str]
+    ) -> None:
+        self._call, self._server = call, server
+        self._known = dict(BUILT_IN)
+
+    def find(self, kind: Kind, deadline: Deadline) -> Resource:
+        """Return the resource of a kind; UnknownKind where the server has none."""
+        resource = self._known.get(kind)
+        if resource is None:
+            resource = self._known[kind] = self._discover(kind, deadline)
+        return resource
+
+    def _discover(self, kind: Kind, deadline: Deadline) -> Resource:
+        what = f"look up the kind {kind}"
+        body = self._call(ApiCall("GET", group_path(kind), what), deadline)
+        known = errors.decode(body, what=what, server=self._server())
+        for item in known.get("resources") or []:
+            if item.get("kind") == kind.kind and "/" not in item["name"]:
+                return Resource.of(kind, item["name"], namespaced=bool(item["namespaced"]))
+        raise UnknownKind(f"{what}: {self._server()} does not know this kind of object", status=404)
