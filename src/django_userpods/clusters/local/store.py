@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 import sqlite3
-import time
 import uuid
-import zlib
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from django_userpods.clusters.local.ports import LOOPBACK, Ports
 from django_userpods.clusters.local.validation import validate
-from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest, Ref
+from django_userpods.core.objects import SERVICE, Kind, Manifest, Ref
 from django_userpods.exceptions import (
     AlreadyExists,
     ClusterConfigurationError,
     ClusterTimeout,
     ClusterUnavailable,
     Conflict,
-    QuotaExceeded,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
 
 #: Annotation of a Service that says where it really is, ``127.0.0.1:20017``.
 PEER = "django-userpods/peer"
-LOOPBACK = "127.0.0.1"
 _SERVER_FIELDS = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
@@ -48,6 +44,10 @@ CREATE TABLE IF NOT EXISTS objects (
 CREATE TABLE IF NOT EXISTS ports (
   port INTEGER PRIMARY KEY, namespace TEXT NOT NULL, selector TEXT NOT NULL, released REAL,
   UNIQUE (namespace, selector)
+);
+CREATE TABLE IF NOT EXISTS deleted (
+  version INTEGER PRIMARY KEY, api_version TEXT NOT NULL, kind TEXT NOT NULL,
+  namespace TEXT NOT NULL, metadata TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
@@ -112,7 +112,7 @@ class Store:
 
     def __init__(self, state: StateDir, *, ports: tuple[int, int]) -> None:
         self._state = state
-        self._ports = ports
+        self._ports = Ports(ports, root=str(state.root))
 
     def prepare(self, *, timeout: float) -> None:
         """Create what is missing."""
@@ -177,12 +177,12 @@ class Store:
                 (
                     json.dumps(declared),
                     int(changed),
-                    self._port_of(db, ref, declared),
+                    self._ports.of(db, ref, declared),
                     self._next_version(db),
                     before.uid,
                 ),
             )
-            self._release_ports(db)
+            self._ports.release(db)
             after = self._get(db, ref)
         assert after is not None  # noqa: S101 - written in this very transaction
         return after
@@ -198,7 +198,7 @@ class Store:
                 raise Conflict(msg, status=409)
             db.execute("DELETE FROM objects WHERE uid = ?", (uid,))
             self._next_version(db)
-            self._release_ports(db)
+            self._ports.release(db)
         return True
 
     def set_status(self, uid: str, status: dict[str, Any], *, timeout: float) -> None:
@@ -238,7 +238,7 @@ class Store:
             generation=1,
             declared=declared,
             status=None,
-            port=self._port_of(db, ref, declared),
+            port=self._ports.of(db, ref, declared),
         )
         db.execute(
             f"INSERT INTO objects ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
@@ -259,69 +259,6 @@ class Store:
 
     def _set_default(self, db: sqlite3.Connection, key: str, value: str) -> None:
         db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
-
-    # Ports. A Service and its Deployment share the port that is given to their selector.
-
-    def _port_of(self, db: sqlite3.Connection, ref: Ref, declared: Manifest) -> int | None:
-        if ref.kind == DEPLOYMENT:
-            labels = declared["spec"]["template"]["metadata"]["labels"]
-            selector = declared["spec"]["selector"]["matchLabels"]
-            for text, port in db.execute(
-                "SELECT selector, port FROM ports WHERE namespace = ? AND released IS NULL",
-                (ref.namespace,),
-            ):
-                if json.loads(text).items() <= labels.items():
-                    return int(port)
-        elif ref.kind == SERVICE and declared["spec"].get("selector"):
-            selector = declared["spec"]["selector"]
-            for text, port in db.execute(
-                "SELECT declared, port FROM objects"
-                " WHERE kind = ? AND api_version = ? AND namespace = ?",
-                (DEPLOYMENT.kind, DEPLOYMENT.api_version, ref.namespace),
-            ):
-                labels = json.loads(text)["spec"]["template"]["metadata"]["labels"]
-                if selector.items() <= labels.items():
-                    return int(port)
-        else:
-            return None
-        return self._allot(db, ref.namespace, json.dumps(selector, sort_keys=True))
-
-    def _allot(self, db: sqlite3.Connection, namespace: str, selector: str) -> int:
-        """Give a port to a selector: the one it had; else a new one; else the longest unused."""
-        owned = db.execute(
-            "UPDATE ports SET released = NULL WHERE namespace = ? AND selector = ? RETURNING port",
-            (namespace, selector),
-        ).fetchone()
-        if owned is not None:
-            return int(owned[0])
-        first, last = self._ports
-        used = {row[0] for row in db.execute("SELECT port FROM ports")}
-        # Two state directories on one machine begin at different places.
-        offset = zlib.crc32(str(self._state.root).encode()) % (last - first + 1)
-        for port in (*range(first + offset, last + 1), *range(first, first + offset)):
-            if port not in used and is_free(port):
-                db.execute("INSERT INTO ports VALUES (?, ?, ?, NULL)", (port, namespace, selector))
-                return int(port)
-        for (port,) in db.execute(
-            "SELECT port FROM ports WHERE released IS NOT NULL AND port BETWEEN ? AND ?"
-            " ORDER BY released",
-            (first, last),
-        ).fetchall():
-            if is_free(port):
-                db.execute(
-                    "UPDATE ports SET namespace = ?, selector = ?, released = NULL WHERE port = ?",
-                    (namespace, selector, port),
-                )
-                return int(port)
-        msg = f"all ports of the local cluster, {first} to {last}, are in use"
-        raise QuotaExceeded(msg, status=403)
-
-    def _release_ports(self, db: sqlite3.Connection) -> None:
-        db.execute(
-            "UPDATE ports SET released = ? WHERE released IS NULL"
-            " AND port NOT IN (SELECT port FROM objects WHERE port IS NOT NULL)",
-            (time.time(),),
-        )
 
     @contextmanager
     def _open(self, timeout: float) -> Iterator[sqlite3.Connection]:
@@ -357,17 +294,6 @@ class Store:
                     db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
-
-
-def is_free(port: int) -> bool:
-    """Say whether a process could listen on this loopback port now."""
-    with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
 
 
 def _clean(declared: Manifest) -> Manifest:
