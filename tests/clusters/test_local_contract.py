@@ -33,6 +33,18 @@ from tests.clusters.test_contract_apply import (  # noqa: F401 - as above
     test_apply_removes_what_an_apply_declared_and_the_next_does_not,
     test_names_that_are_none_are_invalid,
 )
+from tests.clusters.test_contract_watch import (  # noqa: F401 - as above
+    test_a_watch_ends_when_its_time_is_over,
+    test_a_watch_goes_on_from_the_version_of_any_event,
+    test_a_watch_of_all_namespaces_tells_of_each,
+    test_a_watch_tells_what_happens_to_objects_with_the_labels,
+    test_a_watch_that_another_thread_closes_ends_at_once,
+    test_an_event_has_the_kind_and_the_metadata_alone,
+    test_an_object_that_loses_a_label_is_deleted_to_a_watch,
+    test_no_write_passes_a_guard_that_says_no,
+    test_replace_makes_nothing_new,
+    test_replace_wants_the_version_that_was_read,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,6 +10,7 @@ from django_userpods.core.objects import DEPLOYMENT, SERVICE, Ref
 from django_userpods.exceptions import (
     ClusterConfigurationError,
     ClusterUnavailable,
+    Expired,
     Forbidden,
     Invalid,
     TooManyRequests,
@@ -151,3 +152,38 @@ def test_what_is_no_quantity_is_invalid(memory: MemoryCluster, quantity: str) ->
 def test_invalid_options_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ClusterConfigurationError):
         MemoryCluster(**options)  # type: ignore[arg-type] # that is the point
+
+
+def test_open_watches_see_direct_edits(memory: MemoryCluster) -> None:
+    ref = Ref.of(memory.create(service("default")))
+    since = memory.version(SERVICE, namespace=None, labels=LABELS)
+    with memory.watch(SERVICE, namespace=None, labels=LABELS, since=since) as watch:
+        memory.objects[ref]["spec"]["ports"][0]["port"] = 81
+        assert next(watch).type == "MODIFIED"
+        copy = {**memory.objects[ref], "metadata": {**memory.objects[ref]["metadata"]}}
+        del memory.objects[ref]
+        assert next(watch).type == "DELETED"
+        memory.objects[ref] = copy
+        assert next(watch).type == "ADDED"
+
+
+def test_a_fault_that_lasts_breaks_open_watches(memory: MemoryCluster) -> None:
+    since = memory.version(SERVICE, namespace=None, labels=LABELS)
+    watch = memory.watch(SERVICE, namespace=None, labels=LABELS, since=since)
+    memory.fail_with(ClusterUnavailable("down"))
+    with pytest.raises(ClusterUnavailable, match="down"):
+        next(watch)
+    memory.heal()
+    memory.reset()
+    with pytest.raises(ClusterUnavailable, match="reset"):
+        next(watch)
+
+
+def test_a_version_from_before_all_that_is_remembered_is_expired(memory: MemoryCluster) -> None:
+    first = memory.version(SERVICE, namespace=None, labels=LABELS)
+    for _ in range(501):
+        stored = memory.create(service("default"))
+        memory.delete(Ref.of(stored), uid=stored["metadata"]["uid"])
+    for since in (first, "9999999"):
+        with pytest.raises(Expired):
+            memory.watch(SERVICE, namespace=None, labels=LABELS, since=since)

@@ -49,6 +49,11 @@ class Watch(Iterator[Event]):
     connection at once, and whoever waits for the next event sees the end.
     """
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the cluster has agreed to tell; it may be asked by the first ``next`` only."""
+        return True
+
     @abstractmethod
     def close(self) -> None:
         """Let go of the connection."""

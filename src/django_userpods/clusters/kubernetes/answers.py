@@ -1,4 +1,4 @@
-"""Answers that hold one object: is it the one that was asked for?"""
+"""What an answer holds: the object that was asked for, the version of a list."""
 
 from __future__ import annotations
 
@@ -29,3 +29,12 @@ def trimmed(manifest: Manifest) -> Manifest:
     """Take out who manages which field, which is as long as the rest; return the manifest."""
     manifest["metadata"].pop("managedFields", None)
     return manifest
+
+
+def list_version(body: bytes, *, what: str, server: str) -> str:
+    """Return the resourceVersion of a list."""
+    metadata = errors.decode(body, what=what, server=server).get("metadata")
+    version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+    if not version:
+        raise BadAnswer(f"{what}: {server} answered with what is not a list")
+    return str(version)

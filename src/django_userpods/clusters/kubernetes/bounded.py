@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import http.client
 import io
+import os
+import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from urllib3.exceptions import ConnectTimeoutError
@@ -19,7 +21,6 @@ from django_userpods.clusters.kubernetes.errand import Errand
 from django_userpods.clusters.kubernetes.retry import Deadline
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterator
 
     import urllib3
@@ -28,6 +29,57 @@ if TYPE_CHECKING:
 _PIECE = 1 << 16
 #: For a connection that is used outside of ``keep``.
 _USUAL = 30.0
+
+
+class Patience(Deadline):
+    """The deadline of a call whose answer does not end: seconds until it begins, then silence.
+
+    ``hang_up`` breaks its connection, whoever is waiting for it, and lets none be made any more.
+    """
+
+    __slots__ = ("_is_over", "_line", "_listens", "_lock", "silence")
+
+    def __init__(self, seconds: float, *, silence: float) -> None:
+        super().__init__(seconds)
+        #: Seconds that each wait for a byte may take once ``listen`` was called.
+        self.silence = silence
+        self._listens = self._is_over = False
+        self._line: socket.socket | None = None
+        self._lock = threading.Lock()
+
+    def remaining(self) -> float:
+        """Seconds that the next wait may take."""
+        if self._is_over:
+            return 0.0
+        return self.silence if self._listens else super().remaining()
+
+    def listen(self) -> None:
+        """From now on what counts is silence."""
+        self._listens = True
+
+    def hold(self, sock: Any) -> None:  # noqa: ANN401 - a socket, or TLS in TLS
+        """Take note of the connection that is used."""
+        # A handle of our own: the other may be closed, and its number be another's, at any time.
+        line = socket.socket(fileno=os.dup(sock.fileno()))
+        with self._lock:
+            self._drop()
+            self._line = line
+            if self._is_over:
+                self._drop()
+
+    def hang_up(self) -> None:
+        """Break the connection off."""
+        with self._lock:
+            self._is_over = True
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._line is not None:
+            if self._is_over:
+                with suppress(OSError):
+                    self._line.shutdown(socket.SHUT_RDWR)
+            self._line.close()
+            self._line = None
 
 
 class _Calls(threading.local):
@@ -134,6 +186,8 @@ class _Connection:
         if self.sock is None:
             self.connect()
         deadline, whole = _deadline(), memoryview(data)
+        if isinstance(deadline, Patience):
+            deadline.hold(self.sock)
         for start in range(0, len(whole), _PIECE):
             _set_timeout(self.sock, deadline)
             super().send(whole[start : start + _PIECE])  # type: ignore[misc]

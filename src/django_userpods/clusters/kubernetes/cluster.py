@@ -8,28 +8,27 @@ JSON, and time, retries and errors are what ``transport`` says.
 from __future__ import annotations
 
 import json
+import math
 import os
-import random
 import threading
-import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from django_userpods.clusters import options
 from django_userpods.clusters.base import FIELD_MANAGER, Cluster
-from django_userpods.clusters.kubernetes import answers, client, credentials, errors
+from django_userpods.clusters.kubernetes import answers, client, credentials, errors, patching
 from django_userpods.clusters.kubernetes.discovery import Resources, label_selector
 from django_userpods.clusters.kubernetes.ownership import Patch, ownership_patch
 from django_userpods.clusters.kubernetes.paging import read_pages
 from django_userpods.clusters.kubernetes.ratelimit import RateLimiter
-from django_userpods.clusters.kubernetes.request import ApiCall
+from django_userpods.clusters.kubernetes.request import METADATA, METADATA_LIST, ApiCall
 from django_userpods.clusters.kubernetes.retry import Deadline
 from django_userpods.clusters.kubernetes.unions import union_patch
 from django_userpods.core.objects import Kind, Manifest, Ref
 from django_userpods.exceptions import (
     ClusterConfigurationError,
-    Conflict,
     Invalid,
     NotFound,
     UnknownKind,
@@ -39,15 +38,13 @@ from django_userpods.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from django_userpods.clusters.base import Watch
     from django_userpods.clusters.kubernetes.transport import Connection, Transport
 
 #: ``fieldValidation=Strict``: a misspelt field would otherwise be dropped in silence, and each
 #: sync would find it missing again.
 _WRITE = f"fieldManager={FIELD_MANAGER}&fieldValidation=Strict"
-#: A new Deployment's status is written several times in its first second, each time another
-#: resourceVersion; these tries spread over about two.
-_PATCH_ATTEMPTS = 10
-_PATCH_PAUSE = 0.2
+_JSON_PATCH = "application/json-patch+json"
 _AGENT = f"django-userpods/{__version__}"
 
 
@@ -63,7 +60,7 @@ class KubernetesCluster(Cluster):
     in the long run (0: no limit) and at once; ``concurrency``: connections kept open, and threads
     that a caller may use; ``page_size``: objects in one answer to a list; ``cluster_domain``: the
     DNS suffix of Services; ``compress``: ask for lists gzipped, which saves much network for a
-    little CPU.
+    little CPU; ``silence``: seconds without a byte after which a watch is taken for dead.
     """
 
     def __init__(
@@ -79,10 +76,11 @@ class KubernetesCluster(Cluster):
         page_size: int = 500,
         cluster_domain: str = "cluster.local",
         compress: bool = True,
+        silence: float = 70.0,
     ) -> None:
         options.check_text(context=context, kubeconfig=kubeconfig)
         options.check_text(cluster_domain=cluster_domain or 0)
-        options.check_number(timeout=timeout, connect_timeout=connect_timeout)
+        options.check_number(timeout=timeout, connect_timeout=connect_timeout, silence=silence)
         options.check_number(qps=qps, zero=True)
         options.check_count(burst=burst, concurrency=concurrency, page_size=page_size)
         options.check_flag(compress=compress)
@@ -97,6 +95,7 @@ class KubernetesCluster(Cluster):
             "page_size": page_size,
             "cluster_domain": cluster_domain,
             "compress": compress,
+            "silence": silence,
         }
         self.concurrency = concurrency
         self.cluster_domain = cluster_domain
@@ -205,6 +204,7 @@ class KubernetesCluster(Cluster):
             raise Invalid(f"delete {ref}: a UID is needed")
         deadline = self._deadline(timeout)
         path = self._resources.find(ref.kind, deadline).item(ref.namespace, ref.name)
+        guard = partial(self.check_guard, ref.kind)
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -214,13 +214,68 @@ class KubernetesCluster(Cluster):
         what = f"delete {ref}"
         try:
             answer = self._transport.call(
-                ApiCall("DELETE", path, what, json.dumps(body).encode()), deadline
+                ApiCall("DELETE", path, what, json.dumps(body).encode(), guard=guard), deadline
             )
         except UnknownKind:
             raise
         except NotFound:
             return
         errors.decode(answer, what=what, server=self._transport.server)
+
+    def replace(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
+        """Replace the object by PUT."""
+        ref = Ref.of(manifest)
+        deadline = self._deadline(timeout)
+        path = self._resources.find(ref.kind, deadline).item(ref.namespace, ref.name)
+        return self._send_object(
+            "PUT", f"{path}?{_WRITE}", f"replace {ref}", ref, manifest, deadline
+        )
+
+    def version(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None,
+        labels: Mapping[str, str],
+        timeout: float | None = None,
+    ) -> str:
+        """Return the version that a list of now has, from a list of one object's metadata."""
+        what = f"read the version of {kind.kind}s"
+        deadline = self._deadline(timeout)
+        path = self._resources.find(kind, deadline).collection(namespace)
+        query = f"?limit=1&labelSelector={quote(label_selector(labels))}"
+        request = ApiCall("GET", path + query, what, accept=METADATA_LIST)
+        body = self._transport.call(request, deadline)
+        return answers.list_version(body, what=what, server=self._transport.server)
+
+    def watch(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None,
+        labels: Mapping[str, str],
+        since: str,
+        seconds: float = 300.0,
+    ) -> Watch:
+        """Watch by a connection of its own, which is made by the first ``next``."""
+        what = f"watch {kind.kind}s"
+        collection = self._resources.find(kind, self._deadline(None)).collection(namespace)
+        query = (
+            f"?watch=true&allowWatchBookmarks=true&resourceVersion={quote(since)}"
+            f"&timeoutSeconds={math.ceil(seconds)}&labelSelector={quote(label_selector(labels))}"
+        )
+        request = ApiCall("GET", collection + query, what, accept=METADATA)
+        from django_userpods.clusters.kubernetes.watch import KubernetesWatch
+
+        return KubernetesWatch(
+            lambda deadline: self._transport.open(request, deadline),
+            kind,
+            what=what,
+            server=lambda: self._transport.server,
+            timeout=self._timeout,
+            silence=self._options["silence"],
+            seconds=seconds,
+        )
 
     def whereabouts(self) -> str:
         """Return the API server's URL, and whether a context or the pod's account leads there."""
@@ -292,37 +347,19 @@ class KubernetesCluster(Cluster):
         return answers.one_object(body, ref, what=what, server=self._transport.server)
 
     def _patch(
-        self,
-        ref: Ref,
-        patch_for: Callable[[Manifest], Patch | None],
-        deadline: Deadline,
+        self, ref: Ref, patch_for: Callable[[Manifest], Patch | None], deadline: Deadline
     ) -> bool:
-        """Read the object and patch it as ``patch_for`` says; False where there is nothing to.
-
-        Again where somebody was quicker: the patch holds the resourceVersion that was read.
-        """
+        """Read the object and patch it as ``patch_for`` says; False where there is nothing to."""
         what = f"apply {ref}"
         path = self._resources.find(ref.kind, deadline).item(ref.namespace, ref.name)
-        attempt = 0
-        while True:
-            attempt += 1
-            live = self._get(ref, deadline)
-            patch = patch_for(live) if live is not None else None
-            if patch is None:
-                return False
-            request = ApiCall(
-                "PATCH", path, what, json.dumps(patch).encode(), "application/json-patch+json"
-            )
-            try:
-                self._transport.call(request, deadline)
-            except Conflict:
-                if attempt == _PATCH_ATTEMPTS or deadline.remaining() < _PATCH_PAUSE:
-                    raise
-                time.sleep(random.uniform(0, _PATCH_PAUSE))  # noqa: S311 - no secret
-            except NotFound:
-                return False
-            else:
-                return True
+        guard = partial(self.check_guard, ref.kind)
+        call = partial(ApiCall, "PATCH", path, what, content_type=_JSON_PATCH, guard=guard)
+        return patching.patch(
+            read=lambda: self._get(ref, deadline),
+            patch_for=patch_for,
+            send=lambda body: self._transport.call(call(body=body), deadline),
+            deadline=deadline,
+        )
 
     def _send_object(
         self,
@@ -337,8 +374,10 @@ class KubernetesCluster(Cluster):
             body = json.dumps(manifest, allow_nan=False, separators=(",", ":")).encode()
         except (TypeError, ValueError) as error:
             raise Invalid(f"{what}: the manifest is no JSON: {error}") from error
-        kind = "application/json" if method == "POST" else "application/apply-patch+yaml"
-        request = ApiCall(method, path, what, body, kind, conflict_passes=True)
+        kind = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
+        guard = partial(self.check_guard, ref.kind)
+        passes = method != "PUT"
+        request = ApiCall(method, path, what, body, kind, conflict_passes=passes, guard=guard)
         answer = self._transport.call(request, deadline)
         stored = answers.one_object(answer, ref, what=what, server=self._transport.server)
         return answers.trimmed(stored)

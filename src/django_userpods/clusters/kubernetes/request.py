@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: What is asked for where of each object its metadata is enough ("API concepts", metadata-only
+#: fetches); whole objects of a server that cannot leave out the rest.
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+METADATA_LIST = METADATA.replace("PartialObjectMetadata;", "PartialObjectMetadataList;")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +26,6 @@ class ApiCall:
     compress: bool = False
     #: Whether a 409 Conflict is the server's own race (with a quota, say) and not a refusal.
     conflict_passes: bool = False
+    accept: str = "application/json"
+    #: Called right before the call is sent, each time that it is; raises where it may not be.
+    guard: Callable[[], None] | None = None

@@ -65,7 +65,7 @@ class Connection:
     proxy: str = ""
     _header: str | None = None
     _header_until: float = 0.0
-    _headers: dict[tuple[str, bool], MutableMapping[str, str]] = field(default_factory=dict)
+    _headers: dict[tuple[str, bool, str], MutableMapping[str, str]] = field(default_factory=dict)
     _renewal: OneErrand[None] = field(default_factory=lambda: OneErrand(name="credentials"))
 
     def __post_init__(self) -> None:
@@ -78,10 +78,11 @@ class Connection:
                 self._renewal.run(self._renew, deadline.remaining())
             except TimeoutError as error:
                 raise _credentials_late(deadline, request.what) from error
-        key = (request.content_type if request.body is not None else "", request.compress)
+        content_type = request.content_type if request.body is not None else ""
+        key = (content_type, request.compress, request.accept)
         headers = self._headers.get(key)
         if headers is None:
-            headers = {"Accept": "application/json", "User-Agent": agent}
+            headers = {"Accept": request.accept, "User-Agent": agent}
             headers["Accept-Encoding"] = "gzip" if request.compress else "identity"
             if key[0]:
                 headers["Content-Type"] = key[0]
@@ -137,11 +138,7 @@ class Transport:
         connection = self._connected(None, deadline, request.what)
         while True:
             attempt += 1
-            if not self._limiter.wait(deadline.remaining()):
-                raise ClusterTimeout(
-                    f"{request.what}: too many calls are waiting for their turn (qps and burst "
-                    f"of USERPODS_CLUSTER); {deadline.seconds:g} s were not enough"
-                )
+            self._wait_for_turn(request, deadline)
             error, retry_after = None, None
             try:
                 status, headers, body = self._exchange(connection, request, deadline)
@@ -170,6 +167,45 @@ class Transport:
                 raise error from cause
             time.sleep(pause)
 
+    def open(self, request: ApiCall, deadline: Deadline) -> BaseHTTPResponse:
+        """Send a request once, and return its success with the body still to be read.
+
+        What ``deadline`` says when the body is read holds for that, too.
+        """
+        connection = self._connected(None, deadline, request.what)
+        for renewed in (False, True):
+            self._wait_for_turn(request, deadline)
+            try:
+                response = self._begin(connection, request, deadline)
+                if response.status == 200:
+                    if "json" not in response.headers.get("Content-Type", ""):
+                        response.close()
+                        raise errors.not_json(
+                            response.status, b"", what=request.what, server=connection.server
+                        )
+                    return response
+                status, headers, body = self._finish(response, connection, request, deadline)
+            except _Failure as failure:
+                raise failure.error from failure.__cause__
+            error = errors.from_answer(
+                status,
+                body,
+                what=request.what,
+                server=connection.server,
+                retry_after=parse_retry_after(headers.get("Retry-After")),
+            )
+            if renewed or not isinstance(error, Unauthorized):
+                break
+            connection = self._connected(connection, deadline, request.what)
+        raise error
+
+    def _wait_for_turn(self, request: ApiCall, deadline: Deadline) -> None:
+        if not self._limiter.wait(deadline.remaining()):
+            raise ClusterTimeout(
+                f"{request.what}: too many calls are waiting for their turn (qps and burst "
+                f"of USERPODS_CLUSTER); {deadline.seconds:g} s were not enough"
+            )
+
     def _connected(self, refused: Connection | None, deadline: Deadline, what: str) -> Connection:
         """Return the connection, or a new one if the server refused the credentials of this."""
 
@@ -191,47 +227,57 @@ class Transport:
     def _exchange(
         self, connection: Connection, request: ApiCall, deadline: Deadline
     ) -> tuple[int, Mapping[str, str], bytes]:
+        response = self._begin(connection, request, deadline)
+        return self._finish(response, connection, request, deadline)
+
+    def _begin(
+        self, connection: Connection, request: ApiCall, deadline: Deadline
+    ) -> BaseHTTPResponse:
+        """Send a request, and return its answer with the body still to be read."""
         if deadline.remaining() <= 0:
             raise errors.timed_out(
                 what=request.what, server=connection.server, seconds=deadline.seconds
             )
         headers = connection.headers(request, deadline, self._agent)
-        with bounded.keep(deadline):
-            return self._exchange_bounded(connection, request, deadline, headers)
-
-    def _exchange_bounded(
-        self,
-        connection: Connection,
-        request: ApiCall,
-        deadline: Deadline,
-        headers: Mapping[str, str],
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        what, server, remaining = request.what, connection.server, deadline.remaining()
+        if request.guard is not None:
+            request.guard()
+        remaining = deadline.remaining()
         try:
-            response = connection.pools.urlopen(
-                request.method,
-                connection.base + request.path,
-                body=request.body,
-                headers=headers,
-                timeout=urllib3.Timeout(
-                    connect=max(0.001, min(self._connect_timeout, remaining)),
-                    read=max(0.001, remaining),
-                ),
-                retries=_NO_RETRIES,
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-            )
+            with bounded.keep(deadline):
+                return connection.pools.urlopen(
+                    request.method,
+                    connection.base + request.path,
+                    body=request.body,
+                    headers=headers,
+                    timeout=urllib3.Timeout(
+                        connect=max(0.001, min(self._connect_timeout, remaining)),
+                        read=max(0.001, remaining),
+                    ),
+                    retries=_NO_RETRIES,
+                    redirect=False,
+                    preload_content=False,
+                    decode_content=False,
+                )
         except _FAILURES as error:
             raise _Failure(
                 errors.from_failure(
                     error,
-                    what=what,
-                    server=server,
+                    what=request.what,
+                    server=connection.server,
                     proxy=connection.proxy,
                     seconds=deadline.seconds,
                 )
             ) from error
+
+    def _finish(
+        self,
+        response: BaseHTTPResponse,
+        connection: Connection,
+        request: ApiCall,
+        deadline: Deadline,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Read an answer's body to its end."""
+        what, server = request.what, connection.server
         try:
             body = _unpacked(_read(response, deadline), response)
         except TimeoutError as error:

@@ -10,6 +10,7 @@ from django_userpods.clusters.base import Cluster
 from django_userpods.clusters.local.link import Link
 from django_userpods.clusters.local.paths import StateDir
 from django_userpods.clusters.local.store import PEER, Store
+from django_userpods.clusters.local.watch import LocalWatch
 from django_userpods.core.objects import DEPLOYMENT, Kind, Manifest, Ref
 from django_userpods.exceptions import ClusterConfigurationError
 
@@ -90,6 +91,7 @@ class LocalCluster(Cluster):
 
     def create(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
         """Store the object; a Deployment's process is started after that, not before."""
+        self.check_guard(Kind.of(manifest))
         store, seconds = self._use(timeout)
         stored = store.create(manifest, timeout=seconds)
         self._changed(stored.ref.kind, timeout=seconds)
@@ -97,16 +99,56 @@ class LocalCluster(Cluster):
 
     def apply(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
         """Replace what was declared: nobody else declares fields here."""
-        store, seconds = self._use(timeout)
-        stored = store.apply(manifest, timeout=seconds)
-        self._changed(stored.ref.kind, timeout=seconds)
-        return stored.manifest()
+        return self._put(manifest, makes=True, timeout=timeout)
+
+    def replace(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
+        """Replace what was declared, where it is as it was read."""
+        return self._put(manifest, makes=False, timeout=timeout)
 
     def delete(self, ref: Ref, *, uid: str, timeout: float | None = None) -> None:
         """Remove the object; a Deployment's process is stopped after that."""
+        self.check_guard(ref.kind)
         store, seconds = self._use(timeout)
         if store.delete(ref, uid=uid, timeout=seconds):
             self._changed(ref.kind, timeout=seconds)
+
+    def version(
+        self,
+        kind: Kind,  # noqa: ARG002 - the interface, as the next ones
+        *,
+        namespace: str | None,  # noqa: ARG002
+        labels: Mapping[str, str],  # noqa: ARG002
+        timeout: float | None = None,
+    ) -> str:
+        """Return the number of the last change."""
+        store, seconds = self._use(timeout)
+        return str(store.version(timeout=seconds))
+
+    def watch(
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None,
+        labels: Mapping[str, str],
+        since: str,
+        seconds: float = 300.0,
+    ) -> LocalWatch:
+        """Watch the store; of what changes twice in a tenth of a second the last is told."""
+
+        def look() -> Store:
+            store, timeout = self._use(None)
+            self._keep_running(kind, timeout=timeout)
+            return store
+
+        return LocalWatch(
+            look,
+            kind,
+            namespace=namespace,
+            labels=labels,
+            since=since,
+            seconds=seconds,
+            timeout=self._timeout,
+        )
 
     def peer(self, service: Manifest) -> str | None:
         """Return ``127.0.0.1:port`` of the process behind a Service, None without a selector."""
@@ -157,6 +199,13 @@ class LocalCluster(Cluster):
                     raise
                 self._connected = (store, link)
             return self._connected[0], seconds
+
+    def _put(self, manifest: Manifest, *, makes: bool, timeout: float | None) -> Manifest:
+        self.check_guard(Kind.of(manifest))
+        store, seconds = self._use(timeout)
+        stored = store.apply(manifest, makes=makes, timeout=seconds)
+        self._changed(stored.ref.kind, timeout=seconds)
+        return stored.manifest()
 
     def _changed(self, kind: Kind, *, timeout: float) -> None:
         if kind == DEPLOYMENT:

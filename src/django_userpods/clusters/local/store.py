@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from django_userpods.clusters.local import history
 from django_userpods.clusters.local.ports import LOOPBACK, Ports
 from django_userpods.clusters.local.validation import validate
 from django_userpods.core.objects import SERVICE, Kind, Manifest, Ref
@@ -24,6 +25,7 @@ from django_userpods.exceptions import (
     ClusterTimeout,
     ClusterUnavailable,
     Conflict,
+    NotFound,
 )
 
 if TYPE_CHECKING:
@@ -157,12 +159,18 @@ class Store:
                 raise AlreadyExists(msg, status=409)
             return self._insert(db, ref, _clean(declared))
 
-    def apply(self, manifest: Manifest, *, timeout: float) -> Stored:
-        """Store what is declared in the place of what was declared before."""
+    def apply(self, manifest: Manifest, *, makes: bool = True, timeout: float) -> Stored:
+        """Store what is declared in the place of what was declared before.
+
+        Without ``makes`` there has to be something.
+        """
         declared = validate(manifest)
         ref = Ref.of(declared)
         with self._transaction(timeout) as db:
             before = self._get(db, ref)
+            if before is None and not makes:
+                msg = f"{ref} is not there"
+                raise NotFound(msg, status=404)
             _check_precondition(declared["metadata"], before, ref)
             declared = _clean(declared)
             if before is None:
@@ -197,9 +205,32 @@ class Store:
                 msg = f"{ref} has the UID {before.uid}, not {uid}: another object by now"
                 raise Conflict(msg, status=409)
             db.execute("DELETE FROM objects WHERE uid = ?", (uid,))
-            self._next_version(db)
+            history.note_deletion(db, before.manifest(), version=self._next_version(db))
             self._ports.release(db)
         return True
+
+    def version(self, *, timeout: float) -> int:
+        """Return the number of the last change."""
+        with self._open(timeout) as db:
+            return history.version(db)
+
+    def changes(self, kind: Kind, since: int, *, timeout: float) -> Sequence[history.Change]:
+        """Return what happened to a kind's objects after a version, oldest first.
+
+        Of an object that changed several times the last is told. Raises Expired where deletions
+        that long ago are forgotten, or the version is one of another store.
+        """
+        with self._open(timeout) as db:
+            db.execute("BEGIN")  # all from one moment
+            gone = history.deletions(db, kind, since)
+            rows = db.execute(
+                f"SELECT {_COLUMNS} FROM objects"  # noqa: S608 - constants
+                " WHERE api_version = ? AND kind = ? AND resource_version > ?",
+                (*kind, since),
+            ).fetchall()
+        found = [Stored.of(row) for row in rows]
+        there = [history.Change(item.resource_version, item.manifest(), False) for item in found]
+        return sorted([*gone, *there], key=lambda change: change.version)
 
     def set_status(self, uid: str, status: dict[str, Any], *, timeout: float) -> None:
         """Write an object's status, if the object is still there."""

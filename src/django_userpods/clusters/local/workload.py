@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from django_userpods.clusters.local.reaper import MARK, die_with_parent, kill_group, kill_marked
 from django_userpods.clusters.local.ports import LOOPBACK, is_free
+from django_userpods.clusters.local.reaper import MARK, die_with_parent, kill_group, kill_marked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
