@@ -48,6 +48,7 @@ SETTING_IDS = {
     "USERPODS_CACHE": "userpods.E019",
     "USERPODS_MAX_PODS": "userpods.E021",
     "USERPODS_QUEUE": "userpods.E022",
+    "USERPODS_CONTROLLER": "userpods.E023",
     "USERPODS_URL": "userpods.E030",
     "USERPODS_SITE_URL": "userpods.E031",
 }

@@ -30,6 +30,15 @@ def get_cluster() -> Cluster:
     return InertCluster(cluster) if _is_inert(cluster) else cluster
 
 
+def another_cluster() -> Cluster:
+    """Return one of ``USERPODS_CLUSTER`` that is the caller's own.
+
+    It has connections and a rate of calls for itself, so nothing there waits for anybody else.
+    """
+    cluster = _made()
+    return InertCluster(cluster) if _is_inert(cluster) else cluster
+
+
 def is_inert() -> bool:
     """Tell whether nothing may be sent: a test run, and the settings allow it no cluster by name.
 
@@ -64,15 +73,19 @@ def _cluster_of_settings() -> Cluster:
     key = repr((backend, options))
     with _clusters_lock:
         if key not in _clusters:
-            factory = setting.imported("USERPODS_CLUSTER", backend)
-            setting.check_options("USERPODS_CLUSTER", factory, backend, options)
-            try:
-                _clusters[key] = factory(**options)
-            except TypeError as error:
-                raise setting.invalid(
-                    "USERPODS_CLUSTER", f"OPTIONS: {error}", f"See {backend}."
-                ) from error
+            _clusters[key] = _made()
         return _clusters[key]
+
+
+def _made() -> Cluster:
+    backend, options, _ = conf.USERPODS_CLUSTER
+    factory = setting.imported("USERPODS_CLUSTER", backend)
+    setting.check_options("USERPODS_CLUSTER", factory, backend, options)
+    try:
+        made: Cluster = factory(**options)
+    except TypeError as error:
+        raise setting.invalid("USERPODS_CLUSTER", f"OPTIONS: {error}", f"See {backend}.") from error
+    return made
 
 
 def _forget_clusters(**changed: object) -> None:

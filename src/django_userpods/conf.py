@@ -253,6 +253,11 @@ class Conf:
         return setting.function("USERPODS_QUEUE", None)
 
     @property
+    def USERPODS_CONTROLLER(self) -> bool:
+        """Whether ``run_userpods`` does the work: then nothing else speaks to the cluster."""
+        return setting.flag("USERPODS_CONTROLLER", default=False)
+
+    @property
     def USERPODS_IDLE_TIMEOUT(self) -> float | None:
         """Seconds without a request after which a pod may be stopped; nothing acts on it yet.
 

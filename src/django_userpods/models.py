@@ -160,6 +160,9 @@ class UserPod(models.Model):
         editable=False,
         help_text=_("Objects that the cluster changes in what is declared, with a digest of each."),
     )
+    #: When a look was asked of a controller that has not been done yet; what it says is never
+    #: compared with a clock, only with what it said before.
+    asked_at = models.DateTimeField(_("asked at"), null=True, db_index=True, editable=False)
     last_activity = models.DateTimeField(_("last activity"), null=True, editable=False)
     #: When a look at the cluster last found something new, or a waiting page asked for one.
     looked_at = models.DateTimeField(_("looked at"), null=True, editable=False)

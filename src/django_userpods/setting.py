@@ -50,6 +50,14 @@ def number(name: str, default: float) -> float:
     return float(value)
 
 
+def flag(name: str, *, default: bool) -> bool:
+    """Return True or False."""
+    value = get(name, default)
+    if not isinstance(value, bool):
+        raise invalid(name, f"is {value!r}", "Write True or False.")
+    return value
+
+
 def is_list_of_text(value: object) -> bool:
     """Tell whether this is a list (or set) of texts."""
     return isinstance(value, list | tuple | set | frozenset) and all(

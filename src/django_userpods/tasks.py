@@ -1,6 +1,7 @@
-"""Asking for a reconcile: written down first, then done by a task backend or inline, in bounds.
+"""Asking for a reconcile: written down first, then done by a controller, a task or inline.
 
-A task is a wake-up only. What was asked for is on the row, so a task that is lost costs time,
+With a controller (``USERPODS_CONTROLLER``) that is all: it finds the mark on the row. A task is a
+wake-up only. What was asked for is on the row, so a task that is lost costs time,
 not work: the next sync does it.
 
 What reconciles is imported by the first who asks, and the client of the cluster by no request:
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from django_userpods import background
+from django_userpods import background, marks
 from django_userpods.cluster import get_cluster, is_inert
 from django_userpods.conf import conf
 from django_userpods.exceptions import (
@@ -124,6 +125,9 @@ def ask_for_some(user_pks: Sequence[str], *, needed: Collection[str]) -> None:
 def _hand_over(keys: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:
     if is_inert():
         _leave_in_tests(keys, scope_of, asked)
+    elif conf.USERPODS_CONTROLLER:
+        marks.set_on(scope_of, keys)
+        asked.enqueued = len(keys)
     elif (put := queue()) is not None:
         _enqueue(put, keys, asked, pods=scope_of is _scope_of_pods)
     else:
@@ -131,8 +135,8 @@ def _hand_over(keys: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:
 
 
 def has_task_backend() -> bool:
-    """Tell whether the project has a queue that runs tasks outside the request."""
-    return queue() is not None
+    """Tell whether work is done outside the request: by a controller, or by the project's queue."""
+    return conf.USERPODS_CONTROLLER or queue() is not None
 
 
 def queue() -> Queue | None:

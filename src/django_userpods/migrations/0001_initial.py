@@ -102,6 +102,7 @@ class Migration(migrations.Migration):
                 ('restarted_at', models.DateTimeField(editable=False, null=True, verbose_name='restarted at')),
                 ('recreate', models.BooleanField(default=False, editable=False, verbose_name='to be deleted and recreated')),
                 ('overruled', models.TextField(blank=True, default='', editable=False, help_text='Objects that the cluster changes in what is declared, with a digest of each.', verbose_name='overruled')),
+                ('asked_at', models.DateTimeField(db_index=True, editable=False, null=True, verbose_name='asked at')),
                 ('last_activity', models.DateTimeField(editable=False, null=True, verbose_name='last activity')),
                 ('looked_at', models.DateTimeField(editable=False, null=True, verbose_name='looked at')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),

@@ -173,7 +173,9 @@ def _record_outcomes(run: Run, items: list[tuple[Subject, apply.Outcome]]) -> No
             entry = written.subject.entry
             error = written.outcome.error
             transient = error is not None and error.transient
-            run.report.failed.append(Failure(entry.user_pk, str(entry), written.message, transient))
+            run.report.failed.append(
+                Failure(entry.user_pk, str(entry), written.message, transient, entry.pk)
+            )
         if written.orphan is not None:
             run.orphans.append(written.orphan)
         run.again |= written.again

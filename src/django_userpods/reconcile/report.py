@@ -22,6 +22,8 @@ class Failure:
     message: str
     #: Whether the same may well succeed later without anyone doing anything.
     transient: bool = False
+    #: The id of the row, where it is about one pod.
+    pod: str = ""
 
 
 @dataclass(slots=True)
@@ -40,6 +42,8 @@ class Report:
     #: Users for whom there was no time left, or who wait for others; the next sync does them.
     not_done: list[str] = field(default_factory=list)
     refused: MassDeletionRefused | None = None
+    #: With ``asked_deletions``: ids of rows that were left alone.
+    left_alone: list[str] = field(default_factory=list)
     #: Whether the cluster stopped answering on the way.
     unavailable: bool = False
 

@@ -28,6 +28,7 @@ class Request:
     dry_run: bool
     timeout: float | None
     progress: Progress
+    asked_deletions: bool = False
 
 
 @dataclass(slots=True)

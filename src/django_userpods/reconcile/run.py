@@ -47,13 +47,16 @@ def reconcile(
     dry_run: bool = False,
     timeout: float | None = None,
     progress: Progress | None = None,
+    asked_deletions: bool = False,
 ) -> Report:
     """Make the cluster agree with the database, and the rows with the cluster.
 
     ``user_pks`` are primary keys as text, for all pods of some users; ``pods`` are ids of rows,
     for some pods alone. Neither means all users, and then (with ``prune``) objects of nobody known
     are deleted too. ``timeout`` bounds the whole in seconds; what it leaves undone
-    is reported, not lost. With ``dry_run`` nothing is written anywhere.
+    is reported, not lost. With ``dry_run`` nothing is written anywhere. With ``asked_deletions``
+    pods whose users are only now found to be gone, or not selected any more, are left alone and
+    reported: for who names pods for another reason, and so asks no guard.
 
     What fails for one user is in the report and on the row. Raises SettingError or TemplateError
     where the settings are invalid, ClusterError where the cluster cannot be observed (the rows
@@ -67,6 +70,7 @@ def reconcile(
             dry_run=dry_run,
             timeout=timeout,
             progress=progress or _silent,
+            asked_deletions=asked_deletions,
         )
     )
     scope = run.request.scope
@@ -106,6 +110,8 @@ def _look(
     """Return the pods that take part, by id, and what to do for those that need something."""
     run.request.progress("users", 0, 0)
     changes = look(scope, keep_users=desired.per_user)
+    if run.request.asked_deletions:
+        _leave_alone(run, changes)
     subjects = {entry.pk: subject_of(entry, desired) for entry in changes.entries}
     _add_orphans(run, subjects)
     if first:
@@ -138,6 +144,14 @@ def _look(
         run.again |= {entry.user_pk for entry in changes.waiting}
         run.again |= _holders(changes.waiting)
     return subjects, plans
+
+
+def _leave_alone(run: Run, changes: RowChanges) -> None:
+    """Take those out of the run whose deletion nobody has asked for."""
+    left = {entry.pk for entry in changes.changed if entry.absent}
+    run.report.left_alone.extend(sorted(left.difference(run.report.left_alone)))
+    changes.entries = [entry for entry in changes.entries if entry.pk not in left]
+    changes.changed = [entry for entry in changes.changed if entry.pk not in left]
 
 
 def _store(

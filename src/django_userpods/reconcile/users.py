@@ -66,14 +66,14 @@ def users(user_pks: Collection[str] | None, *, whole: bool) -> Iterator[Abstract
     may be less than users, as far as the settings have no use for the rest.
     """
     model: Any = get_user_model()
-    everybody = _everybody(model)
+    found = everybody()
     if user_pks is None:
         if not whole and not _asks_more_of_users(model):
-            essence = everybody.values_list("pk", model.USERNAME_FIELD, "is_active")
+            essence = found.values_list("pk", model.USERNAME_FIELD, "is_active")
             for values in essence.iterator(chunk_size=2000):
                 yield cast("AbstractBaseUser", _Essence(*values))
             return
-        yield from everybody.iterator(chunk_size=2000)
+        yield from found.iterator(chunk_size=2000)
         return
     field_of_key = model._meta.pk  # noqa: SLF001 - Django's documented name
     valid = []
@@ -83,10 +83,12 @@ def users(user_pks: Collection[str] | None, *, whole: bool) -> Iterator[Abstract
         except ValidationError:
             continue
     for start in range(0, len(valid), BATCH):
-        yield from everybody.filter(pk__in=valid[start : start + BATCH])
+        yield from found.filter(pk__in=valid[start : start + BATCH])
 
 
-def _everybody(model: Any) -> QuerySet[Any]:  # noqa: ANN401 - any user model
+def everybody() -> QuerySet[Any]:
+    """Return all users, from the database that is written to."""
+    model: Any = get_user_model()
     found: QuerySet[Any] = model._default_manager.using(router.db_for_write(model))  # noqa: SLF001 - Django's documented name
     return found
 
