@@ -38,11 +38,19 @@ class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
         *,
         label: str = "",
         expires_at: datetime.datetime | None = None,
+        scope: str = "reach",
     ) -> tuple[AccessToken, str]:
-        """Make a token and return it with its text, which is not stored and cannot be had again."""
+        """Make a token and return it with its text, which is not stored and cannot be had again.
+
+        ``scope`` is one of ``AccessToken.Scope``: what whoever holds the text may do.
+        """
         text = AccessToken.PREFIX + secrets.token_urlsafe(32)
         token = self.create(
-            user=user, label=label, digest=AccessToken.digest_of(text), expires_at=expires_at
+            user=user,
+            label=label,
+            digest=AccessToken.digest_of(text),
+            expires_at=expires_at,
+            scope=AccessToken.Scope(scope),
         )
         return token, text
 
@@ -76,6 +84,12 @@ class AccessToken(models.Model):
     #: What every token's text begins with, so that scanners can find leaked ones.
     PREFIX = "upt_"
 
+    class Scope(models.TextChoices):
+        """What a token lets its holder do. Every scope reaches the user's pods."""
+
+        REACH = "reach", _("reach my pods")
+        MANAGE = "manage", _("reach and manage my pods")
+
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("user"),
@@ -87,6 +101,13 @@ class AccessToken(models.Model):
         _("label"), max_length=100, blank=True, help_text=_("What it is for, for people.")
     )
     digest = models.CharField(_("digest"), max_length=64, unique=True, editable=False)
+    scope = models.CharField(
+        _("scope"),
+        max_length=16,
+        choices=Scope.choices,
+        default=Scope.REACH,
+        help_text=_("What it is good for; a pod's own application needs no more than to reach it."),
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     expires_at = models.DateTimeField(
         _("expires at"), null=True, blank=True, help_text=_("Empty for never.")

@@ -53,6 +53,7 @@ def purged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def new(client: Client, user: Any, **more: str) -> Any:
     data = {"user": str(user.pk), "label": "Laptop", "expires_at_0": "", "expires_at_1": ""}
+    data["scope"] = "reach"
     return client.post(f"{TOKENS}add/", {**data, **more})
 
 
@@ -94,6 +95,18 @@ def test_the_page_works_under_a_strict_content_security_policy(boss: Client) -> 
     assert not re.findall(r"\son\w+=|\sstyle=", page)
 
 
+def test_the_scope_is_chosen_once(boss: Client) -> None:
+    alice = UserFactory(username="alice")
+    assert new(boss, alice, scope="everything").context["adminform"].form.errors["scope"]
+    assert new(boss, alice, scope="manage").context["token"].scope == "manage"
+    token = AccessToken.objects.get()
+    assert token.scope == AccessToken.Scope.MANAGE
+    assert "reach and manage my pods" in boss.get(TOKENS).content.decode()
+    boss.post(f"{TOKENS}{token.pk}/change/", {"label": "Laptop", "scope": "reach"})
+    token.refresh_from_db()
+    assert token.scope == AccessToken.Scope.MANAGE
+
+
 def test_an_expiry_in_the_past_is_refused(boss: Client) -> None:
     response = new(
         boss, UserFactory(username="alice"), expires_at_0="2001-01-01", expires_at_1="00:00:00"
@@ -114,6 +127,7 @@ def test_nothing_but_the_label_can_be_changed(boss: Client) -> None:
             "expires_at_0": "2099-01-01",
             "expires_at_1": "00:00:00",
             "digest": "0" * 64,
+            "scope": "manage",
             "revoked_at": "2001-01-01 00:00",
         },
     )

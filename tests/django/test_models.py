@@ -38,6 +38,15 @@ def test_the_text_of_a_token_is_nowhere_at_rest(memory: MemoryCluster) -> None:
     assert text not in f"{token} {token!r}"
 
 
+def test_a_token_reaches_and_no_more_unless_it_is_made_to() -> None:
+    user = UserFactory()
+    assert AccessToken.objects.issue(user)[0].scope == AccessToken.Scope.REACH
+    assert AccessToken.objects.issue(user, scope="manage")[0].scope == AccessToken.Scope.MANAGE
+    with pytest.raises(ValueError, match="everything"):
+        AccessToken.objects.issue(user, scope="everything")
+    assert AccessToken.objects.count() == 2
+
+
 def test_tokens_are_not_alike(memory: MemoryCluster) -> None:
     user = UserFactory()
     assert len({AccessToken.objects.issue(user)[1] for _ in range(50)}) == 50

@@ -73,7 +73,7 @@ class TokenForm(_ModelForm):
 
     class Meta:
         model = AccessToken
-        fields = ("user", "label", "expires_at")
+        fields = ("user", "label", "scope", "expires_at")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
         super().__init__(*arguments, **named)
@@ -102,12 +102,13 @@ class AccessTokenAdmin(_ModelAdmin):
         "__str__",
         "user_link",
         "status",
+        "scope",
         "created_at",
         "expires_at",
         "revoked_at",
         "last_used_at",
     )
-    list_filter = (StatusFilter, "created_at")
+    list_filter = (StatusFilter, "scope", "created_at")
     list_select_related = ("user",)
     show_full_result_count = False
     ordering = ("-created_at",)
@@ -138,14 +139,14 @@ class AccessTokenAdmin(_ModelAdmin):
     def get_fields(self, request: HttpRequest, obj: AccessToken | None = None) -> list[Any]:
         """Return what is asked for at first, and what is shown afterwards."""
         if obj is None:
-            return ["user", "label", "expires_at"]
-        return ["label", "user_link", "status", *_TIMES]
+            return ["user", "label", "scope", "expires_at"]
+        return ["label", "user_link", "status", "scope", *_TIMES]
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: AccessToken | None = None
     ) -> list[str]:
         """Return all but the label once it is made."""
-        return [] if obj is None else ["user_link", "status", *_TIMES]
+        return [] if obj is None else ["user_link", "status", "scope", *_TIMES]
 
     def add_view(
         self,
@@ -170,7 +171,7 @@ class AccessTokenAdmin(_ModelAdmin):
             obj.save(update_fields=["label"])
             return
         token, text = AccessToken.objects.issue(
-            obj.user, label=obj.label, expires_at=obj.expires_at
+            obj.user, label=obj.label, expires_at=obj.expires_at, scope=obj.scope
         )
         obj.__dict__.update(token.__dict__)
         # For this very request alone: neither session, message nor log ever holds it.

@@ -38,6 +38,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('label', models.CharField(blank=True, help_text='What it is for, for people.', max_length=100, verbose_name='label')),
                 ('digest', models.CharField(editable=False, max_length=64, unique=True, verbose_name='digest')),
+                ('scope', models.CharField(choices=[('reach', 'reach my pods'), ('manage', 'reach and manage my pods')], default='reach', help_text="What it is good for; a pod's own application needs no more than to reach it.", max_length=16, verbose_name='scope')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('expires_at', models.DateTimeField(blank=True, help_text='Empty for never.', null=True, verbose_name='expires at')),
                 ('revoked_at', models.DateTimeField(editable=False, null=True, verbose_name='revoked at')),
