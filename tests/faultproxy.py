@@ -242,8 +242,11 @@ class Exchange:
         if length is not None:
             self.reset()
 
-    def pass_through(self) -> None:
-        """Do what a proxy without faults does, as it comes (a watch, too)."""
+    def pass_through(self, *, limit: int | None = None) -> None:
+        """Do what a proxy without faults does, as it comes (a watch, too).
+
+        With ``limit`` the connection breaks after so many bytes of a body without a length.
+        """
         handler = self._handler
         response = handler.ask_upstream(self.method, self.path, self.body)
         self.note(response.status)
@@ -260,6 +263,11 @@ class Exchange:
         handler.send_header("Transfer-Encoding", "chunked")
         handler.end_headers()
         while piece := response.read1(65536):
+            if limit is not None and len(piece) >= limit:
+                handler.wfile.write(b"%x\r\n%b\r\n" % (limit, piece[:limit]))
+                self.reset()
+                return
+            limit = limit - len(piece) if limit is not None else None
             handler.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         handler.wfile.write(b"0\r\n\r\n")
 

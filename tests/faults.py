@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import re
@@ -165,5 +165,33 @@ def hang(*, carried_out: bool = False) -> Action:
             exchange.forward()
         exchange.freed.wait(_LONGEST)
         exchange.reset()
+
+    return act
+
+
+def stream(
+    body: bytes, *, size: int = 1 << 16, pause: float = 0.0, end: Literal["", "hang"] = ""
+) -> Action:
+    """Answer a watch with these lines, in chunks of ``size`` bytes, ``pause`` seconds apart.
+
+    It ends well, or with ``hang`` not before ``clear`` or ``close``.
+    """
+
+    def act(exchange: Exchange) -> None:
+        exchange.note(200)
+        exchange.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        for start in range(0, len(body), size):
+            piece = body[start : start + size]
+            exchange.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            if pause and exchange.freed.wait(pause):
+                break
+        if end == "hang":
+            exchange.freed.wait(_LONGEST)
+            exchange.reset()
+        else:
+            exchange.write(b"0\r\n\r\n")
 
     return act

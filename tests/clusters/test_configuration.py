@@ -51,6 +51,7 @@ NOTHING = Ref(SERVICE, "default", "nothing-of-that-name")
         {"cluster_domain": ""},
         {"cluster_domain": 1},
         {"compress": "yes"},
+        {"silence": 0},
     ],
 )
 def test_an_invalid_option_is_named(options: dict[str, Any]) -> None:
@@ -74,6 +75,7 @@ def test_the_defaults_are_those_that_are_promised() -> None:
         "page_size": 500,
         "cluster_domain": "cluster.local",
         "compress": True,
+        "silence": 70.0,
     }
     other = KubernetesCluster(cluster_domain="example.internal")
     address = other.address(namespace="n", name="user-a", port=80, peer=None)

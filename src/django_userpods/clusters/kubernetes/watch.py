@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from django_userpods.core.objects import Kind, Manifest
 
 #: Seconds that a server may be late in ending a watch.
-_LATE = 30.0
+LATE = 30.0
 _PIECE = 1 << 16
 #: Maximum number of bytes of a line. An object has at most 1.5 MiB (see ``transport``).
 LONGEST = 4 << 20
@@ -54,7 +54,7 @@ class KubernetesWatch(Watch):
     ) -> None:
         self._begin, self._kind, self._what, self._server = begin, kind, what, server
         self._patience = Patience(timeout, silence=silence)
-        self._longest = seconds + _LATE
+        self._longest = seconds + LATE
         self._end = float("inf")
         self._response: BaseHTTPResponse | None = None
         self._buffer = bytearray()
