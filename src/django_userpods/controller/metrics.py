@@ -1,0 +1,143 @@
+"""What a controller counts, for Prometheus where its client library is installed.
+
+``pip install django-userpods[controller]`` brings it. Without it nothing is counted, and
+``exposition`` is None.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError
+from django.db.models import Count
+
+from django_userpods.core.states import State
+from django_userpods.reconcile.rows import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from django_userpods.controller.queue import Backlog
+
+try:
+    import prometheus_client as prometheus
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+except ImportError:  # the extra is not installed
+    prometheus = None
+
+#: Seconds for which the number of pods by state is remembered, however often it is asked.
+_REMEMBERED = 5.0
+_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_READY_BUCKETS = (0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600)
+
+
+class Metrics:
+    """What is counted. Each controller has its own; the methods may be called by any thread."""
+
+    def __init__(self) -> None:
+        self.is_leading: Callable[[], bool] = lambda: False
+        self.backlog: Callable[[], Backlog | None] = lambda: None
+        self.calls: Callable[[], dict[tuple[str, str], int]] = dict
+        self._states: tuple[float, dict[str, int]] = (float("-inf"), {})
+        self._lock = threading.Lock()
+        self._registry: Any = None
+        if prometheus is None:
+            return
+        self._registry = registry = prometheus.CollectorRegistry()
+        self._reconciles = prometheus.Histogram(
+            "userpods_reconcile_seconds",
+            "Reconciles by what they were about (pods, everything) and result (ok, failed, error)",
+            ["what", "result"],
+            registry=registry,
+            buckets=_BUCKETS,
+        )
+        self._ready = prometheus.Histogram(
+            "userpods_asked_to_settled_seconds",
+            "Time from a request on a row until its pod runs, is stopped or has failed",
+            ["state"],
+            registry=registry,
+            buckets=_READY_BUCKETS,
+        )
+        self._watches = prometheus.Counter(
+            "userpods_watch_restarts",
+            "Watches that were begun anew, by kind and reason",
+            ["kind", "reason"],
+            registry=registry,
+        )
+        registry.register(_Now(self))
+
+    def reconciled(self, what: str, result: str, seconds: float) -> None:
+        """Count a reconcile."""
+        if self._registry is not None:
+            self._reconciles.labels(what, result).observe(seconds)
+
+    def settled(self, state: str, seconds: float) -> None:
+        """Count a pod that was asked for, and has come to run, be stopped or fail."""
+        if self._registry is not None:
+            self._ready.labels(state).observe(max(0.0, seconds))
+
+    def watch_restarted(self, kind: str, reason: str) -> None:
+        """Count a watch that was begun anew."""
+        if self._registry is not None:
+            self._watches.labels(kind, reason).inc()
+
+    def exposition(self) -> tuple[bytes, str] | None:
+        """Return all as (text, content type), None without the client library."""
+        if self._registry is None:
+            return None
+        return prometheus.generate_latest(self._registry), prometheus.CONTENT_TYPE_LATEST
+
+    def pods_by_state(self) -> dict[str, int]:
+        """Return the number of pods in each state, as it was within the last few seconds."""
+        with self._lock:
+            when, found = self._states
+            if time.monotonic() - when >= _REMEMBERED:
+                counted = rows().order_by().values_list("state").annotate(number=Count("pk"))
+                found = dict.fromkeys(map(str, State), 0) | dict(counted)
+                self._states = (time.monotonic(), found)
+            return found
+
+
+class _Now:
+    """What is not counted but looked up when somebody asks."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Any]:
+        """Yield what there is; a database that does not answer leaves its part out."""
+        metrics = self._metrics
+        yield GaugeMetricFamily(
+            "userpods_leading", "Whether this controller leads", value=float(metrics.is_leading())
+        )
+        if (backlog := metrics.backlog()) is not None:
+            depth = GaugeMetricFamily(
+                "userpods_queue_depth", "Pods in the queue, by how they wait", labels=["waiting"]
+            )
+            depth.add_metric(["due"], backlog.due)
+            depth.add_metric(["later"], backlog.later)
+            depth.add_metric(["running"], backlog.running)
+            yield depth
+            yield GaugeMetricFamily(
+                "userpods_queue_lag_seconds",
+                "How long the pod that is due the longest has waited",
+                value=backlog.lag,
+            )
+        calls = CounterMetricFamily(
+            "userpods_api_calls",
+            "Answers of the API server, by verb and code",
+            labels=["verb", "code"],
+        )
+        for (verb, code), number in sorted(metrics.calls().items()):
+            calls.add_metric([verb, code], number)
+        yield calls
+        try:
+            states = metrics.pods_by_state()
+        except DatabaseError:
+            return
+        pods = GaugeMetricFamily("userpods_pods", "Pods by state", labels=["state"])
+        for state, number in sorted(states.items()):
+            pods.add_metric([state], number)
+        yield pods
