@@ -1,0 +1,168 @@
+"""``manage.py run_userpods``: the controller, which makes database and cluster agree at once."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from django_userpods.conf import conf
+from django_userpods.controller.http import Server
+from django_userpods.controller.logs import log_to_stderr
+from django_userpods.controller.loop import Controller, Options
+from django_userpods.core import naming
+from django_userpods.exceptions import UserpodsError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+logger = logging.getLogger("django_userpods.controller")
+
+#: Where Kubernetes tells a pod its own namespace.
+_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_LISTEN = "127.0.0.1:8090"
+_DEFAULTS = Options()
+EXIT_FAILED = 1
+
+
+class Command(BaseCommand):
+    """Keep database and cluster in agreement, until it is told to end."""
+
+    help = (
+        "Watch the cluster and the database and make them agree at once, for as long as it runs. "
+        "Any number may run at the same time: one leads, the others stand by. SIGTERM ends it when "
+        "what has begun is done."
+    )
+    # The cluster may be down, or the database without its tables: it says so, and goes on trying.
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Define the options."""
+        parser.add_argument(
+            "--resync",
+            type=_seconds,
+            default=_DEFAULTS.resync,
+            metavar="SECONDS",
+            help="look at everything, as sync_userpods does, that often [%(default)g]",
+        )
+        parser.add_argument(
+            "--lease-namespace",
+            type=_namespace,
+            metavar="NAME",
+            help=(
+                "where the Lease is by which one leads [the pod's own namespace, else "
+                "USERPODS_NAMESPACE]"
+            ),
+        )
+        parser.add_argument(
+            "--listen",
+            type=_address,
+            default=_LISTEN,
+            metavar="HOST:PORT",
+            help="answer /healthz, /readyz and /metrics there [%(default)s]",
+        )
+        parser.add_argument(
+            "--grace",
+            type=_seconds,
+            default=_DEFAULTS.grace,
+            metavar="SECONDS",
+            help="at the end, wait so long for what has begun [%(default)g]",
+        )
+        parser.add_argument(
+            "--log-format",
+            choices=["text", "json"],
+            help="log to standard error, in lines of text or JSON [as LOGGING says]",
+        )
+
+    def handle(self, **options: Any) -> None:  # noqa: ANN401
+        """Run."""
+        if options["log_format"] is not None:
+            log_to_stderr(as_json=options["log_format"] == "json")
+        host, port = _address(options["listen"])
+        try:
+            controller = Controller(
+                Options(resync=options["resync"], grace=options["grace"]),
+                lease_namespace=options["lease_namespace"] or _lease_namespace(),
+            )
+            server = Server(
+                host,
+                port,
+                healthy=controller.healthy,
+                ready=controller.ready,
+                metrics=controller.metrics,
+            )
+        except (UserpodsError, DatabaseError) as error:
+            raise CommandError(str(error), returncode=EXIT_FAILED) from error
+        except OSError as error:
+            message = f"--listen {options['listen']}: {error.strerror or error}"
+            raise CommandError(message, returncode=EXIT_FAILED) from error
+
+        def end(number: int, _frame: FrameType | None) -> None:
+            # A second one ends it at once.
+            signal.signal(number, signal.SIG_DFL)
+            controller.stop()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+        if not conf.USERPODS_CONTROLLER:
+            logger.warning(
+                "USERPODS_CONTROLLER is not set: saves do their work themselves, beside this"
+            )
+        self.stdout.write(f"Running; /healthz, /readyz, /metrics at http://{host}:{server.port}/")
+        self.stdout.flush()
+        try:
+            ended = controller.run()
+        finally:
+            server.close()
+        if not ended:
+            message = "not all that had begun came to its end in time; the next leader goes on"
+            raise CommandError(message, returncode=EXIT_FAILED)
+
+
+def _lease_namespace() -> str:
+    """Return the pod's own namespace, else that of users' pods."""
+    try:
+        own = _OWN_NAMESPACE.read_text(encoding="utf-8").strip()
+    except OSError:
+        own = os.environ.get("POD_NAMESPACE", "")
+    if own:
+        return own
+    namespace = conf.USERPODS_NAMESPACE
+    if isinstance(namespace, str):
+        return namespace
+    message = "USERPODS_NAMESPACE is a function: say by --lease-namespace where the Lease is to be"
+    raise CommandError(message, returncode=EXIT_FAILED)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        message = f"{text!r} is no number of seconds above 0"
+        raise argparse.ArgumentTypeError(message)
+    return seconds
+
+
+def _namespace(text: str) -> str:
+    if not naming.is_valid_label(text):
+        message = f"{text!r} is no name of a namespace"
+        raise argparse.ArgumentTypeError(message)
+    return text
+
+
+def _address(text: str | tuple[str, int]) -> tuple[str, int]:
+    if isinstance(text, tuple):
+        return text
+    host, found, port = text.rpartition(":")
+    if not found or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        message = f"{text!r} is no HOST:PORT, as in 0.0.0.0:8090"
+        raise argparse.ArgumentTypeError(message)
+    return host.strip("[]"), int(port)
