@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.router.fuzz.clients import LATE, Clients
 from tests.router.fuzz.examples import ClientExample, PodExample
 from tests.router.fuzz.findings import Report, dump, load
 from tests.router.fuzz.oracles import most_requests
-from tests.router.fuzz.pods import Program
+from tests.router.fuzz.pods import Pod, Pods, Program, Received
 from tests.router.fuzz.run import Fuzzer
 from tests.router.fuzz.world import World
+from tests.router.workload import Request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +57,51 @@ def test_a_router_that_knows_no_tokens_is_found_out(tmp_path: Path) -> None:
         both = ALICE.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer @TA@\r\n\r\n")
         found = ClientExample(both).run(world)
     assert {finding.oracle for finding in found} == {"secret"}
+
+
+def arrives(pod: Pod, source: str) -> Received:
+    received = Received(Request("GET", "/", (("X-Forwarded-For", source),)), b"")
+    pod.received.append(received)
+    return received
+
+
+def test_a_request_that_arrives_late_is_held_against_the_client_who_sent_it() -> None:
+    pod = Pod("alice")
+    count: Counter[str] = Counter()
+    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as stack:
+        clients = Clients(server.getsockname()[1], count)
+        early, now = clients.connect(), clients.connect()
+        for wire in (early, now):
+            stack.callback(wire.close)
+            clients.sent(wire)
+        arrives(pod, early.source)
+        own = arrives(pod, now.source)
+        assert clients.arrived(now, [pod]) == ([(pod, own)], [])
+        assert count[LATE] == 1
+        assert clients.arrived(now, [pod]) == ([], [])
+        # Neither sent two, and nobody sent this.
+        for source, kind in (
+            (early.source, ("smuggled", "a request")),
+            (now.source, ("smuggled", "a request")),
+            (f"{now.source}, {now.source}", ("forged", "x-forwarded-for")),
+            ("127.0.0.1", ("forged", "x-forwarded-for")),
+        ):
+            arrives(pod, source)
+            assert [finding[:2] for finding in clients.arrived(now, [pod])[1]] == [kind]
+
+
+@pytest.mark.parametrize("sent", [b"5", b"5\r\nhel", b"5\r\nhello\r\n", b"5\r\nhello\r\n0\r\n"])
+def test_a_body_whose_client_goes_away_is_no_broken_request(sent: bytes) -> None:
+    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with Pods("alice") as pods:
+        (pod,) = pods.pods
+        for data, times in ((head + sent, 0), (head + b"no\r\n", 1)):
+            with socket.create_connection(("127.0.0.1", pod.port), timeout=10) as connection:
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
+                # Until the pod closes, too.
+                assert connection.recv(1) == b""
+            assert len(pod.broken) == times
 
 
 @pytest.mark.parametrize(

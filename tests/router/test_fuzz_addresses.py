@@ -100,6 +100,13 @@ def test_what_a_client_says_of_the_address_is_found_out() -> None:
             assert oracles.told_findings(data, [told], has_hosts=has_hosts)
 
 
+def test_a_hosts_name_is_told_in_lower_case_as_bytes_are() -> None:
+    """Only letters of ASCII have one: to Python, \xc0 has one, too."""
+    data = b"GET / HTTP/1.1\r\nHost: ALICE\xc0.pods.test\r\n\r\n"
+    assert oracles.told_findings(data, [("alice\xc0.pods.test", "")], has_hosts=True) == []
+    assert oracles.told_findings(data, [("alice\xe0.pods.test", "")], has_hosts=True)
+
+
 @pytest.mark.parametrize(
     "raw", ["/.userpods//status/", "/%2euserpods/", "/.userpods", "/admin/", "/.userpods/;x"]
 )

@@ -45,8 +45,12 @@ class Answer:
 class Wire:
     """A client's connection; ``seen`` is all that was ever read from it."""
 
-    def __init__(self, port: int, timeout: float = 10) -> None:
-        self.connection = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    def __init__(self, port: int, timeout: float = 10, source: str = "127.0.0.1") -> None:
+        #: The address that it comes from.
+        self.source = source
+        self.connection = socket.create_connection(
+            ("127.0.0.1", port), timeout=timeout, source_address=(source, 0)
+        )
         self.seen = bytearray()
         self._at = 0
 

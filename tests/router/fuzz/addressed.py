@@ -35,9 +35,8 @@ class AddressedExample:
     def run(self, world: World) -> list[Finding]:
         for pod in (world.alice, world.bob):
             pod.more = self.sets
-        world.told()
         found: list[Finding] = []
-        wire = Wire(world.router.port)
+        wire = world.clients.connect()
         try:
             # The second time the router may remember.
             for request in self.requests * 2:
@@ -45,7 +44,7 @@ class AddressedExample:
                 found += more
                 if not keeps:
                     wire.close()
-                    wire = Wire(world.router.port)
+                    wire = world.clients.connect()
         finally:
             wire.close()
         return found + log_findings(world.logged())
@@ -56,12 +55,12 @@ class AddressedExample:
         data = data[: end.end()] if end else data.rstrip(b"\r\n") + b"\r\n\r\n"
         pods = (world.alice, world.bob)
         for pod in pods:
-            pod.received.clear()
             pod.broken.clear()
         method = data.lstrip(b"\r\n").split(b" ")[0].decode("latin-1")
         is_odd = re.search(rb"\r(?!\n)|(?<!\r)\n", data)
         wire.connection.settimeout(IMPATIENCE if is_odd else PATIENCE)
         try:
+            world.clients.sent(wire)
             wire.send(data)
             answer = wire.answer(method)
         except Malformed as error:
@@ -69,11 +68,12 @@ class AddressedExample:
             return [] if is_old else [Finding("malformed", str(error)[:20], f"{data!r}")], False
         except (Gone, OSError):
             answer = None
-        found = oracles.told_findings(data, told := world.told(), self.has_hosts)
+        found = oracles.told_findings(data, told := world.told(wire), self.has_hosts)
         world.count["questions to whoami"] += len(told)
         for pod in pods:
             found += [Finding("broken", "a request to a pod", text) for text in pod.broken]
-        went = [(pod, it) for pod in pods for it in pod.received]
+        went, more = world.clients.arrived(wire, pods)
+        found += more
         through = reading_of(answer.body) if answer else None
         if len(went) + bool(through) > 1:
             found.append(Finding("smuggled", "a request", f"{len(went)} of {data!r}"))
@@ -147,12 +147,14 @@ def pods_answer(world: World) -> list[Finding]:
     if world.pods_url == PATHS:
         own, others = (b"/pods/alice/still", b"/pods/bob/")
     world.alice.more = b""
-    found = []
+    found: list[Finding] = []
     for path, status in ((own, 200), (others, None)):
-        wire = Wire(world.router.port)
+        wire = world.clients.connect()
         try:
+            world.clients.sent(wire)
             wire.send(world.filled(_request(world.pods_url, path)))
             answer = wire.answer()
+            found += world.clients.arrived(wire, (world.alice, world.bob))[1]
         except (Gone, Malformed, OSError) as error:
             found.append(Finding("alive", "no answer", f"{path!r}: {error!r}"))
             continue

@@ -26,11 +26,16 @@ _OURS = {"userpods", "userpods_nonce", "userpods_owner", "userpods_wanted", "use
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*\r?")
 
 
+def lower(text: str) -> str:
+    """Text of a header in lower case as HTTP has it: ASCII alone, whatever else there is."""
+    return text.encode("latin-1").lower().decode("latin-1")
+
+
 def fields_of(data: bytes) -> list[tuple[str, str]]:
     """The headers of a request that are some; names in lower case."""
     lines = data.lstrip(b"\r\n").split(b"\n")[1:]
     matches = filter(None, map(_FIELD.fullmatch, lines))
-    return [(it[1].decode().lower(), it[2].decode("latin-1")) for it in matches]
+    return [(lower(it[1].decode()), it[2].decode("latin-1")) for it in matches]
 
 
 def credentials_of(data: bytes) -> bytes:
@@ -61,21 +66,20 @@ def place_of(received: Received, has_hosts: bool) -> tuple[str, str]:
 
 def is_ours(name: str, has_hosts: bool) -> bool:
     """Tell whether a cookie of this name is ours, or, where its host is shared, the site's."""
-    lower = name.lower()
     site = set() if has_hosts else SITE_COOKIES
-    return lower.startswith("__host-userpods") or name in _OURS | site
+    return lower(name).startswith("__host-userpods") or name in _OURS | site
 
 
 def is_started_elsewhere(method: str, fields: Iterable[tuple[str, str]]) -> bool:
     """Tell whether another origin started a request (docs/router.md), to https:// its host."""
     said: dict[str, list[str]] = {}
     for name, value in fields:
-        said.setdefault(name.lower(), []).append(value)
+        said.setdefault(lower(name), []).append(value)
     origins, sites = said.get("origin", []), said.get("sec-fetch-site", [])
-    own = "https://" + said.get("host", [""])[0].lower().removesuffix(":443")
+    own = "https://" + lower(said.get("host", [""])[0]).removesuffix(":443")
     if len(origins) > 1:
         return True
-    if origins and origins[0].lower() != own and (origins[0], sites) != ("null", ["same-origin"]):
+    if origins and lower(origins[0]) != own and (origins[0], sites) != ("null", ["same-origin"]):
         return True
     if sites in ([], ["same-origin"], ["none"]):
         return False
@@ -108,8 +112,8 @@ def pod_findings(
     if received.all("x-forwarded-prefix") != prefix:
         found.append(Finding("forged", "prefix", repr(received.all("x-forwarded-prefix"))))
     for key, value in request.headers:
-        if re.match("x[-_]userpods[-_](?!user$)", key.lower()):
-            found.append(Finding("forged", key.lower(), value))
+        if re.match("x[-_]userpods[-_](?!user$)", lower(key)):
+            found.append(Finding("forged", lower(key), value))
     if is_started_elsewhere(request.method, request.headers):
         found.append(Finding("origin", "to a pod", repr(received.bytes[:500])))
     names = set().union(*map(_names, received.all("cookie")))
@@ -130,7 +134,7 @@ def _names(cookies: str) -> set[str]:
 
 def told_findings(data: bytes, told: Sequence[tuple[str, str]], has_hosts: bool) -> list[Finding]:
     """Of where the pod is, whoami heard what the request line and Host say, and nothing else."""
-    hosts = {value.lower() for key, value in fields_of(data) if key == "host"}
+    hosts = {lower(value) for key, value in fields_of(data) if key == "host"}
     target = target_of(data) or ""
     return [
         Finding("told", "whoami", f"{(host, path)}, of {data[:300]!r}")
@@ -167,7 +171,7 @@ def site_findings(data: bytes, through: Mapping[str, Any], has_hosts: bool) -> l
         found.append(Finding("host", "not the site's", repr(through["host"])))
     # Names of ours with another prefix pass, too, and with blanks and the like in them, which some
     # servers strip: Django takes them for none.
-    names = [_NO_TOKEN.sub("", key).lower().removeprefix("__secure-") for key in through["cookies"]]
+    names = [lower(_NO_TOKEN.sub("", key)).removeprefix("__secure-") for key in through["cookies"]]
     if others := [name for name in names if not is_ours(name, has_hosts)]:
         found.append(Finding("site", "cookies of the application's", repr(others)))
     if is_started_elsewhere(through["method"], fields_of(data)):
@@ -181,8 +185,8 @@ def set_cookie_findings(answer: Answer, has_hosts: bool) -> list[Finding]:
     for value in answer.all(b"set-cookie"):
         pair, *attributes = value.decode("latin-1").split(";")
         name = pair.partition("=")[0].strip()
-        if is_ours(name.lower(), has_hosts):
+        if is_ours(lower(name), has_hosts):
             found.append(Finding("set-cookie", "ours", repr(value)))
-        if any(part.partition("=")[0].strip().lower() == "domain" for part in attributes):
+        if any(lower(part.partition("=")[0].strip()) == "domain" for part in attributes):
             found.append(Finding("set-cookie", "for all hosts", repr(value)))
     return found

@@ -41,13 +41,16 @@ class ClientExample:
         pods = (world.alice, world.bob)
         for pod in pods:
             pod.program = None
-            pod.received.clear()
             pod.broken.clear()
-        answers, found, waits = self._exchange(world, data)
-        found += oracles.log_findings(world.logged())
-        went = [pod.name for pod in pods for _ in pod.received]
-        throughs = [reading_of(answer.body) for answer in answers]
         most = oracles.most_requests(data)
+        wire = world.clients.connect(PATIENCE)
+        world.clients.sent(wire, most)
+        answers, found, waits = self._exchange(wire, data)
+        found += oracles.log_findings(world.logged())
+        arrived, more = world.clients.arrived(wire, pods)
+        found += more
+        went = [pod.name for pod, _ in arrived]
+        throughs = [reading_of(answer.body) for answer in answers]
         if len(went) + sum(map(bool, throughs)) > most:
             found.append(Finding("smuggled", "a request", f"{went}, {len(answers)} answers"))
         reading = world.reading(oracles.for_gunicorn(data)) if went or any(throughs) else None
@@ -56,15 +59,15 @@ class ClientExample:
         world.count["compared with Django's own reading"] += reading is not None
         for pod in pods:
             found += [Finding("broken", "a request to a pod", text) for text in pod.broken]
-            if most == 1 and pod.received:
-                found += oracles.pod_findings(data, pod.name, pod.received[0], reading)
+        if most == 1:
+            for pod, received in arrived[:1]:
+                found += oracles.pod_findings(data, pod.name, received, reading)
         if most == 1 and reading and throughs and (through := throughs[0]):
             found += oracles.site_findings(data, through, reading)
         return found, None if waits else went
 
-    def _exchange(self, world: World, data: bytes) -> tuple[list[Answer], list[Finding], bool]:
+    def _exchange(self, wire: Wire, data: bytes) -> tuple[list[Answer], list[Finding], bool]:
         """Send the bytes; all answers, what is wrong with them, whether the router still waits."""
-        wire = Wire(world.router.port, timeout=PATIENCE)
         method = data.lstrip(b"\r\n").split(b" ")[0].decode("latin-1").upper()
         answers: list[Answer] = []
         try:
@@ -105,7 +108,7 @@ class PodExample:
             pod.rests = time.monotonic() + RESTS
 
     def _connect(self, world: World, pod: Pod) -> list[Finding]:
-        wire = Wire(world.router.port, timeout=PATIENCE)
+        wire = world.clients.connect(PATIENCE)
         try:
             return self._ask(world, wire, pod)
         except (Gone, OSError):
@@ -140,6 +143,7 @@ class PodExample:
         target = f"/of-bob-{next(_numbers)}"
         before = len(wire.seen)
         request = f"GET {target} HTTP/1.1\r\nHost: site.test\r\nCookie: sessionid=@SB@\r\n\r\n"
+        world.clients.sent(wire)
         wire.send(world.filled(request.encode()))
         try:
             wire.connection.settimeout(3)
@@ -148,9 +152,10 @@ class PodExample:
             return [Finding("stuck", "the next user waits", repr(bytes(wire.seen[:300])))]
         except Malformed as error:
             return [Finding("leak", "bytes of another pod", f"{error}: {wire.seen[before:]!r}")]
+        _, found = world.clients.arrived(wire, (world.bob,))
         world.count["next users on the connection"] += 1
         wanted = world.bob.says(target)
-        found = oracles.next_user_findings(bytes(wire.seen[before:]), answer, wanted)
+        found += oracles.next_user_findings(bytes(wire.seen[before:]), answer, wanted)
         if rest := wire.rest(self.program.pause * 2):
             found.append(Finding("leak", "bytes that nobody asked for", repr(rest[:300])))
         return found
@@ -169,12 +174,14 @@ def site_answers(world: World) -> list[Finding]:
         (b"GET /still HTTP/1.1\r\nCookie: sessionid=@SB@", bytes, world.bob.says("/still")),
     ]
     world.alice.program = None
-    found = []
+    found: list[Finding] = []
     for head, read, wanted in checks:
-        wire = Wire(world.router.port)
+        wire = world.clients.connect()
         try:
+            world.clients.sent(wire)
             wire.send(world.filled(head + b"\r\nHost: site.test\r\n\r\n"))
             answer = wire.answer()
+            found += world.clients.arrived(wire, (world.alice, world.bob))[1]
             if answer.status != 200 or read(answer.body) != wanted:
                 found.append(Finding("alive", "wrong", f"{head!r}: {bytes(wire.seen[:300])!r}"))
         except (Gone, Malformed, OSError) as error:

@@ -69,13 +69,14 @@ class Pod:
             await writer.wait_closed()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        request = None
         try:
             request = await read_request(reader)
             if request is None:
                 return False
             body = await _body(request, reader)
         except (ValueError, asyncio.LimitOverrunError) as error:
-            self.broken.append(repr(error))
+            self.broken.append(f"{error!r}, of {request}")
             return False
         self.received.append(Received(request, body))
         program = self.program
@@ -100,10 +101,11 @@ class Pod:
 async def _body(request: Request, reader: asyncio.StreamReader) -> bytes:
     if request.get("transfer-encoding"):
         body = b""
-        while size := int(await reader.readline(), 16):
+        # A line that has no end is one of a client that went away, which nginx passes on.
+        while size := int(await reader.readuntil(b"\n"), 16):
             body += await reader.readexactly(size)
             await reader.readexactly(2)
-        await reader.readline()
+        await reader.readuntil(b"\n")
         return body
     return await reader.readexactly(int(request.get("content-length") or 0))
 

@@ -38,8 +38,8 @@ class Reading:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        #: What whoami was told of where the pod is, until somebody asks for it.
-        self.told: deque[tuple[str, str]] = deque(maxlen=100)
+        #: What whoami was told of where the pod is, and of the client, until somebody asks for it.
+        self.told: deque[tuple[str, str, str]] = deque(maxlen=100)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         is_direct = request.META["SERVER_PORT"] == os.environ["SITE_DIRECT"]
@@ -47,7 +47,8 @@ class Reading:
             return JsonResponse([self.told.popleft() for _ in range(len(self.told))], safe=False)
         if request.path in _REAL and not is_direct:
             if request.path == "/whoami":
-                self.told.append(_told(request))
+                client = request.headers.get("X-Forwarded-For", "")
+                self.told.append((*_told(request), client))
             return self.get_response(request)
         return JsonResponse(
             {

@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.router.fuzz.clients import Clients
 from tests.router.fuzz.pods import Pod, Pods
 from tests.router.harness import ROOT, Process, Router, eventually, free_port, is_open
 from tests.router.wire import Gone, Malformed, Wire
@@ -60,6 +61,7 @@ class World:
                 "SITE_PODS": self.pods_url,
                 "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
             }
+            self.clients = Clients(self.router.port, self.count)
             stack.enter_context(self.router)
             self._command("prepare", *(pod.peer for pod in (self.alice, self.bob)))
             if self._hostile:
@@ -122,10 +124,21 @@ class World:
             raise RuntimeError(f"Django fails: {answer.body[:500]!r}")
         return reading_of(answer.body) if answer.status == 200 else None
 
-    def told(self) -> list[tuple[str, str]]:
-        """Which host and path whoami was told of (X-Userpods-*), since this was asked last."""
+    def told(self, wire: Wire) -> list[tuple[str, str]]:
+        """Which host and path whoami was told of (X-Userpods-*), since this was asked last.
+
+        For this client; for no client, too, but not for another one, who came before.
+        """
+        return [
+            (host, path)
+            for host, path, client in self._told()
+            if client == wire.source or not self.clients.is_one(client)
+        ]
+
+    def _told(self) -> list[list[str]]:
         answer = self._ask(self.direct, b"GET /told HTTP/1.1\r\nHost: site.test\r\n\r\n")
-        return [(host, path) for host, path in json.loads(answer.body)]
+        told: list[list[str]] = json.loads(answer.body)
+        return told
 
     def granted(self, host: str, path: str, credentials: bytes) -> str | None:
         """Whom whoami itself, without the router, lets in there; "" for nobody.
@@ -136,7 +149,7 @@ class World:
         lines += [b"X-Userpods-Host: " + host.encode("latin-1")] if host else []
         lines += [b"X-Userpods-Path: " + path.encode("latin-1")] if path else []
         answer = self._ask(self.site, b"\r\n".join([*lines, credentials, b""]))
-        self.told()
+        self._told()
         if answer.status in {200, 401, 403}:
             return b"".join(answer.all(b"x-userpods-user")).decode()
         return None
