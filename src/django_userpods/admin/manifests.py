@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
-
 from django_userpods.admin.people import user_of
+from django_userpods.core.masking import masked
 from django_userpods.core.naming import PodIdentity
 from django_userpods.models import UserPod
-
-if TYPE_CHECKING:
-    from django_userpods.core.objects import Manifest
-
-MASK = "********"
 
 
 def rendered(pod: UserPod) -> str:
@@ -47,14 +40,3 @@ def rendered(pod: UserPod) -> str:
         width=100,
         explicit_start=len(manifests) > 1,
     )
-
-
-def masked(manifest: Manifest) -> dict[str, Any]:
-    """Return a copy of a manifest in which a Secret's values cannot be read."""
-    # Through JSON, since parts of manifests may be shared, which YAML would show as references.
-    plain: dict[str, Any] = json.loads(json.dumps(manifest, default=str))
-    if plain.get("kind") == "Secret":
-        for field in ("data", "stringData"):
-            if isinstance(plain.get(field), dict):
-                plain[field] = dict.fromkeys(plain[field], MASK)
-    return plain
