@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+_CLEAR = "\r\033[K"
+
 
 class Progress:
     """A progress bar on a terminal, nothing elsewhere: logs want lines, not bars."""
@@ -32,11 +34,14 @@ class Progress:
             text += f" [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}"
         elif done or total:
             text += f": {done or total}"
-        self.stream.write(f"\r\033[K{text}", ending="")
-        self.stream.flush()
+        self._write(f"{_CLEAR}{text}")
 
     def clear(self) -> None:
         """Take the bar away."""
         if self.shown:
-            self.stream.write("\r\033[K", ending="")
-            self.stream.flush()
+            self._write(_CLEAR)
+
+    def _write(self, text: str) -> None:
+        # A style of its own: stderr's is for what went wrong, in red.
+        self.stream.write(text, str, ending="")
+        self.stream.flush()

@@ -192,6 +192,8 @@ class Reader:
     remaining: Callable[[], float | None]
     #: Told how many objects have been read.
     progress: Callable[[int], None]
+    #: Where to keep what is not as declared, values and all; None where nobody asks.
+    differences: dict[Ref, list[Difference]] | None = None
 
 
 def observe(reader: Reader, subjects: dict[str, Subject]) -> dict[str, list[Observed]]:
@@ -209,7 +211,7 @@ def observe(reader: Reader, subjects: dict[str, Subject]) -> dict[str, list[Obse
                 count += 1
                 if count % 500 == 0:
                     reader.progress(count)
-                _take(found, kind, subjects, strangers, reader.cluster)
+                _take(found, kind, subjects, strangers, reader)
         except (NotFound, Forbidden) as error:
             if kind in reader.shared:
                 raise
@@ -245,7 +247,7 @@ def _take(
     kind: Kind,
     subjects: dict[str, Subject],
     strangers: dict[str, list[Observed]],
-    cluster: Cluster,
+    reader: Reader,
 ) -> None:
     metadata = found["metadata"]
     label = metadata["labels"].get(naming.POD_LABEL)
@@ -258,11 +260,13 @@ def _take(
     if subject is None:
         strangers[label].append(Observed(ref, metadata["uid"]))
         return
-    subject.observe(found, ref, cluster)
+    subject.observe(found, ref, reader.cluster)
     differences = subject.compare(found, ref)
     if differences and subject.is_known(ref, differences):
         differences = []
     subject.right += differences == []
+    if differences and reader.differences is not None:
+        reader.differences[ref] = differences
     paths = tuple(difference.path for difference in differences or ())
     subject.observed.append(Observed(ref, metadata["uid"], paths))
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from django_userpods.core import naming
+from django_userpods.core.masking import masked_difference
 from django_userpods.core.objects import Ref
 from django_userpods.core.plan import Action, Verb
 from django_userpods.exceptions import NotOurs
@@ -44,6 +45,11 @@ def rehearse(
                 refused = refused or str(error)
             else:
                 run.report.done.append(action)
+                if action.verb == Verb.UPDATE:
+                    run.report.differences[action.ref] = [
+                        masked_difference(item, action.ref.kind.kind)
+                        for item in run.differences.get(action.ref, ())
+                    ]
         if refused:
             entry = subject.entry
             run.report.failed.append(Failure(entry.user_pk, str(entry), refused))

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django_userpods.core.plan import Verb
+from django_userpods.core.shape import MISSING
 
 if TYPE_CHECKING:
+    from django_userpods.core.objects import Ref
     from django_userpods.core.plan import Action
+    from django_userpods.core.shape import Difference
     from django_userpods.exceptions import MassDeletionRefused
 
 
@@ -36,6 +39,9 @@ class Report:
     #: How many of them needed nothing.
     unchanged: int = 0
     done: list[Action] = field(default_factory=list)
+    #: With ``dry_run``, in what the objects that would be updated are not as declared. The values
+    #: of Secrets are masked.
+    differences: dict[Ref, list[Difference]] = field(default_factory=dict)
     failed: list[Failure] = field(default_factory=list)
     #: What the cluster has changed in objects as they were written: no failure.
     overruled: list[str] = field(default_factory=list)
@@ -76,6 +82,7 @@ class Report:
                     "namespace": action.ref.namespace,
                     "name": action.ref.name,
                     "reason": action.reason,
+                    **_diff(self.differences.get(action.ref)),
                 }
                 for action in self.done
             ],
@@ -87,3 +94,22 @@ class Report:
             "not_done": self.not_done,
             "refused": str(self.refused) if self.refused else None,
         }
+
+
+def _diff(differences: list[Difference] | None) -> dict[str, Any]:
+    """Return what is not as declared; a side on which there is nothing is left out."""
+    if not differences:
+        return {}
+    return {
+        "diff": [
+            {
+                "path": item.path,
+                **{
+                    side: value
+                    for side, value in (("is", item.found), ("should_be", item.wanted))
+                    if value is not MISSING
+                },
+            }
+            for item in differences
+        ]
+    }

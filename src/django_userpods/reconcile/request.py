@@ -12,6 +12,8 @@ from django_userpods.reconcile.report import Report
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from django_userpods.core.objects import Ref
+    from django_userpods.core.shape import Difference
     from django_userpods.reconcile.entries import Entry, Scope
 
     #: Told (phase, done, total) as a run goes on; total is 0 where it is not known.
@@ -46,6 +48,8 @@ class Run:
     orphans: list[Entry] = field(default_factory=list)
     #: Where Services were that are made again, by the pod's id.
     last_addresses: dict[str, str] = field(default_factory=dict)
+    #: For a rehearsal, what is not as declared; a run needs no more of it than a plan has.
+    differences: dict[Ref, list[Difference]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, request: Request) -> Run:

@@ -124,6 +124,7 @@ def _look(
         shared=frozenset({DEPLOYMENT, SERVICE}) | desired.kinds,
         remaining=run.remaining,
         progress=lambda count: run.request.progress("objects", count, 0),
+        differences=run.differences if run.request.dry_run else None,
     )
     try:
         strangers = observe(reader, subjects)

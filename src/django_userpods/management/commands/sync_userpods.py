@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError, router
 from django.db.models import Q
 
@@ -18,10 +17,11 @@ from django_userpods.access import router_client, tickets
 from django_userpods.cluster import get_cluster
 from django_userpods.conf import conf
 from django_userpods.core import naming
-from django_userpods.core.plan import Verb
 from django_userpods.core.states import UNSETTLED, State
 from django_userpods.exceptions import ClusterError, UserpodsError
+from django_userpods.management.base import EXIT_FAILED, UserpodsCommand
 from django_userpods.management.progress import Progress
+from django_userpods.management.sync_words import tell
 from django_userpods.models import UserPod
 from django_userpods.reconcile import adopt, reconcile
 from django_userpods.reconcile.missing import missing_namespaces
@@ -33,21 +33,19 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-EXIT_FAILED, EXIT_REFUSED = 1, 3
+EXIT_REFUSED = 3
 _NAMESAKES = (
     "Others have objects here under the instance name 'default', too (installation {}). Nothing of "
     "theirs is touched; set USERPODS_INSTANCE so that people can tell them from yours."
 )
 
-_DONE = {Verb.CREATE: "Created", Verb.UPDATE: "Updated", Verb.DELETE: "Deleted"}
-_WOULD = {Verb.CREATE: "Would create", Verb.UPDATE: "Would update", Verb.DELETE: "Would delete"}
 #: Seconds between two looks while waiting.
 _LOOK_EVERY = 2.0
 #: Seconds that routers have at the end to hear of addresses that changed.
 _TELL_ROUTERS = 5.0
 
 
-class Command(BaseCommand):
+class Command(UserpodsCommand):
     """Make the cluster agree with the database."""
 
     help = (
@@ -73,7 +71,9 @@ class Command(BaseCommand):
             help="only this user (the username; may be given several times)",
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="say what would be done, and do nothing"
+            "--dry-run",
+            action="store_true",
+            help="say what would be done, with what is otherwise in each object, and do nothing",
         )
         parser.add_argument(
             "--no-prune", action="store_true", help="keep objects that belong to nobody known"
@@ -142,11 +142,11 @@ class Command(BaseCommand):
             pods = [{"name": pod.name, "message": pod.message} for pod in unwell]
             said = {**where, "namesakes": others, **report.as_json(), "unwell": pods}
             said |= _urls(user_pks)
-            self.stdout.write(json.dumps(said, indent=2))
+            self.write_json(said)
         else:
             if others:
-                self.stderr.write(self.style.WARNING(_NAMESAKES.format(", ".join(others))))
-            self._tell(report, unwell, verbosity=options["verbosity"])
+                self.complain(_NAMESAKES.format(", ".join(others)))
+            tell(self, report, unwell, verbosity=options["verbosity"])
         if report.refused:
             sys.exit(EXIT_REFUSED)
         if report.failed or (report.not_done and not report.dry_run):
@@ -213,7 +213,7 @@ class Command(BaseCommand):
             raise CommandError(message, returncode=EXIT_FAILED)
         # Not on standard output: that may be a file for a script.
         question = "Is the database that knew them lost for good? Type 'yes' to go on: "
-        self.stderr.write(question, ending="")
+        self.stderr.write(question, str, ending="")
         self.stderr.flush()
         answer = input()
         if answer.strip() != "yes":
@@ -265,42 +265,9 @@ class Command(BaseCommand):
             report.failed = [f for f in report.failed if f.user_pk not in known] + again.failed
             report.not_done, report.refused = again.not_done, again.refused
 
-    def _tell(self, report: Report, unwell: list[Failure], *, verbosity: int) -> None:
-        words = _WOULD if report.dry_run else _DONE
-        if verbosity > 0:
-            for action in report.done:
-                reason = f" ({action.reason})" if action.reason else ""
-                self.stdout.write(f"{words[action.verb]} {action.ref}{reason}")
-        for failure in report.failed:
-            self.stderr.write(self.style.ERROR(f"Failed {failure.name}: {failure.message}"))
-        for pod in unwell:
-            if pod not in report.failed:
-                self.stderr.write(self.style.WARNING(f"Does not run {pod.name}: {pod.message}"))
-        for text in report.overruled:
-            self.stderr.write(self.style.WARNING(text))
-        for name in report.not_done:
-            self.stderr.write(self.style.WARNING(f"Left for the next sync: {name}"))
-        if report.refused:
-            text = str(report.refused)
-            self.stderr.write(self.style.ERROR(text[0].upper() + text[1:]))
-        counts = report.counts()
-        if report.ok and not report.done:
-            how = (
-                f"but {len(unwell)} of their pods do not run" if unwell else "all as they should be"
-            )
-            text = f"Nothing to do: {report.users} users, {how}."
-        else:
-            verb = "would be " if report.dry_run else ""
-            text = (
-                f"{report.users} users: {counts['created']} objects {verb}created, "
-                f"{counts['updated']} updated, {counts['deleted']} deleted; "
-                f"{report.unchanged} users unchanged, {len(report.failed)} failed."
-            )
-        self.stdout.write(self.style.SUCCESS(text) if report.ok else text)
-
     def _fail(self, message: str, where: dict[str, str], *, as_json: bool) -> None:
         if as_json:
-            self.stdout.write(json.dumps({**where, "ok": False, "error": message}, indent=2))
+            self.write_error(message, **where)
             sys.exit(EXIT_FAILED)
         raise CommandError(message, returncode=EXIT_FAILED)
 
