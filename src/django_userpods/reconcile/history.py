@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from django_userpods.models import UserPod
+
 #: Maximum number of characters of a message, and of a name.
 _LONGEST, _LONGEST_NAME = 2000, 255
 #: Pods of one request beyond which nothing is looked up for them.
@@ -89,6 +91,11 @@ def note(lines: Sequence[Line]) -> None:
         # What is asked of very many at once is dropped with the states that follow.
         if len(asked) <= _MANY:
             _forget_oldest([line.pod for line in batch])
+
+
+def forget(pods: QuerySet[UserPod]) -> None:
+    """Drop the history of pods whose rows are about to go."""
+    _lines().filter(pod__in=pods.values("pk")).delete()
 
 
 def _lines() -> QuerySet[Transition]:

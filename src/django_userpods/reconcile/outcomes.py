@@ -170,7 +170,10 @@ def _write_row(item: _Item, holders: dict[str, list[tuple[str, str]]]) -> Writte
     if not entry.stored:
         return written
     if outcome.gone and entry.user_id is None:
-        rows().filter(pk=entry.pk, owner=None, wanted=UserPod.Wanted.ABSENT).delete()
+        nobodys = rows().filter(pk=entry.pk, owner=None, wanted=UserPod.Wanted.ABSENT)
+        # First, so that the transaction begins with writing: Django reads what has a history.
+        history.forget(nobodys)
+        nobodys.delete()
         written.freed = True
         return written
     if not (changes or outcome.done):
