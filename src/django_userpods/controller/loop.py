@@ -30,8 +30,6 @@ from django_userpods.reconcile.wanted import TemplateSource, this_installation
 if TYPE_CHECKING:
     from django_userpods.core.naming import InstallationIdentity
 
-__all__ = ["Controller", "Options"]
-
 logger = logging.getLogger("django_userpods.controller")
 
 #: Seconds between looks at whether this one leads, and between tries to begin.
