@@ -15,7 +15,8 @@ from django.db import DatabaseError
 from django_userpods.conf import conf
 from django_userpods.controller.http import Server
 from django_userpods.controller.logs import log_to_stderr
-from django_userpods.controller.loop import Controller, Options
+from django_userpods.controller.loop import Controller
+from django_userpods.controller.term import Options
 from django_userpods.core import naming
 from django_userpods.exceptions import UserpodsError
 
