@@ -224,6 +224,23 @@ def test_a_list_leaves_out_what_carries_another_label(cluster_: Cluster, namespa
     assert sorted(item["metadata"]["name"] for item in found) == ["a", "c"]
 
 
+def test_a_list_may_be_of_one_value_of_several(cluster_: Cluster, namespace_: str) -> None:
+    for name in ("a", "b", "c", "none"):
+        manifest = configmap(namespace_, name)
+        if name != "none":
+            manifest["metadata"]["labels"] |= {"letter": name}
+        cluster_.create(manifest)
+
+    def listed(*letters: str) -> list[str]:
+        labels: dict[str, str | frozenset[str]] = {**LABELS, "letter": frozenset(letters)}
+        found = cluster_.list(CONFIGMAP, namespace=namespace_, labels=labels)
+        return sorted(item["metadata"]["name"] for item in found)
+
+    assert listed("a", "c", "z") == ["a", "c"]
+    assert listed("b") == ["b"]
+    assert listed("z") == []
+
+
 def test_a_list_is_lazy_and_may_be_left(cluster_: Cluster, namespace_: str) -> None:
     for index in range(7):
         cluster_.create(configmap(namespace_, f"item-{index}"))

@@ -132,13 +132,14 @@ class Cluster(ABC):
         kind: Kind,
         *,
         namespace: str | None,
-        labels: Mapping[str, str],
+        labels: Mapping[str, str | frozenset[str]],
         without: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Iterator[Manifest]:
         """Yield the objects of a kind that carry all ``labels``, from one namespace or all (None).
 
-        With ``without`` only those of which each of these labels has another value, or is missing.
+        Where several values are given for a label, one of them. With ``without`` only those of
+        which each of these labels has another value, or is missing.
 
         The list is consistent (not from a cache that lags) and read in pages. A failure in the
         middle raises, so a list that ends has ended whole. A list whose page token expired raises

@@ -32,7 +32,7 @@ class InertCluster(Cluster):
         kind: Kind,
         *,
         namespace: str | None,
-        labels: Mapping[str, str],
+        labels: Mapping[str, str | frozenset[str]],
         without: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> NoReturn:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: A Kubernetes object as plain parsed JSON or YAML.
 Manifest = dict[str, Any]
@@ -50,3 +53,11 @@ class Ref(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind.kind} {self.namespace}/{self.name}"
+
+
+def matches(labels: Mapping[str, str], wanted: Mapping[str, str | frozenset[str]]) -> bool:
+    """Tell whether labels have all these values, or one of those where there are several."""
+    return all(
+        labels.get(key) == value if isinstance(value, str) else labels.get(key) in value
+        for key, value in wanted.items()
+    )

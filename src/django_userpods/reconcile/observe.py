@@ -27,7 +27,7 @@ from django_userpods.reconcile import claims, overruled
 from django_userpods.reconcile.wanted import TemplateSource, row_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from django_userpods.clusters.base import Cluster
     from django_userpods.core.health import Health
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_userpods")
 
-#: Maximum number of pods that are asked for one by one; beyond it is one LIST.
-_FEW = 5
+#: Maximum number of pods that are asked for by name, so many of them in one LIST: it has a line of
+#: a request to be named in. Beyond it is one LIST of all.
+_FEW, _NAMED = 200, 50
 
 
 @dataclass(slots=True)
@@ -273,14 +274,14 @@ def _take(
 
 def _objects(reader: Reader, kind: Kind, subjects: dict[str, Subject]) -> Iterator[Manifest]:
     """Yield the objects of a kind, from as few lists as possible."""
-    labels = {naming.INSTALLATION_LABEL: reader.installation}
+    labels: dict[str, str | frozenset[str]] = {naming.INSTALLATION_LABEL: reader.installation}
     if not reader.everybody and len(subjects) <= _FEW:
-        for label, subject in subjects.items():
+        for one, pods in _named(subjects):
             yield from whole_list(
                 reader.cluster,
                 kind,
-                namespace=subject.entry.namespace,
-                labels={**labels, naming.POD_LABEL: label},
+                namespace=one,
+                labels={**labels, naming.POD_LABEL: pods},
                 remaining=reader.remaining,
             )
         return
@@ -299,12 +300,23 @@ def _objects(reader: Reader, kind: Kind, subjects: dict[str, Subject]) -> Iterat
                 yield found
 
 
+def _named(subjects: dict[str, Subject]) -> Iterator[tuple[str, str | frozenset[str]]]:
+    """Yield some pods at a time, with their namespace."""
+    by_namespace: dict[str, list[str]] = defaultdict(list)
+    for label, subject in subjects.items():
+        by_namespace[subject.entry.namespace].append(label)
+    for namespace, labels in by_namespace.items():
+        for start in range(0, len(labels), _NAMED):
+            some = labels[start : start + _NAMED]
+            yield namespace, some[0] if len(some) == 1 else frozenset(some)
+
+
 def whole_list(
     cluster: Cluster,
     kind: Kind,
     *,
     namespace: str | None,
-    labels: dict[str, str],
+    labels: Mapping[str, str | frozenset[str]],
     remaining: Callable[[], float | None],
 ) -> Iterator[Manifest]:
     """Yield a list, begun again where its page token expired on the way."""

@@ -40,7 +40,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from django_userpods.clusters.base import Cluster
-from django_userpods.core.objects import Kind, Manifest, Ref
+from django_userpods.core.objects import Kind, Manifest, Ref, matches
 from django_userpods.exceptions import (
     AlreadyExists,
     ClusterConfigurationError,
@@ -138,7 +138,7 @@ class MemoryCluster(Cluster):
         kind: Kind,
         *,
         namespace: str | None,
-        labels: Mapping[str, str],
+        labels: Mapping[str, str | frozenset[str]],
         without: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Iterator[Manifest]:
@@ -150,7 +150,7 @@ class MemoryCluster(Cluster):
                 for ref in sorted(store.objects)
                 if ref.kind == kind
                 and namespace in (None, ref.namespace)
-                and labels.items() <= (store.objects[ref]["metadata"].get("labels") or {}).items()
+                and matches(store.objects[ref]["metadata"].get("labels") or {}, labels)
                 and not (without or {}).items()
                 & (store.objects[ref]["metadata"].get("labels") or {}).items()
             ]

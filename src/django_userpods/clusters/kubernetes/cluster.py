@@ -142,7 +142,7 @@ class KubernetesCluster(Cluster):
         kind: Kind,
         *,
         namespace: str | None,
-        labels: Mapping[str, str],
+        labels: Mapping[str, str | frozenset[str]],
         without: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Iterator[Manifest]:

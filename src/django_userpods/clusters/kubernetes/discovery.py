@@ -63,18 +63,33 @@ def _segment(text: str, what: str) -> str:
     return quote(text, safe="")
 
 
-def label_selector(labels: Mapping[str, str], without: Mapping[str, str] | None = None) -> str:
+def label_selector(
+    labels: Mapping[str, str | frozenset[str]], without: Mapping[str, str] | None = None
+) -> str:
     """Return the selector for objects that carry all labels, and none of ``without``.
 
     Raises Invalid for a value that is no label value: with a comma in it the selector would mean
-    something else, and such lists decide what is deleted.
+    something else, and such lists decide what is deleted. So would a set without any value.
     """
-    without = without or {}
-    for key, value in (*labels.items(), *without.items()):
+    parts = []
+    for key, value in labels.items():
+        values = [value] if isinstance(value, str) else sorted(value)
+        _check_values(key, values)
+        parts.append(
+            f"{key}={value}" if isinstance(value, str) else f"{key} in ({','.join(values)})"
+        )
+    for key, value in (without or {}).items():
+        _check_values(key, [value])
+        parts.append(f"{key}!={value}")
+    return ",".join(parts)
+
+
+def _check_values(key: str, values: list[str]) -> None:
+    if not values:
+        raise Invalid(f"no value is given for the label {key}")
+    for value in values:
         if not _LABEL_VALUE.fullmatch(value):
             raise Invalid(f"{value!r} cannot be the value of the label {key}")
-    wanted = [f"{key}={value}" for key, value in labels.items()]
-    return ",".join(wanted + [f"{key}!={value}" for key, value in without.items()])
 
 
 #: Kinds that every API server has, so that nobody has to ask for them.

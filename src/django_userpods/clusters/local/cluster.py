@@ -70,7 +70,7 @@ class LocalCluster(Cluster):
         kind: Kind,
         *,
         namespace: str | None,
-        labels: Mapping[str, str],
+        labels: Mapping[str, str | frozenset[str]],
         without: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Iterator[Manifest]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from django_userpods.clusters.local import history
 from django_userpods.clusters.local.ports import LOOPBACK, Ports
 from django_userpods.clusters.local.validation import validate
-from django_userpods.core.objects import SERVICE, Kind, Manifest, Ref
+from django_userpods.core.objects import SERVICE, Kind, Manifest, Ref, matches
 from django_userpods.exceptions import (
     AlreadyExists,
     ClusterConfigurationError,
@@ -128,7 +128,12 @@ class Store:
         return self._state.objects.exists()
 
     def list(
-        self, kind: Kind, *, namespace: str | None, labels: Mapping[str, str], timeout: float
+        self,
+        kind: Kind,
+        *,
+        namespace: str | None,
+        labels: Mapping[str, str | frozenset[str]],
+        timeout: float,
     ) -> Iterator[Stored]:
         """Yield objects in the order of their names, all from one moment."""
         query = f"SELECT {_COLUMNS} FROM objects WHERE api_version = ? AND kind = ?"  # noqa: S608 - constants
@@ -141,7 +146,7 @@ class Store:
         for row in rows:
             stored = Stored.of(row)
             found = stored.declared["metadata"].get("labels") or {}
-            if all(found.get(key) == value for key, value in labels.items()):
+            if matches(found, labels):
                 yield stored
 
     def get(self, ref: Ref, *, timeout: float) -> Stored | None:
