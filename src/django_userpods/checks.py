@@ -11,14 +11,12 @@ from django.db import DatabaseError, router
 from django.http.request import validate_host
 from django.utils.http import is_same_domain
 
-from django_userpods import setting, tasks
+from django_userpods import setting
 from django_userpods.cluster import get_cluster
 from django_userpods.conf import conf
-from django_userpods.core import naming, template
 from django_userpods.core.addresses import Way
 from django_userpods.exceptions import ClusterError, SettingError, TemplateError
 from django_userpods.models import UserPod
-from django_userpods.reconcile.wanted import base_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -125,6 +123,12 @@ def check_template(app_configs: Sequence[Any] | None = None, **_: Any) -> list[c
         given = conf.USERPODS_TEMPLATE
     except SettingError:
         return []  # said by check_settings
+    if given is None and _is_plain():
+        return []
+    # What reads templates takes time to import, which no other start needs.
+    from django_userpods.core import naming, template
+    from django_userpods.reconcile.wanted import base_manifests
+
     try:
         if not callable(given):
             template.compile_template(
@@ -212,7 +216,7 @@ def check_tasks_are_run(
 ) -> list[checks.CheckMessage]:
     """Find out that pods are asked for of a task backend that runs nothing."""
     try:
-        if conf.USERPODS_QUEUE is not None or tasks.backend_name() not in _DUMMY_TASKS:
+        if conf.USERPODS_QUEUE is not None or setting.task_backend() not in _DUMMY_TASKS:
             return []
     except SettingError:
         return []  # said by check_settings
@@ -364,6 +368,14 @@ def check_names_of_pods(
             id=PREFIX_ID,
         )
     ]
+
+
+def _is_plain() -> bool:
+    """Tell whether the project gives the built-in template nothing but an image and a port."""
+    others = ("USERPODS_ENV", "USERPODS_RESOURCES")
+    return not any(hasattr(settings, name) for name in others) and "{" not in str(
+        getattr(settings, "USERPODS_IMAGE", "")
+    )
 
 
 def conf_uses_builtin_template() -> bool:

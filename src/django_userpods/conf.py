@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DEFAULT_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
 DEFAULT_INSTANCE = "default"
 #: A token of RFC 9110 (5.6.2), as RFC 6265 (4.1.1) has a cookie's name.
-_COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_COOKIE_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 DEFAULT_AUTHENTICATORS = (
     "django_userpods.access.PodSessionAuthenticator",
     "django_userpods.access.SessionAuthenticator",
@@ -232,7 +232,7 @@ class Conf:
     def USERPODS_TOKEN_COOKIE(self) -> str:
         """The name of the cookie that may hold a token."""
         value = setting.get("USERPODS_TOKEN_COOKIE", "userpods_token")
-        if not isinstance(value, str) or not _COOKIE_NAME.fullmatch(value):
+        if not isinstance(value, str) or not re.fullmatch(_COOKIE_NAME, value):
             hint = "Give the name of a cookie: letters, digits, '-', '_', without blanks."
             raise setting.invalid("USERPODS_TOKEN_COOKIE", f"is {value!r}", hint)
         return value

@@ -7,7 +7,6 @@ this process dies or the cluster is down: then the next sync does it.
 from __future__ import annotations
 
 import datetime
-import enum
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from django.utils import timezone
 from django_userpods import tasks
 from django_userpods.conf import conf
 from django_userpods.core import naming
+from django_userpods.core.operations import Operation
 from django_userpods.exceptions import PodNotAllowed, UserpodsError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import history
@@ -55,16 +55,6 @@ _TRIED = 50
 #: about one that failed, less often.
 _LOOK_EVERY = datetime.timedelta(seconds=2)
 _LOOK_EVERY_FAILED = datetime.timedelta(seconds=10)
-
-
-class Operation(enum.StrEnum):
-    """What can be asked for."""
-
-    SYNC = "sync"
-    START = "start"
-    STOP = "stop"
-    RESTART = "restart"
-    RECREATE = "recreate"
 
 
 @dataclass(frozen=True, slots=True)

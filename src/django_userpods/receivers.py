@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models.signals import class_prepared, post_delete, post_save, pre_save
 from django.utils import timezone
 
-from django_userpods import background, tasks
+from django_userpods import background
 from django_userpods.access import cache, router_client, site_sessions, tickets
 from django_userpods.access.sessions import after_session_deletion, when_flushed
 from django_userpods.conf import conf
@@ -260,6 +260,8 @@ def _after_commit(change: _Change, *, using: str | None) -> None:
 
 def _wake(changes: Sequence[_Change]) -> None:
     """Ask once for all that one transaction brings: one bounded try, or one task."""
+    from django_userpods import tasks
+
     last = {change.user_pk: change for change in changes}
     needed = {change.user_pk for change in changes if change.needed}
     try:

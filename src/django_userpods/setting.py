@@ -131,6 +131,11 @@ def authenticators(name: str, default: Sequence[str]) -> list[Any]:
     return made
 
 
+def task_backend() -> str:
+    """Return the dotted name of the backend ``default`` of ``TASKS``; "" where there is none."""
+    return str(getattr(settings, "TASKS", {}).get("default", {}).get("BACKEND") or "")
+
+
 def check_options(name: str, factory: Any, backend: str, options: dict[str, Any]) -> None:  # noqa: ANN401 - a class
     """Refuse an option that a backend does not have, and say which it may have been."""
     try:

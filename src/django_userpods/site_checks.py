@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.apps import apps
@@ -38,6 +38,8 @@ SITE_HOST_ID = "userpods.W015"
 SITE_ORIGIN_ID = "userpods.W016"
 #: A pattern of the project's comes before our URLs and takes them.
 SHADOWED_ID = "userpods.W017"
+#: What a route has beside a path: converters, regular expressions.
+_NOT_PLAIN = frozenset("<>()[]{}^$\\*+?|")
 
 
 def register() -> None:
@@ -52,9 +54,10 @@ def check_urls(app_configs: Sequence[Any] | None = None, **_: Any) -> list[check
     """Find out that nothing leads to our pages, or to something else first."""
     if not getattr(settings, "ROOT_URLCONF", None):
         return []  # workers and the like have none
-    whoami = import_string("django_userpods.pages.whoami.whoami")
-    if any(view is whoami for view in _views(get_resolver().url_patterns)):
-        return _shadowed()
+    views = {ours.callback for ours in import_string("django_userpods.urls.urlpatterns")}
+    leaves = [leaf for leaf in _leaves(get_resolver().url_patterns) if leaf.view in views]
+    if leaves:
+        return _shadowed(leaves)
     return [
         checks.Warning(
             f"{settings.ROOT_URLCONF} does not include the URLs of django-userpods: nobody "
@@ -65,14 +68,17 @@ def check_urls(app_configs: Sequence[Any] | None = None, **_: Any) -> list[check
     ]
 
 
-def _shadowed() -> list[checks.CheckMessage]:
+def _shadowed(leaves: Iterable[_Leaf]) -> list[checks.CheckMessage]:
     taken: dict[str, str] = {}
-    for ours in import_string("django_userpods.urls.urlpatterns"):
+    for leaf in leaves:
+        if "<" in leaf.route:
+            continue  # it takes arguments
         try:
-            url = reverse(f"userpods:{ours.name}")
-            match = resolve(f"/{url.removeprefix(get_script_prefix())}")
+            before = get_script_prefix()
+            url = before + leaf.route if leaf.is_plain else reverse(leaf.name)
+            match = resolve(f"/{url.removeprefix(before)}")
         except (NoReverseMatch, Resolver404):
-            continue  # it takes arguments, or is in a namespace of the project's
+            continue
         if "userpods" not in match.app_names:
             taken[url] = match.route
     if not taken:
@@ -87,12 +93,28 @@ def _shadowed() -> list[checks.CheckMessage]:
     ]
 
 
-def _views(patterns: Iterable[Any]) -> Iterable[Any]:
+class _Leaf(NamedTuple):
+    """A pattern that leads to a view: its whole route and its whole name, as ``admin:login``."""
+
+    route: str
+    name: str
+    view: Any
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the route is a path as it stands, without arguments and regular expressions."""
+        return not set(self.route) & _NOT_PLAIN
+
+
+def _leaves(patterns: Iterable[Any], route: str = "", namespace: str = "") -> Iterable[_Leaf]:
+    """Yield all patterns. Django's ``reverse`` compiles each first, which a start would feel."""
     for pattern in patterns:
+        here = route + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
-            yield from _views(pattern.url_patterns)
+            inside = f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace
+            yield from _leaves(pattern.url_patterns, here, inside)
         else:
-            yield pattern.callback
+            yield _Leaf(here, f"{namespace}{pattern.name}", pattern.callback)
 
 
 def check_login(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
@@ -104,6 +126,8 @@ def check_login(app_configs: Sequence[Any] | None = None, **_: Any) -> list[chec
     except SettingError:
         return []  # said by check_settings
     try:
+        if any(leaf.is_plain and leaf.name == url for leaf in _leaves(get_resolver().url_patterns)):
+            return []
         parts = urlsplit(url if "/" in url else reverse(url))
         if not parts.netloc:
             resolve(parts.path)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from django_userpods import background, marks
+from django_userpods import background, marks, setting
 from django_userpods.cluster import get_cluster, is_inert
 from django_userpods.conf import conf
 from django_userpods.exceptions import (
@@ -151,7 +151,7 @@ def queue() -> Queue | None:
     if configured and "default" not in configured:
         _say_inline("TASKS has no 'default'")
         return None
-    if backend_name() in {"", *_INLINE_BACKENDS}:
+    if setting.task_backend() in {"", *_INLINE_BACKENDS}:
         return None
     try:
         # By its name, since it imports this module: it is what a worker calls.
@@ -165,11 +165,6 @@ def queue() -> Queue | None:
 @cache
 def _say_inline(reason: str) -> None:
     logger.warning("Django's tasks are not used, work is done inline: %s", reason)
-
-
-def backend_name() -> str:
-    """Return the dotted name of the backend ``default`` of ``TASKS``; "" where there is none."""
-    return str(getattr(settings, "TASKS", {}).get("default", {}).get("BACKEND") or "")
 
 
 def _leave_in_tests(keys: Sequence[str], scope_of: ScopeOf, asked: Asked) -> None:

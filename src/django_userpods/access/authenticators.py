@@ -8,8 +8,7 @@ from __future__ import annotations
 import datetime
 import logging
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
@@ -160,8 +159,7 @@ class TokenAuthenticator(Authenticator):
         return [text for text in texts if text.startswith(AccessToken.PREFIX)]
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(NamedTuple):
     """Who is asking, and the index in ``USERPODS_AUTHENTICATORS`` of the one that said so."""
 
     user: AbstractBaseUser

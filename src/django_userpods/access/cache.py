@@ -22,8 +22,7 @@ import json
 import logging
 import secrets
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.cache import caches
 from django.utils import timezone
@@ -50,8 +49,7 @@ VALID_UNTIL = "userpods_valid_until"
 _GENERATION_TTL = 3600
 
 
-@dataclass(frozen=True, slots=True)
-class WhoamiAnswer:
+class WhoamiAnswer(NamedTuple):
     """Who is asking, and where their pod is: all that ``whoami`` answers."""
 
     user_pk: str
@@ -104,7 +102,7 @@ class CachedAnswer:
             # In this order: see above.
             generation = _generation(self._cache, _of_user(answer.user_pk))
             if generation and self._cache.get(_everybody()) == self._before:
-                self._cache.set(key, [generation, asdict(answer)], left)
+                self._cache.set(key, [generation, answer._asdict()], left)
 
 
 def forget(user_pks: Iterable[str]) -> None:

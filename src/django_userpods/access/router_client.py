@@ -16,9 +16,8 @@ import logging
 import os
 import socket
 import threading
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from django_userpods.cluster import is_inert
@@ -35,8 +34,7 @@ TIMEOUT = 2.0
 _MOST_WAITING = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Router:
+class _Router(NamedTuple):
     """One router: an address, the name that it was found under, and where it takes purges."""
 
     address: str

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import router
 from django.utils import timezone
@@ -31,8 +30,7 @@ LIFETIME = datetime.timedelta(seconds=60)
 _BATCH, _BATCHES = 500, 20
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(NamedTuple):
     """A session on a pod's host that has just begun."""
 
     secret: str

@@ -18,10 +18,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from django_userpods import lifecycle
 from django_userpods.admin import wording
+from django_userpods.core.operations import Operation
 from django_userpods.exceptions import UserpodsError
-from django_userpods.lifecycle import Operation
 from django_userpods.models import UserPod
 
 if TYPE_CHECKING:
@@ -131,6 +130,8 @@ class PodActionsMixin(_ModelAdmin):
         self, request: HttpRequest, operation: Operation, queryset: QuerySet[Any]
     ) -> HttpResponse | None:
         """Do an action, or ask first; answer at once however many rows are selected."""
+        from django_userpods import lifecycle
+
         try:
             rows, without = self.rows_for(queryset)
             if operation in wording.WARNINGS and not self._is_confirmed(request, rows):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.utils.translation import gettext
 
 from django_userpods.admin.wording import LABELS
+from django_userpods.core.operations import Operation
 from django_userpods.core.states import State
-from django_userpods.lifecycle import Operation
 from django_userpods.models import Transition
 
 if TYPE_CHECKING:
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from django_userpods.models import UserPod
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryLine:
+class HistoryLine(NamedTuple):
     """One line as it is shown; ``state`` decides about the colour of ``outcome``."""
 
     at: datetime.datetime

@@ -16,7 +16,6 @@ from django.utils.text import Truncator
 from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
 
-from django_userpods import lifecycle
 from django_userpods.admin.actions import BACK, PodActionsMixin, buttons
 from django_userpods.admin.history import lines_of
 from django_userpods.admin.manifests import rendered
@@ -130,6 +129,8 @@ class UserPodAdmin(PodActionsMixin):
         pod = self.get_object(request, unquote(object_id)) if may_look else None
         is_to_stay = pod is not None and pod.wanted != UserPod.Wanted.ABSENT
         if pod is not None and is_to_stay and UserPod.State(pod.state).may_change:
+            from django_userpods import lifecycle
+
             lifecycle.look(pod)
         changelist = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
         context = {

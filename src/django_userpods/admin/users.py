@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django_userpods import lifecycle
 from django_userpods.admin import wording
 from django_userpods.admin.actions import PodActionsMixin
 
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.utils.functional import _StrOrPromise
 
-    from django_userpods.lifecycle import Operation
+    from django_userpods.core.operations import Operation
     from django_userpods.models import UserPod
 
 
@@ -31,5 +30,7 @@ class UserPodsUserAdminMixin(PodActionsMixin):
 
     def rows_for(self, queryset: QuerySet[Any]) -> tuple[QuerySet[UserPod], int]:
         """Return the users' rows, and how many of them have none and are to have none."""
+        from django_userpods import lifecycle
+
         rows = lifecycle.rows_of(queryset)
         return rows, queryset.count() - rows.count()

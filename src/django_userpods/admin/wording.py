@@ -9,12 +9,14 @@ from django.utils.formats import number_format
 from django.utils.text import Truncator
 from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext_lazy
 
-from django_userpods.lifecycle import Operation, OperationResult
+from django_userpods.core.operations import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from django.utils.functional import _StrOrPromise
+
+    from django_userpods.lifecycle import OperationResult
 
 #: Maximum number of pods that are named, and of characters of what went wrong with each.
 NAMED, LENGTH = 5, 200

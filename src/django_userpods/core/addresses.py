@@ -15,8 +15,8 @@ router and a browser can never take one address for two pods. Two liberties are 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from django_userpods.core import naming
@@ -27,11 +27,11 @@ RESERVED_PREFIX = "/.userpods/"
 #: The longest name of a host (RFC 1035, section 2.3.4, without the last dot).
 _MAX_HOST = 253
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_PATH = re.compile(r"/(?:[A-Za-z0-9._~-]+/)*\{pod\}/\Z")
-_SEGMENT = re.compile(r"(?:\A|/)\.{1,2}/")
+_PATH = r"/(?:[A-Za-z0-9._~-]+/)*\{pod\}/\Z"
+_SEGMENT = r"(?:\A|/)\.{1,2}/"
 #: No white space, control characters or backslash, which browsers drop or read as a slash
 #: (WHATWG URL, section 4.4), and nothing beyond ASCII.
-_PLAIN = re.compile(r"[!-\[\]-~]*\Z")
+_PLAIN = r"[!-\[\]-~]*\Z"
 
 
 class Way(Enum):
@@ -50,8 +50,7 @@ class _Main(Enum):
 MAIN = _Main.MAIN
 
 
-@dataclass(frozen=True, slots=True)
-class Addresses:
+class Addresses(NamedTuple):
     """A valid ``USERPODS_URL``; see ``parse``."""
 
     way: Way
@@ -118,7 +117,7 @@ class Addresses:
         Nothing that a browser may read in another way than we do is a pod's. Of our own prefix
         none is to be opened: it becomes the pod's root.
         """
-        if not _PLAIN.match(url):
+        if not re.match(_PLAIN, url):
             return None
         if self.way is Way.PATHS and url.startswith("/") and not url.startswith("//"):
             authority, rest = "", url
@@ -165,7 +164,7 @@ def parse(url: str, site: str | None = None) -> Addresses:
 
     ``site`` is ``USERPODS_SITE_URL``, below which pods of the third way are.
     """
-    if not _PLAIN.match(url):
+    if not re.match(_PLAIN, url):
         message = "has blanks, backslashes, control characters or letters beyond ASCII"
         raise ValueError(message)
     if "?" in url or "#" in url:
@@ -194,7 +193,7 @@ def parse(url: str, site: str | None = None) -> Addresses:
 
 def parse_site(url: str) -> Addresses:
     """Read ``USERPODS_SITE_URL``, an origin and a slash; raise ValueError, which says what."""
-    if not _PLAIN.match(url):
+    if not re.match(_PLAIN, url):
         message = "has blanks, backslashes, control characters or letters beyond ASCII"
         raise ValueError(message)
     return Addresses(Way.ONE_HOST, *_parse_origin(url))
@@ -207,7 +206,7 @@ def _parse_path(url: str, site: str | None) -> Addresses:
     if POD not in url:
         message = "is a path without {pod}"
         raise ValueError(message)
-    if not _PATH.match(url) or _SEGMENT.search(url):
+    if not re.match(_PATH, url) or re.search(_SEGMENT, url):
         message = "is a path whose last part is not {pod}, or with other than plain parts before it"
         raise ValueError(message)
     prefix = url.removesuffix(f"{POD}/")

@@ -66,16 +66,18 @@ SUFFIX_SEPARATOR = "--"
 SLOT_SEPARATOR = "---"
 HASH_LENGTH = 16
 
-_WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\Z")
-_PREFIX = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9-])?\Z")
-_LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?\Z")
-_HASH = re.compile(r"[0-9a-f]{16}\Z")
+# Compiled when first used: all together they would be felt whenever Django starts.
+_WORD = r"[a-z0-9]+(?:-[a-z0-9]+)*\Z"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\Z"
+_PREFIX = r"[a-z](?:[a-z0-9-]*[a-z0-9-])?\Z"
+_LABEL_VALUE = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?\Z"
+_HASH = r"[0-9a-f]{16}\Z"
 _WORDS = "[a-z0-9]+(?:-[a-z0-9]+)*"
-_OBJECT = re.compile(
-    rf"(?P<pod>{_WORDS}(?:--[0-9a-f]{{16}})?(?:---(?P<slot>{_WORDS}))?)(?:--(?P<suffix>{_WORDS}))?\Z"
+_OBJECT = (
+    rf"(?P<pod>{_WORDS}(?:--[0-9a-f]{{16}})?(?:---(?P<slot>{_WORDS}))?)"
+    rf"(?:--(?P<suffix>{_WORDS}))?\Z"
 )
-_NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
+_NOT_IN_SLUG = r"[^a-z0-9]+"
 _DIGEST_PREFIX = "sha256-"
 
 
@@ -108,33 +110,35 @@ def is_valid_prefix(prefix: str) -> bool:
     most ``MAX_PREFIX`` characters long.
     """
     return (
-        len(prefix) <= MAX_PREFIX and SUFFIX_SEPARATOR not in prefix and bool(_PREFIX.match(prefix))
+        len(prefix) <= MAX_PREFIX
+        and SUFFIX_SEPARATOR not in prefix
+        and bool(re.match(_PREFIX, prefix))
     )
 
 
 def is_valid_label(text: str) -> bool:
     """Tell whether this is a label of RFC 1123: a legal name of a namespace or a Service."""
-    return len(text) <= MAX_LABEL and bool(_LABEL.match(text))
+    return len(text) <= MAX_LABEL and bool(re.match(_LABEL, text))
 
 
 def is_valid_label_value(text: str) -> bool:
     """Tell whether this is a legal value of a Kubernetes label."""
-    return bool(_LABEL_VALUE.match(text))
+    return bool(re.match(_LABEL_VALUE, text))
 
 
 def is_valid_slot(text: str) -> bool:
     """Tell whether a user's further pod may be called this: at most 12 of ``a-z 0-9 -``."""
-    return len(text) <= MAX_SLOT and bool(_WORD.match(text))
+    return len(text) <= MAX_SLOT and bool(re.match(_WORD, text))
 
 
 def is_valid_suffix(text: str) -> bool:
     """Tell whether a template's further object may be called ``{name}--`` and this."""
-    return bool(_WORD.match(text)) and not _HASH.match(text)
+    return bool(re.match(_WORD, text)) and not re.match(_HASH, text)
 
 
 def is_plain(username: str) -> bool:
     """Tell whether a username can stand for itself in a name that is long enough."""
-    return bool(_WORD.match(username))
+    return bool(re.match(_WORD, username))
 
 
 def name_for(username: str, *, prefix: str, slot: str = "", room: int = 0) -> str:
@@ -172,7 +176,7 @@ def suffix_of(name: str, *, pod: str) -> str | None:
 
 def parts_of(name: str) -> Parts | None:
     """Return what the name of one of a pod's objects is made of; None where it is no such name."""
-    found = _OBJECT.match(name)
+    found = re.match(_OBJECT, name)
     return Parts(found["pod"], found["slot"] or "", found["suffix"] or "") if found else None
 
 
@@ -219,7 +223,7 @@ def _hashed(username: str, *, prefix: str, end: str, room: int, identity: str) -
 
 def _slug(text: str) -> str:
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return _NOT_IN_SLUG.sub("-", ascii_text).strip("-")
+    return re.sub(_NOT_IN_SLUG, "-", ascii_text).strip("-")
 
 
 def _digest(text: str, length: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import cache
 
 
 class Reason(Enum):
@@ -56,11 +57,17 @@ _SIGNS = (
     (Reason.SLOW, ("ProgressDeadlineExceeded",)),
     (Reason.PREVIOUS, ("Waiting until the objects of the previous",)),
 )
-_PATTERNS = tuple(
-    (reason, re.compile(rf"\b(?:{'|'.join(map(re.escape, signs))})\b")) for reason, signs in _SIGNS
-)
+
+
+@cache
+def _patterns() -> tuple[tuple[Reason, re.Pattern[str]], ...]:
+    """Compile what the signs are found by: at the first message, for no start needs them."""
+    return tuple(
+        (reason, re.compile(rf"\b(?:{'|'.join(map(re.escape, signs))})\b"))
+        for reason, signs in _SIGNS
+    )
 
 
 def reason_of(message: str) -> Reason:
     """Return what a message comes down to; OTHER where nothing in it is known."""
-    return next((reason for reason, sign in _PATTERNS if sign.search(message)), Reason.OTHER)
+    return next((reason for reason, sign in _patterns() if sign.search(message)), Reason.OTHER)

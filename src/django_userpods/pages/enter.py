@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from django.conf import settings
@@ -49,15 +48,14 @@ if TYPE_CHECKING:
 #: Seconds that signing in at the site may take.
 _NONCE_AGE = 600
 _OWNER_AGE = 365 * 24 * 3600
-_STATE = re.compile(r"[0-9a-f]{64}\Z")
-_NONCE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+_STATE = r"[0-9a-f]{64}\Z"
+_NONCE = r"[A-Za-z0-9_-]{43}\Z"
 #: Longer addresses are not kept: people come to the pod's first page then. On the way to the site's
 #: login one is percent-encoded twice, and gunicorn takes 4094 bytes of a request line.
 _MAX_PATH, _MAX_ENCODED = 2000, 3500
 
 
-@dataclass(frozen=True, slots=True)
-class _Here:
+class _Here(NamedTuple):
     """The pod's host that a request came to."""
 
     where: Addresses
@@ -99,7 +97,7 @@ def _enter(request: HttpRequest) -> HttpResponse:
         return _go_home(request, where)
     found = where.split(request.GET["to"])
     state = request.GET.get("state", "")
-    if found is None or not (where.way is Way.PATHS or _STATE.match(state)):
+    if found is None or not (where.way is Way.PATHS or re.match(_STATE, state)):
         return _refused(request, gettext("This address leads to no workspace."), status=400)
     user: Any = request.user
     if not user.is_authenticated:
@@ -197,7 +195,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     One that it has stays: several pages may be on their way at once.
     """
     here = _here(request)
-    old = filter(_NONCE.match, cookie_values(request, cookie_name(NONCE_COOKIE)))
+    cookies = cookie_values(request, cookie_name(NONCE_COOKIE))
+    old = (cookie for cookie in cookies if re.match(_NONCE, cookie))
     nonce = next(old, None) or secrets.token_urlsafe(32)
     query = urlencode(
         {"to": here.url(request.GET.get("next", "/")), "state": tickets.state_of(nonce)}

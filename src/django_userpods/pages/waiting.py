@@ -15,7 +15,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from django_userpods import lifecycle
 from django_userpods.models import UserPod
 from django_userpods.pages import assets
 from django_userpods.pages.asking import (
@@ -72,7 +71,7 @@ def status(request: HttpRequest) -> HttpResponse:
 
     def answer(visitor: Visitor, pod: UserPod) -> HttpResponse:
         if UserPod.State(pod.state).may_change:
-            lifecycle.look(pod)
+            _look(pod)
         return JsonResponse(_status_of(visitor, pod))
 
     return for_visitor(request, answer)
@@ -130,7 +129,15 @@ def _words_of(visitor: Visitor, pod: UserPod) -> dict[str, Any]:
     }
 
 
+def _look(pod: UserPod) -> None:
+    from django_userpods import lifecycle
+
+    lifecycle.look(pod)
+
+
 def _wake(visitor: Visitor, pod: UserPod) -> None:
+    from django_userpods import lifecycle
+
     if pod.wanted == UserPod.Wanted.STOPPED:
         lifecycle.wake(pod, actor=visitor.user.get_username())
     else:
@@ -139,6 +146,8 @@ def _wake(visitor: Visitor, pod: UserPod) -> None:
 
 def _try_again(visitor: Visitor, pod: UserPod) -> None:
     """Have a pod that failed replaced by a new one; one that has just been is looked at alone."""
+    from django_userpods import lifecycle
+
     now = timezone.now()
     if pod.restarted_at is not None and now - pod.restarted_at < _TRY_EVERY:
         lifecycle.look(pod)

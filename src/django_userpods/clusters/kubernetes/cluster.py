@@ -25,7 +25,6 @@ from django_userpods.clusters.kubernetes.paging import read_pages
 from django_userpods.clusters.kubernetes.ratelimit import RateLimiter
 from django_userpods.clusters.kubernetes.request import METADATA, METADATA_LIST, ApiCall
 from django_userpods.clusters.kubernetes.retry import Deadline
-from django_userpods.clusters.kubernetes.unions import union_patch
 from django_userpods.core.objects import Kind, Manifest, Ref
 from django_userpods.exceptions import (
     ClusterConfigurationError,
@@ -192,6 +191,8 @@ class KubernetesCluster(Cluster):
         try:
             return self._send_object("PATCH", path, f"apply {ref}", ref, manifest, deadline)
         except Invalid as error:
+            from django_userpods.clusters.kubernetes.unions import union_patch
+
             refused = error.fields
             if not self._patch(ref, lambda live: union_patch(live, manifest, refused), deadline):
                 raise

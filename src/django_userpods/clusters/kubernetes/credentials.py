@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django_userpods.clusters.kubernetes import errors, exec_plugin, kubeconfig
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 _HOST, _PORT = "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """A way in: the official client's Configuration, and what it does not know of.
 
     ``authorization`` gives the Authorization header, fresh at each call, and may raise

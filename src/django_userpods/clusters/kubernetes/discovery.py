@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from django_userpods.clusters.kubernetes import errors
 from django_userpods.clusters.kubernetes.request import ApiCall
-from django_userpods.core import kinds
 from django_userpods.exceptions import Invalid, UnknownKind
 
 if TYPE_CHECKING:
@@ -18,11 +16,10 @@ if TYPE_CHECKING:
     from django_userpods.clusters.kubernetes.retry import Deadline
     from django_userpods.core.objects import Kind
 
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_LABEL_VALUE = r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?"
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(NamedTuple):
     """What the API calls a kind in its URLs."""
 
     prefix: str
@@ -88,15 +85,19 @@ def _check_values(key: str, values: list[str]) -> None:
     if not values:
         raise Invalid(f"no value is given for the label {key}")
     for value in values:
-        if not _LABEL_VALUE.fullmatch(value):
+        if not re.fullmatch(_LABEL_VALUE, value):
             raise Invalid(f"{value!r} cannot be the value of the label {key}")
 
 
-#: Kinds that every API server has, so that nobody has to ask for them.
-BUILT_IN: dict[Kind, Resource] = {
-    kind: Resource.of(kind, known.plural, namespaced=known.namespaced)
-    for kind, known in kinds.built_in()
-}
+def _built_in() -> dict[Kind, Resource]:
+    """Return the kinds that every API server has, so that nobody has to ask for them."""
+    # What is known of kinds takes time to import, which a start would feel.
+    from django_userpods.core import kinds
+
+    return {
+        kind: Resource.of(kind, known.plural, namespaced=known.namespaced)
+        for kind, known in kinds.built_in()
+    }
 
 
 class Resources:
@@ -110,10 +111,12 @@ class Resources:
         self, call: Callable[[ApiCall, Deadline], bytes], *, server: Callable[[], str]
     ) -> None:
         self._call, self._server = call, server
-        self._known = dict(BUILT_IN)
+        self._known: dict[Kind, Resource] = {}
 
     def find(self, kind: Kind, deadline: Deadline) -> Resource:
         """Return the resource of a kind; UnknownKind where the server has none."""
+        if not self._known:
+            self._known = _built_in()
         resource = self._known.get(kind)
         if resource is None:
             resource = self._known[kind] = self._discover(kind, deadline)

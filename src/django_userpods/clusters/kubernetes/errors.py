@@ -41,7 +41,7 @@ MAKE_NAMESPACE = (
 )
 #: Server-side apply says with status 500 that a manifest does not fit the schema.
 _NO_FIT = ("failed to create typed patch object", "failed to convert")
-_QUOTA = re.compile(r"exceeded quota: (?P<name>[^,\s]+)")
+_QUOTA = r"exceeded quota: (?P<name>[^,\s]+)"
 
 
 def shortened(text: str) -> str:
@@ -81,7 +81,7 @@ def from_answer(
     if status == 401:
         return Unauthorized(_refused_credentials(what, server), status=status)
     if status == 403:
-        quota = _QUOTA.search(message)
+        quota = re.search(_QUOTA, message)
         if quota:
             return QuotaExceeded(
                 f"{message} (the ResourceQuota {quota['name']} is used up)", status=status

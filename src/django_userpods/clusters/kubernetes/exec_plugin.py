@@ -14,9 +14,8 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django_userpods.clusters.kubernetes import errors
 from django_userpods.exceptions import ClusterConfigurationError
@@ -39,8 +38,7 @@ _PIECE = 1 << 16
 _EXTENSION = "client.authentication.k8s.io/exec"
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(NamedTuple):
     """What a plugin handed out: a token, or a certificate and its key (PEM), or both."""
 
     token: str = ""

@@ -8,9 +8,8 @@ system check can ask, too.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from django_userpods.clusters.kubernetes import errors
@@ -30,8 +29,7 @@ _HEADER_NAME = "!#$&'*+-.^_`|~"
 _LISTED = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """One context of a kubeconfig, with its cluster and its user; paths are absolute.
 
     ``file`` is the kubeconfig (or several, as in ``KUBECONFIG``) for an error's text; ``folder``
@@ -170,12 +168,16 @@ def _find(
 
 def _read(files: list[Path]) -> dict[str, dict[str, tuple[Any, Path]]]:
     """Return contexts, clusters and users by name, each with its file; the first file wins."""
-    from yaml import MarkedYAMLError, YAMLError, safe_load
+    import yaml
+    from yaml import MarkedYAMLError, YAMLError
+
+    # In C where PyYAML was built with it: a kubeconfig may be long.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
     found: dict[str, dict[str, tuple[Any, Path]]] = {"contexts": {}, "clusters": {}, "users": {}}
     for file in files:
         try:
-            content = safe_load(file.read_text(encoding="utf-8"))
+            content = yaml.load(file.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe one
         except YAMLError as error:
             # Its text quotes the file, and that may be a token.
             mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from django_userpods.core.objects import Manifest
 
 Operation = dict[str, Any]
-_INDEX = re.compile(r"\[[^\]]*\]")
+_INDEX = r"\[[^\]]*\]"
 
 
 def union_patch(
@@ -35,7 +35,7 @@ def union_patch(
     wanted_uid = manifest["metadata"].get("uid")
     if wanted_uid not in (None, live["metadata"]["uid"]):
         return None
-    named = {_INDEX.sub("", path) for path in refused}
+    named = {re.sub(_INDEX, "", path) for path in refused}
     field = kinds.field_of(Kind.of(manifest))
     operations = [
         operation
