@@ -62,10 +62,25 @@ urlpatterns = [path("admin/", admin.site.urls)]
 if apps.is_installed("django_userpods"):
     urlpatterns.append(path("", include("django_userpods.urls")))
 """
+#: As kubectl writes it.
 KUBECONFIG = """
-contexts: [{name: bench, context: {cluster: bench, user: bench}}]
-clusters: [{name: bench, cluster: {server: "https://127.0.0.1:1"}}]
-users: [{name: bench, user: {token: x}}]
+apiVersion: v1
+clusters:
+- cluster:
+    server: https://127.0.0.1:1
+  name: bench
+contexts:
+- context:
+    cluster: bench
+    user: bench
+  name: bench
+current-context: bench
+kind: Config
+preferences: {}
+users:
+- name: bench
+  user:
+    token: x
 """
 START = """
 import io, resource, time

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from django_userpods.clusters.kubernetes import KubernetesCluster
+from django_userpods.clusters.kubernetes import KubernetesCluster, kubeconfig
 from django_userpods.exceptions import ClusterConfigurationError, ClusterUnavailable
 from tests.clusters.kubeconfigs import plugin, several, write
 from tests.clusters.test_configuration import NOTHING
@@ -177,3 +177,31 @@ def test_reading_credentials_leaves_the_root_logger_alone(
     with pytest.raises(ClusterConfigurationError):
         KubernetesCluster(kubeconfig=path).get(NOTHING)
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("end", ["name: {}", "- name: {}", "  name: '{}'", '- name: "{}"  '])
+def test_a_context_as_kubectl_writes_it_is_found_at_a_glance(nowhere: Path, end: str) -> None:
+    path = nowhere / "config"
+    path.write_text(
+        f"contexts:\n- context:\n    cluster: x\n{end.format('kind-dev')}\nkind: Config\n"
+    )
+    assert kubeconfig.mentions("kind-dev", kubeconfig=str(path))
+    for other in ("kind", "dev", "kind-de", "kind.dev", "x"):
+        assert not kubeconfig.mentions(other, kubeconfig=str(path))
+    # What may be wrong in it, a call says.
+    assert KubernetesCluster(context="kind-dev", kubeconfig=str(path)).misconfiguration() == ""
+
+
+def test_what_no_line_has_is_read_to_know(nowhere: Path) -> None:
+    path = str(several(nowhere / "config", "prod"))  # JSON
+    assert not kubeconfig.mentions("prod", kubeconfig=path)
+    assert KubernetesCluster(context="prod", kubeconfig=path).misconfiguration() == ""
+    said = KubernetesCluster(context="pro", kubeconfig=path).misconfiguration()
+    assert "there is no context 'pro'" in said
+
+
+def test_a_file_that_is_no_text_is_read_to_say_so(nowhere: Path) -> None:
+    path = nowhere / "config"
+    path.write_bytes(b"\xff\xfename: prod\n")
+    said = KubernetesCluster(context="prod", kubeconfig=str(path)).misconfiguration()
+    assert "malformed" in said

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, NoReturn
 
 from django_userpods.core.objects import LEASE
 from django_userpods.exceptions import ClusterConfigurationError
@@ -23,8 +22,7 @@ __all__ = ["FIELD_MANAGER", "Cluster", "Event", "Watch"]
 FIELD_MANAGER = "django-userpods"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """What a watch tells: Kubernetes, "API concepts", efficient detection of changes.
 
     ``type`` is ``ADDED``, ``MODIFIED``, ``DELETED`` (also of an object that lost a label that was

@@ -286,11 +286,9 @@ class KubernetesCluster(Cluster):
 
     def misconfiguration(self) -> str:
         """Return why there is no API server to speak to, where none is named, or the like."""
-        try:
-            self.whereabouts()
-        except ClusterConfigurationError as error:
-            return str(error)
-        return ""
+        return credentials.misconfiguration(
+            file=self._options["kubeconfig"], context=self._options["context"]
+        )
 
     def lacks_client(self) -> str:
         """Return that no official client is installed that will do, and how to install one."""

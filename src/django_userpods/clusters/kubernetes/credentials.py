@@ -50,6 +50,20 @@ def whereabouts(*, file: str | None, context: str | None) -> str:
     return f"{found.server} (context {found.name}{acting_as})"
 
 
+def misconfiguration(*, file: str | None, context: str | None) -> str:
+    """Return why there is no API server to speak to, where none is named, or the like; else "".
+
+    A context that is there is not looked into: what may be wrong in it, the first call says.
+    """
+    if context and kubeconfig.mentions(context, kubeconfig=file):
+        return ""
+    try:
+        whereabouts(file=file, context=context)
+    except ClusterConfigurationError as error:
+        return str(error)
+    return ""
+
+
 def in_pod(*, file: str | None, context: str | None) -> bool:
     """Tell whether the service account of the pod that this process runs in is meant."""
     return file is None and context is None and bool(os.environ.get(_HOST))
