@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django_userpods.admin.people import user_of
-from django_userpods.core.masking import masked
 from django_userpods.core.naming import PodIdentity
 from django_userpods.models import UserPod
 
@@ -16,6 +15,7 @@ def rendered(pod: UserPod) -> str:
     # Not at the start of every process that has the admin.
     import yaml
 
+    from django_userpods.core.masking import masked
     from django_userpods.reconcile.wanted import TemplateSource, row_values, this_installation
 
     if pod.name is None or pod.wanted == UserPod.Wanted.ABSENT:
