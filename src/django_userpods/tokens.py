@@ -23,7 +23,7 @@ def _find_by_digest(rows: Any, texts: Sequence[str], pod: str) -> list[Any]:  # 
     """Return the rows that stand for these texts, in their order; see ``find_all``."""
     digests = list(map(AccessToken.digest_of, texts))
     rows = joins.with_pods(rows.select_related("user"), "user__userpods", pod)
-    found = {row.digest: row for row in rows.filter(digest__in=digests)}
+    found = {row.digest: row for row in rows.filter(digest__in=digests).order_by()}
     for row in found.values():
         row.user = joins.user_of(row)
     return [found[digest] for digest in digests if digest in found]

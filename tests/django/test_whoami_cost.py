@@ -53,6 +53,17 @@ def test_sessions_in_the_database_cost_their_own_query(signed_in: Client) -> Non
     assert len(queries) == 2
 
 
+@pytest.mark.usefixtures("untouched_session")
+def test_no_query_puts_rows_in_order(alice: Any, signed_in: Client) -> None:
+    """There is one at most, and Django compares all columns to order it."""
+    token = token_for(alice)
+    with CaptureQueriesContext(connection) as queries:
+        ask(signed_in)
+        ask(Client(), token)
+    assert queries.captured_queries
+    assert not [query["sql"] for query in queries if "ORDER BY" in query["sql"]]
+
+
 def test_the_cluster_is_never_asked(signed_in: Client, memory: MemoryCluster) -> None:
     memory.calls.clear()
     ask(signed_in)

@@ -77,7 +77,8 @@ class SessionAuthenticator(Authenticator):
         except ValidationError:
             return None
         users = model._default_manager.filter(pk=pk)  # noqa: SLF001
-        user = with_main_pod(users, asked_pod(request) or "").first()
+        # Not `first`, which puts them in order: a third of what Django does here.
+        user = next(iter(with_main_pod(users, asked_pod(request) or "").order_by()), None)
         if user is None or not site_sessions.is_good_hash(session.get(HASH_SESSION_KEY), user):
             return None
         return user  # type: ignore[no-any-return]
