@@ -141,7 +141,8 @@ def test_a_token_is_shown_once_under_its_own_title(themed: Themed) -> None:
         field = themed.browser.find_element(By.NAME, name)
         assert field.accessible_name, f"{name} has a label"
         assert field.value_of_css_property("border-top-style") == "solid", f"{name} can be seen"
-    themed.post(f"{TOKENS}add/", ("user", "1"), ("label", "laptop"), ("_save", "Save"))
+    about = ("user", "1"), ("label", "laptop"), ("scope", "reach")
+    themed.post(f"{TOKENS}add/", *about, ("_save", "Save"))
     keep_pictures(themed.browser, f"{themed.theme}-issued")
 
     assert themed.browser.title.startswith("Copy the token now")
