@@ -179,6 +179,12 @@ class Site:
         rows = list(UserPod.objects.values_list("state", "wanted", "asked_at"))
         return all(state == wanted and asked is None for state, wanted, asked in rows)
 
+    def sync(self) -> None:
+        """Do what a sync does, whether or not there is a controller."""
+        from django_userpods.reconcile import reconcile
+
+        reconcile(allow_mass_delete=True)
+
     def changes_of_a_sync(self) -> int:
         """Return how many objects a sync would change now."""
         from django_userpods.reconcile import reconcile

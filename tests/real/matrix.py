@@ -1,0 +1,77 @@
+"""The fault matrix: what each row allowed and took; written to ``docs/controller-faults.md``."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PAGE = Path(__file__).parents[2] / "docs" / "controller-faults.md"
+
+#: The rows in their order: what goes wrong, and the seconds that all may take to be well again.
+ROWS = {
+    "saved": ("a user is saved", 3),
+    "sql": ("a user is put in by SQL", 3),
+    "deployment": ("a Deployment is deleted by hand", 3),
+    "service": ("a Service is deleted by hand", 3),
+    "edited": ("a Deployment is edited by hand", 3),
+    "recreated": ("all of a pod's objects are deleted by hand at once", 10),
+    "burst": ("500 users in one transaction, until every row says running", 60),
+    "deleted": ("a user is deleted while the pod starts", 10),
+    "namespace": ("the namespace is deleted, and made again", 30),
+    "stuck": ("a pod that never becomes ready, while 50 others start", 30),
+    "killed": ("the leader is killed (SIGKILL): until another leads", 15),
+    "killed-agreed": ("... and until it has done what was asked for meanwhile", 25),
+    "terminated": ("the leader is told to end (SIGTERM): until another leads", 3),
+    "paused": ("the leader is paused (SIGSTOP) for longer than its lease, then goes on", 10),
+    "killed-at-writes": ("killed at a write, before and after it is carried out", 10),
+    "away-4": ("the API server refuses connections for 4 seconds", 10),
+    "away-16": ("the API server refuses connections for 16 seconds, longer than the lease", 10),
+    "errors": ("every write is answered with 500 for a while", 10),
+    "throttled": ("every write is answered with 429 and Retry-After for a while", 10),
+    "quota": ("a ResourceQuota is used up, then lifted", 10),
+    "database": ("PostgreSQL is killed and started again", 10),
+}
+
+
+@dataclass
+class Matrix:
+    """What was measured, in seconds, by the rows' keys."""
+
+    measured: dict[str, float] = field(default_factory=dict)
+
+    def note(self, row: str, seconds: float) -> None:
+        """Note the longest that a row took, and hold it to its bound."""
+        what, bound = ROWS[row]
+        self.measured[row] = max(seconds, self.measured.get(row, 0.0))
+        assert seconds <= bound, f"{what}: {seconds:.1f} s of {bound}"
+
+    def write(self) -> None:
+        """Write the page; only a run that measured every row replaces it."""
+        if self.measured.keys() == ROWS.keys():
+            PAGE.write_text(self.page())
+
+    def page(self) -> str:
+        """The page as Markdown."""
+        today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+        lines = [
+            "# The controller on bad days",
+            "",
+            f"Written by `make test` on {today}, {os.cpu_count()} cores ({platform.machine()}),",
+            "other tests beside it: a real API server, with a proxy in front where it has to",
+            "misbehave. Each row is a test (`tests/real/test_controller*.py`). Seconds count from",
+            "the end of what goes wrong to both agreeing; where not, the row says so.",
+            "",
+            "| What happens | at most | measured |",
+            "|---|---|---|",
+        ]
+        lines += [
+            f"| {what} | {bound} s | {self.measured[row]:.1f} s |"
+            for row, (what, bound) in ROWS.items()
+        ]
+        return "\n".join(lines) + "\n"
+
+
+MATRIX = Matrix()
