@@ -10,6 +10,7 @@ from django_userpods.clusters.base import Cluster
 from django_userpods.clusters.local.link import Link
 from django_userpods.clusters.local.paths import StateDir
 from django_userpods.clusters.local.store import PEER, Store
+from django_userpods.clusters.local.validation import validate
 from django_userpods.clusters.local.watch import LocalWatch
 from django_userpods.core.objects import DEPLOYMENT, Kind, Manifest, Ref
 from django_userpods.exceptions import ClusterConfigurationError
@@ -91,7 +92,7 @@ class LocalCluster(Cluster):
 
     def create(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
         """Store the object; a Deployment's process is started after that, not before."""
-        self.check_guard(Kind.of(manifest))
+        self.check_guard(Kind.of(validate(manifest)))
         store, seconds = self._use(timeout)
         stored = store.create(manifest, timeout=seconds)
         self._changed(stored.ref.kind, timeout=seconds)
@@ -201,7 +202,7 @@ class LocalCluster(Cluster):
             return self._connected[0], seconds
 
     def _put(self, manifest: Manifest, *, makes: bool, timeout: float | None) -> Manifest:
-        self.check_guard(Kind.of(manifest))
+        self.check_guard(Kind.of(validate(manifest)))
         store, seconds = self._use(timeout)
         stored = store.apply(manifest, makes=makes, timeout=seconds)
         self._changed(stored.ref.kind, timeout=seconds)
