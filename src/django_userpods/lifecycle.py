@@ -36,6 +36,7 @@ __all__ = [
     "OperationResult",
     "PodRef",
     "add_pod",
+    "applies",
     "look",
     "recreate",
     "remove_pod",
@@ -138,6 +139,14 @@ OPERATIONS = {
     Operation.RESTART: restart,
     Operation.RECREATE: recreate,
 }
+
+
+def applies(operation: Operation, pod: UserPod) -> bool:
+    """Tell whether there is anything to do for a pod if an operation is asked for."""
+    if pod.wanted == Wanted.ABSENT:
+        return operation == Operation.SYNC
+    is_stopped = operation == Operation.RESTART and pod.wanted == Wanted.STOPPED
+    return not is_stopped and not _is_already(operation, pod.wanted, pod.state)
 
 
 def rows_of(users: QuerySet[Any]) -> QuerySet[UserPod]:

@@ -120,7 +120,7 @@ def test_a_confirmation_asks_its_own_question(themed: Themed) -> None:
     assert themed.browser.title.startswith("Stop 4 pods?")
     assert "Delete" not in themed.seen()
     assert "is cut off" in themed.seen()
-    assert looks_like_a_button(themed, "Yes, I’m sure")  # noqa: RUF001 - as Django writes it
+    assert looks_like_a_button(themed, "Stop 4 pods")
     assert looks_like_a_button(themed, "No, take me back")
 
     themed.browser.find_element(By.CSS_SELECTOR, "#content-main button[type=submit]").click()

@@ -223,7 +223,8 @@ def test_ten_thousand_selected_are_answered_in_few_statements(boss: Client) -> N
     assert "and 9,995 more" in page
     assert page.count('name="_selected_action"') == 1
     with CaptureQueriesContext(connection) as queries:
-        response = act(boss, "stop", first, url=url, select_across="1", count="10000")
+        agreed = {"select_across": "1", "count": "10000", "typed": "10,000"}
+        response = act(boss, "stop", first, url=url, **agreed)
     assert response.status_code == 302
     assert count_but_for_history(queries, pods=10_000) < 200
     [text] = said(response)

@@ -6,6 +6,7 @@ ticked, or all that match (``select_across``), and, from a page on one object, w
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import django
@@ -14,6 +15,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_permission_codename
 from django.contrib.contenttypes.models import ContentType
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -21,7 +23,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django_userpods.admin import wording
 from django_userpods.core.operations import Operation
 from django_userpods.exceptions import UserpodsError
-from django_userpods.models import UserPod
+from django_userpods.models import STATE_LABELS, UserPod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +39,8 @@ else:
 BACK = "userpods_back"
 #: Up to this number, objects each have an entry in their own history.
 _LOGGED = 500
+#: Beyond this number of pods a yes is not enough: their number has to be typed.
+TYPED_BEYOND = 50
 
 
 def page_context(model_admin: _ModelAdmin, request: HttpRequest) -> dict[str, Any]:
@@ -150,8 +154,10 @@ class PodActionsMixin(_ModelAdmin):
         """Tell whether somebody said yes, and to no fewer pods than there are now."""
         if "post" not in request.POST:
             return False
-        count = request.POST.get("count", "")
-        return not selects_across(request) or (count.isdecimal() and rows.count() <= int(count))
+        count, agreed = rows.count(), _number(request, "count") or 0
+        if count > TYPED_BEYOND:
+            return _number(request, "typed") == agreed >= count
+        return not selects_across(request) or agreed >= count
 
     def _confirmation(
         self,
@@ -165,18 +171,24 @@ class PodActionsMixin(_ModelAdmin):
         # One box has to be ticked for Django to take the form; the filters are in its address.
         selected = queryset.values_list("pk", flat=True)[: 1 if across else None]
         names = list(rows.order_by("name")[: wording.NAMED])
+        own = rows.filter(owner=request.user.pk).order_by("name")[: wording.NAMED + 1]
         context = {
             **page_context(self, request),
             "title": wording.question(operation, count),
             "warning": wording.WARNINGS[operation],
             "names": wording.listed(names, total=count),
+            "states": _by_state(rows),
+            "own": wording.own(list(own)),
             "operation": operation,
             "label": wording.LABELS[operation],
+            "answer": wording.answer(operation, count),
             "action": _action_name(operation),
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
             "selected": list(selected),
             "select_across": across,
             "count": count,
+            "is_typed": count > TYPED_BEYOND,
+            "is_mistyped": bool(request.POST.get("typed", "").strip()),
             "back_name": BACK,
             "back": request.POST.get(BACK, ""),
         }
@@ -184,10 +196,39 @@ class PodActionsMixin(_ModelAdmin):
         return TemplateResponse(request, self.confirmation_template, context)
 
 
-def buttons(model_admin: PodActionsMixin, request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the actions that a person may start, for buttons on a page on one object."""
+def _number(request: HttpRequest, field: str) -> int | None:
+    """Return the number in a field as people write it: 10000, 10,000 or 10 000."""
+    text = re.sub(r"[\s.,'’]", "", request.POST.get(field, ""))  # noqa: RUF001 - Swiss
+    return int(text) if text.isdecimal() else None
+
+
+def _by_state(rows: QuerySet[UserPod]) -> list[dict[str, str]]:
+    """Return how many rows there are of each state, in the order of the states."""
+    counts = rows.order_by().values_list("state").annotate(count=Count("pk"))
+    found = dict(counts)
     return [
-        {"action": _action_name(operation), "operation": operation.value, "label": label}
+        {"state": state, "label": str(label), "count": wording.number(found[state])}
+        for state, label in STATE_LABELS
+        if state in found
+    ]
+
+
+def buttons(
+    model_admin: PodActionsMixin, request: HttpRequest, pod: UserPod
+) -> list[dict[str, Any]]:
+    """Return the actions that a person may start, for buttons on a pod's page.
+
+    Those that would change nothing of it are not enabled.
+    """
+    from django_userpods import lifecycle
+
+    return [
+        {
+            "action": _action_name(operation),
+            "operation": operation.value,
+            "label": label,
+            "enabled": lifecycle.applies(operation, pod),
+        }
         for operation, label in model_admin.operation_labels.items()
         if may(request, operation)
     ]

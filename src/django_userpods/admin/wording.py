@@ -53,6 +53,13 @@ WARNINGS: dict[Operation, _StrOrPromise] = {
     ),
 }
 # Not by ngettext_lazy, which makes a class of each: that would be felt whenever Django starts.
+_ANSWERS: dict[Operation, Callable[[int], str]] = {
+    Operation.STOP: lambda n: ngettext("Stop %(count)s pod", "Stop %(count)s pods", n),
+    Operation.RESTART: lambda n: ngettext("Restart %(count)s pod", "Restart %(count)s pods", n),
+    Operation.RECREATE: lambda n: ngettext(
+        "Delete and recreate %(count)s pod", "Delete and recreate %(count)s pods", n
+    ),
+}
 _QUESTIONS: dict[Operation, Callable[[int], str]] = {
     Operation.STOP: lambda n: ngettext("Stop %(count)s pod?", "Stop %(count)s pods?", n),
     Operation.RESTART: lambda n: ngettext("Restart %(count)s pod?", "Restart %(count)s pods?", n),
@@ -139,6 +146,22 @@ def number(value: int) -> str:
 def question(operation: Operation, count: int) -> str:
     """Return the question to ask before an operation that interrupts people."""
     return _counted(_QUESTIONS[operation], count)
+
+
+def answer(operation: Operation, count: int) -> str:
+    """Return what the button says that answers the question: what is about to be done."""
+    return _counted(_ANSWERS[operation], count)
+
+
+def own(pods: Sequence[object]) -> str:
+    """Return that the pods of whoever is asked are among those meant, "" where none is."""
+    if not pods:
+        return ""
+    n = len(pods)
+    text = ngettext(
+        "Your own pod is among them: %(names)s.", "Your own pods are among them: %(names)s.", n
+    )
+    return text % {"names": listed(pods, total=n)}
 
 
 def said(result: OperationResult, *, without: int = 0) -> list[tuple[int, str]]:
