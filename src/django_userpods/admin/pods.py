@@ -14,16 +14,19 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.timesince import timesince
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_userpods.admin.actions import BACK, PodActionsMixin, buttons
 from django_userpods.admin.history import lines_of
+from django_userpods.admin.lists import PlainChangeList, columns_to_leave_out
 from django_userpods.admin.manifests import rendered
 from django_userpods.admin.people import user_link, user_of
 from django_userpods.exceptions import UserpodsError
 from django_userpods.models import UserPod
 
 if TYPE_CHECKING:
+    from django.contrib.admin.views.main import ChangeList
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
     from django.utils.safestring import SafeString
@@ -55,15 +58,14 @@ class UserPodAdmin(PodActionsMixin):
     """User pods. Rows come and go with users, so none is added, edited or deleted here."""
 
     list_display = (
-        "__str__",
-        "state_label",
+        "name_label",
+        "state_and_reason",
         "user_link",
-        "short_message",
-        "age",
+        "last_seen",
         "namespace",
         "short_image",
     )
-    list_filter = ("state", "wanted", NamespaceFilter)
+    list_filter = ("state", NamespaceFilter)
     list_select_related = ("owner",)
     # Counting the whole table beside what is found costs a scan.
     show_full_result_count = False
@@ -100,6 +102,15 @@ class UserPodAdmin(PodActionsMixin):
         """Return the rows selected: all there is to know."""
         return queryset, 0
 
+    def get_changelist(self, request: HttpRequest, **named: Any) -> type[ChangeList]:  # noqa: ANN401
+        """Return the list that says nothing of "all" where all are shown."""
+        return PlainChangeList
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Return the columns without those that are the same for all pods."""
+        same = columns_to_leave_out(request)
+        return [column for column in super().get_list_display(request) if column not in same]
+
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Return the fields to search, with the username's of the project's user model."""
         username = get_user_model().USERNAME_FIELD
@@ -134,7 +145,7 @@ class UserPodAdmin(PodActionsMixin):
             lifecycle.look(pod)
         changelist = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
         context = {
-            "pod_buttons": buttons(self, request),
+            "pod_buttons": buttons(self, request, pod) if pod else [],
             "changelist_url": reverse(changelist, current_app=self.admin_site.name),
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
             "back_name": BACK,
@@ -142,6 +153,24 @@ class UserPodAdmin(PodActionsMixin):
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)
+
+    @admin.display(description=_("name"), ordering="name")
+    def name_label(self, pod: UserPod) -> str:
+        """Show its name, or whose it will be."""
+        return str(pod)
+
+    @admin.display(description=_("state"), ordering="state")
+    def state_and_reason(self, pod: UserPod) -> SafeString:
+        """Show the state, and below it in one line why it is so; all of that on pointing at it."""
+        if not pod.message:
+            return self.state_label(pod)
+        reason = Truncator(" ".join(pod.message.split())).chars(_MESSAGE)
+        return format_html(
+            '{}<span class="userpods-reason" title="{}">{}</span>',
+            self.state_label(pod),
+            pod.message,
+            reason,
+        )
 
     @admin.display(description=_("state"), ordering="state")
     def state_label(self, pod: UserPod) -> SafeString:
@@ -163,11 +192,6 @@ class UserPodAdmin(PodActionsMixin):
             return self.get_empty_value_display()
         return format_html('<a href="{}" rel="noreferrer">{}</a>', url, url)
 
-    @admin.display(description=_("message"), ordering="message", empty_value="")
-    def short_message(self, pod: UserPod) -> str:
-        """Show what is wrong, in a line or two."""
-        return Truncator(pod.message).chars(_MESSAGE)
-
     @admin.display(description=_("message"))
     def full_message(self, pod: UserPod) -> str:
         """Show what is wrong."""
@@ -178,13 +202,15 @@ class UserPodAdmin(PodActionsMixin):
         """Show the image without its registry; the whole of it on pointing at it."""
         return format_html('<span title="{}">{}</span>', pod.image, pod.image.rpartition("/")[2])
 
-    @admin.display(description=_("age"), ordering="-created_at")
-    def age(self, pod: UserPod) -> SafeString:
-        """Show how long it has been there."""
+    @admin.display(description=_("last seen"), ordering="last_activity")
+    def last_seen(self, pod: UserPod) -> str | SafeString:
+        """Show how long ago its user was there."""
+        if pod.last_activity is None:
+            return self.get_empty_value_display()
         return format_html(
             '<time datetime="{}">{}</time>',
-            pod.created_at.isoformat(),
-            timesince(pod.created_at, depth=1),
+            pod.last_activity.isoformat(),
+            gettext("%(time)s ago") % {"time": timesince(pod.last_activity, depth=1)},
         )
 
     @admin.display(description=_("what happened, the newest first"))

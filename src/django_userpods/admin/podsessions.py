@@ -3,17 +3,19 @@
 # ruff: noqa: ARG002 - the signatures are Django's
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils.translation import gettext_lazy as _
 
+from django_userpods.admin.lists import PlainChangeList
 from django_userpods.admin.people import user_link, user_of
 from django_userpods.models import PodSession, UserPod
 
 if TYPE_CHECKING:
+    from django.contrib.admin.views.main import ChangeList
     from django.http import HttpRequest
     from django.utils.safestring import SafeString
 
@@ -38,6 +40,10 @@ class PodSessionAdmin(_ModelAdmin):
         """Return the sessions with their pods' names."""
         name = UserPod.objects.filter(pk=OuterRef("pod")).values("name")[:1]
         return super().get_queryset(request).annotate(name_of_pod=Subquery(name))
+
+    def get_changelist(self, request: HttpRequest, **named: Any) -> type[ChangeList]:  # noqa: ANN401
+        """Return the list that says nothing of "all" where all are shown."""
+        return PlainChangeList
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Return the username's field of the project's user model."""

@@ -20,6 +20,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
 from django_userpods.admin.actions import BACK, back, log, page_context
+from django_userpods.admin.lists import PlainChangeList
 from django_userpods.admin.people import user_link, user_of
 from django_userpods.admin.wording import number
 from django_userpods.tokens import AccessToken, AccessTokenQuerySet
@@ -27,6 +28,7 @@ from django_userpods.tokens import AccessToken, AccessTokenQuerySet
 if TYPE_CHECKING:
     import datetime
 
+    from django.contrib.admin.views.main import ChangeList
     from django.http import HttpRequest, HttpResponse
     from django.utils.safestring import SafeString
 
@@ -121,6 +123,10 @@ class AccessTokenAdmin(_ModelAdmin):
 
     class Media:
         css: ClassVar = {"all": ["userpods/admin.css"]}
+
+    def get_changelist(self, request: HttpRequest, **named: Any) -> type[ChangeList]:  # noqa: ANN401
+        """Return the list that says nothing of "all" where all are shown."""
+        return PlainChangeList
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Return the fields to search, with the username's of the project's user model."""
