@@ -12,7 +12,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_userpods.lifecycle import Operation, applies
+from django_userpods.core.operations import Operation
+from django_userpods.lifecycle import applies
 from django_userpods.models import UserPod
 from django_userpods.templatetags.userpods_admin import userpods_that_go
 from tests.django.support import VOLUME, bulk, row, template_with, users

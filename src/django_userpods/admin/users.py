@@ -1,18 +1,30 @@
-"""The actions on the project's own user list."""
+"""The project's own user list: actions on pods, and what becomes of pods with users."""
+
+# ruff: noqa: ANN401 - the project's own user model
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import messages
+from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from django_userpods.admin import wording
 from django_userpods.admin.actions import PodActionsMixin
+from django_userpods.admin.leaving import pods_of, pods_that_go
+from django_userpods.conf import conf
+from django_userpods.exceptions import UserpodsError
+from django_userpods.models import UserPod
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
+    from django.http import HttpRequest, HttpResponse
     from django.utils.functional import _StrOrPromise
 
     from django_userpods.core.operations import Operation
-    from django_userpods.models import UserPod
 
 
 class UserPodsUserAdminMixin(PodActionsMixin):
@@ -23,7 +35,8 @@ class UserPodsUserAdminMixin(PodActionsMixin):
         class MyUserAdmin(UserPodsUserAdminMixin, UserAdmin): ...
 
     Each action has the permission of its own on user pods. Users who are to have a pod and have no
-    row yet get one.
+    row yet get one. Deleting users says which pods go and which volumes stay; adding one says that
+    a pod comes.
     """
 
     operation_labels: ClassVar[dict[Operation, _StrOrPromise]] = wording.USER_LABELS
@@ -34,3 +47,43 @@ class UserPodsUserAdminMixin(PodActionsMixin):
 
         rows = lifecycle.rows_of(queryset)
         return rows, queryset.count() - rows.count()
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
+        """Return what is deleted with users: their pods, too, and which of their volumes stay."""
+        users = list(objs)
+        found, counts, lacking, protected = super().get_deleted_objects(users, request)
+        deleted: list[Any] = list(found)
+        if pods := pods_of(users):
+            deleted += [gettext("In the cluster"), pods_that_go(users)]
+            label = UserPod._meta.verbose_name_plural  # noqa: SLF001 - Django's documented name
+            counts = {**counts, str(label): len(pods)}
+        return deleted, counts, lacking, protected
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the form; that of a new user says that a pod comes."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is not None or not fieldsets:
+            return fieldsets
+        (name, options), *rest = fieldsets
+        said = _(
+            "A pod of their own is made for each user who is to have one, as soon as this is saved."
+        )
+        before = options.get("description")
+        description = format_html("{} {}", before, said) if before else said
+        return [(name, {**options, "description": description}), *rest]
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Say whether a pod comes with the new user."""
+        with suppress(UserpodsError):  # the checks say what is wrong with the settings
+            comes = conf.USERPODS_SELECT(obj)
+            text = (
+                gettext("A pod is being made for %(user)s.")
+                if comes
+                else gettext("%(user)s is to have no pod (inactive or not selected).")
+            )
+            self.message_user(request, text % {"user": obj.get_username()}, messages.INFO)
+        return super().response_add(request, obj, post_url_continue)

@@ -1,0 +1,3 @@
+"""Template tags, for our own templates."""
+
+from __future__ import annotations
