@@ -40,6 +40,7 @@ http {{
     lua_package_path "{router}/lua/?.lua;{tests}/?.lua;;";
     lua_shared_dict userpods_answers 1m;
     lua_shared_dict userpods_purges 1m;
+    lua_shared_dict userpods_activity 1m;
     lua_shared_dict userpods_memory 12k;
     server {{
         listen 127.0.0.1:{port};

@@ -1,8 +1,11 @@
 -- What whoami says: turned into an entry, and remembered for a few seconds.
 --
 -- An entry is a table shared by all requests with the same credentials, never changed once it
--- is made (but for `epoch`):
+-- is made (but for `epoch` and `note_after`):
 --   user, user_id, service       who, and which Service
+--   state                        the pod's, as Django knows it; nil where that was not said
+--   activity, rules              which requests count (activity.lua): as said, and compiled
+--   note_after                   before then the pod need not be noted as used again
 --   ip, port, peer               where, or nil while there is nowhere
 --   sent                         the credentials: key, who, cookie, authorization, place
 --                                (credentials.lua)
@@ -13,6 +16,7 @@
 -- Two caches: plain Lua in each worker, and behind it a dictionary that all workers share. The key
 -- of both is the credentials' hash.
 
+local activity = require "userpods.activity"
 local purges = require "userpods.purges"
 local target = require "userpods.target"
 local lrucache = require "resty.lrucache"
@@ -55,6 +59,10 @@ function _M.entry(words, sent)
         ip = ip,
         port = port,
         peer = words.peer,
+        state = words.state,
+        activity = words.activity,
+        rules = activity.rules(words.activity),
+        note_after = 0,
         sent = {
             key = sent.key, cookie = sent.cookie, authorization = sent.authorization,
             place = sent.place, who = sent.who,
@@ -90,15 +98,15 @@ function _M.find(sent)
     if not text then
         return nil
     end
-    local asked, generation, user_id, user, service, peer =
-        text:match("^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)$")
+    local asked, generation, user_id, user, service, peer, rules =
+        text:match("^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)$")
     asked, generation = tonumber(asked), tonumber(generation)
     if now() - asked >= seconds or generation_of(purges.key(user_id)) ~= generation then
         return nil
     end
     entry = _M.entry({
         user = user, user_id = user_id, service = service, peer = peer,
-        generation = generation, asked = asked,
+        generation = generation, asked = asked, activity = rules,
     }, sent)
     if entry then
         mine:set(key, entry, seconds - (now() - asked))
@@ -106,10 +114,13 @@ function _M.find(sent)
     return entry
 end
 
---- Remembers an entry. One without a place to go is not: it changes any moment now.
-function _M.keep(entry)
+--- Remembers an entry. One without a place to go is not, nor one whose pod is not up as far as
+-- Django knows, unless it was found to be (`is_up`): that changes any moment now.
+function _M.keep(entry, is_up)
     local left = seconds - (now() - entry.asked)
-    if left <= 0 or not entry.ip or entry.generation == purges.OVERTAKEN then
+    if left <= 0 or not entry.ip or entry.generation == purges.OVERTAKEN
+        or not (is_up or entry.state == nil or entry.state == "running")
+    then
         return
     end
     local key = entry.sent.key
@@ -117,7 +128,7 @@ function _M.keep(entry)
     shared:set("w" .. entry.sent.who, entry.user_id, left)
     shared:set(key, table.concat({
         string.format("%.3f", entry.asked), entry.generation or "", entry.user_id, entry.user,
-        entry.service, entry.peer,
+        entry.service, entry.peer, entry.activity or "",
     }, "\n"), left)
 end
 

@@ -26,6 +26,7 @@ collectgarbage("setpause", 400)
 local settings = require("userpods.settings").load(
     ngx.config.prefix() .. "settings/settings.lua")
 
+local activity = require "userpods.activity"
 local addresses = require "userpods.addresses"
 local answers = require "userpods.answers"
 local balancer = require "ngx.balancer"
@@ -41,7 +42,9 @@ local places = require "userpods.places"
 local pages = require "userpods.pages"
 local address_owners = require "userpods.address_owners"
 local target = require "userpods.target"
+local waiting = require "userpods.waiting"
 
+activity.configure(settings)
 places.configure(settings.pods)
 cookies.configure(settings.cookies, settings.credential_cookies)
 credentials.configure(settings)
@@ -51,10 +54,12 @@ purges.configure(settings)
 answers.configure(settings)
 flights.configure(settings)
 running_requests.configure(settings)
+waiting.configure(settings)
 
 local read_headers = headers.read
 local find_answer, credentials_of = answers.find, credentials.of
 local begin, current = running_requests.begin, running_requests.current
+local note, now = activity.note, require("userpods.clock").now
 local take = address_owners.take
 local place_of, is_foreign = places.of, origins.is_foreign
 local set_current_peer, set_timeouts = balancer.set_current_peer, balancer.set_timeouts
@@ -84,8 +89,11 @@ local _M = {}
 _M.too_many_cookies_content = pages.too_many_cookies
 _M.healthz_content, _M.readyz_content = internal.healthz, internal.readyz
 _M.purge_content, _M.drain_content = internal.purge, internal.drain
+_M.activity_content = activity.content
+_M.no_answer_content, _M.waiting_plain_content = waiting.no_answer, waiting.plain
+_M.waiting_rewrite, _M.wake_rewrite = waiting.rewrite, waiting.wake_rewrite
 
--- Asks whoami. Returns an entry, or ends the request.
+-- Asks whoami. Returns an entry, nil where the pod has to be waited for, or ends the request.
 local function ask_django(sent)
     -- Without credentials there is nothing to ask.
     if not sent.key then
@@ -107,7 +115,7 @@ local function ask_django(sent)
     elseif word == "forbidden" then
         return pages.refuse(settings)
     elseif word == "later" then
-        return ngx.exec("@waiting")
+        return nil
     end
     ngx.log(ngx.ERR, "whoami gave no usable answer: ", detail)
     return pages.say(503, "Unavailable", "Please try again in a moment.", settings.retry_after)
@@ -128,7 +136,14 @@ local function admit(entry, sent, upgrade)
     if not entry.ip or not take(entry, running_requests.runs_elsewhere) then
         return false
     end
-    begin(entry, upgrade and pass_upgrade_on())
+    local mark = upgrade and pass_upgrade_on() or nil
+    local time = now()
+    if entry.rules then
+        mark = activity.mark(entry, mark, time)
+    elseif time >= entry.note_after then
+        note(entry, time)
+    end
+    begin(entry, mark)
     if sent.rest_cookie ~= "" then
         var.userpods_cookie = sent.rest_cookie
     end
@@ -180,9 +195,9 @@ function _M.pod_access()
         return pages.refuse_foreign()
     end
     local sent = credentials_of(var.http_cookie, var.http_authorization, place)
-    local entry = sent.key and find_answer(sent) or ask_django(sent)
-    if not admit(entry, sent, var.http_upgrade ~= nil) then
-        return ngx.exec("@waiting")
+    local entry = waiting.find(sent, sent.key and find_answer(sent) or ask_django(sent))
+    if not entry or not admit(entry, sent, var.http_upgrade ~= nil) then
+        return waiting.exec(entry)
     end
     var.userpods_user = entry.user
 end
@@ -319,39 +334,6 @@ function _M.site_header_filter()
     if is_reserved and header["Clear-Site-Data"] then
         header["Set-Cookie"] = cookies.with_removals(set_cookie, var.http_cookie)
     end
-end
-
---- The upstream failed. A connection that never came about means that the pod is not up.
-function _M.no_answer_content()
-    local entry = current()
-    local times = var.upstream_connect_time or ""
-    if tonumber(times:match("[^%s,:]+$")) == nil then
-        if entry then
-            -- Its address may have changed: ask anew next time.
-            answers.drop(entry.sent)
-        end
-        return ngx.exec("@waiting")
-    end
-    if (var.upstream_status or ""):find "504$" then
-        return pages.say(504, "Gateway timeout", "The application took too long to answer.")
-    end
-    return pages.say(502, "Bad gateway", "The application gave no proper answer.")
-end
-
---- To Django's waiting page, with the user's own credentials and nothing else of the request.
-function _M.waiting_rewrite()
-    local place = places.closer(var.http_host) or ""
-    local sent = credentials_of(var.http_cookie, var.http_authorization, place)
-    var.userpods_asked_host, var.userpods_asked_path = places.told(sent.place or "")
-    var.userpods_cookie = cookies.for_site(var.http_cookie)
-    var.userpods_authorization = sent.authorization or ""
-    ngx.req.set_uri_args ""
-    ngx.req.set_uri(settings.waiting_path)
-end
-
---- The waiting page where Django has none.
-function _M.waiting_plain_content()
-    return pages.say(503, "Starting", "Your application is not up yet.", settings.retry_after)
 end
 
 --- Django is down or silent.

@@ -18,6 +18,7 @@
 -- target is in ngx.ctx, running requests cannot be cut, and the log says so.
 
 local ffi = require "ffi"
+local activity = require "userpods.activity"
 local answers = require "userpods.answers"
 local base = require "resty.core.base"
 local layout = require "userpods.layout"
@@ -40,8 +41,9 @@ local ASKERS = 8
 
 local _M = {}
 
--- Request address -> its entry, its connection's address, and whether it is a WebSocket.
-local entries, connections, websockets = {}, {}, {}
+-- Request address -> its entry, its connection's address, and what else is known of it: nil, true
+-- for a WebSocket, or a table with `websocket` and `kind` (activity.lua).
+local entries, connections, marks = {}, {}, {}
 -- Entry -> what is known of it since requests of it run: `checked`, when whoami was asked last,
 -- `okay`, when it last said that they may, and `generation`, of then (see purges.lua);
 -- `is_doubtful` while the user was forgotten since, `is_asked` while a question is under way.
@@ -66,14 +68,15 @@ local function look_at_layout()
 end
 jit.off(look_at_layout)
 
---- The request at hand goes where the entry says.
-function _M.begin(entry, is_websocket)
+--- The request at hand goes where the entry says. `mark` is nil, true for a WebSocket, or a table:
+-- `websocket`, and its `kind` (activity.lua).
+function _M.begin(entry, mark)
     if not can_cut then
         if can_cut == nil then
             look_at_layout()
         end
         if not can_cut then
-            ngx.ctx.userpods_entry, ngx.ctx.userpods_is_websocket = entry, is_websocket
+            ngx.ctx.userpods_entry, ngx.ctx.userpods_mark = entry, mark
             return
         end
     end
@@ -81,22 +84,27 @@ function _M.begin(entry, is_websocket)
     local address = tonumber(cast(uintptr, request))
     entries[address] = entry
     connections[address] = tonumber(cast(uintptr, request.connection))
-    websockets[address] = is_websocket
+    marks[address] = mark
 end
 
 --- The request at hand goes to no pod; one that was noted under the same address is over.
 function _M.forget()
     local address = tonumber(cast(uintptr, get_request()))
-    entries[address], connections[address], websockets[address] = nil, nil, nil
+    entries[address], connections[address], marks[address] = nil, nil, nil
+end
+
+local function is_websocket(mark)
+    return mark == true or (mark ~= nil and mark.websocket)
 end
 
 --- The entry of the request at hand (nil where it goes to no pod), and whether it is a WebSocket.
 function _M.current()
     if can_cut == false then
-        return ngx.ctx.userpods_entry, ngx.ctx.userpods_is_websocket
+        return ngx.ctx.userpods_entry, is_websocket(ngx.ctx.userpods_mark)
     end
     local address = tonumber(cast(uintptr, get_request()))
-    return entries[address], websockets[address]
+    local mark = marks[address]
+    return entries[address], mark ~= nil and is_websocket(mark)
 end
 
 -- The connection of a noted request that still runs, or nil.
@@ -173,11 +181,18 @@ local function look()
     local forgotten = count ~= seen
     seen = count
     local due, is_due = {}, {}
-    local any = false
+    local any, is_counted = false, activity.is_due(time)
     for address, entry in pairs(entries) do
-        if not carrier(address) then
+        local connection = carrier(address)
+        if connection and is_counted then
+            local mark = marks[address]
+            activity.look(address, entry, type(mark) == "table" and mark.kind or nil,
+                connection.fd, time)
+        end
+        if not connection then
+            activity.forget(address)
             -- It is over. (Assigning nil to what is there is allowed in pairs.)
-            entries[address], connections[address], websockets[address] = nil, nil, nil
+            entries[address], connections[address], marks[address] = nil, nil, nil
         elseif not is_due[entry] then
             any = true
             address_owners.touch(entry, time)

@@ -42,8 +42,16 @@ local defaults = {
     recheck_seconds = 10,
     -- Seconds without any answer of whoami after which a running request is cut.
     grace_seconds = 60,
+    -- Seconds between two looks whether what runs carries more bytes than a heartbeat.
+    look_seconds = 15,
     -- Seconds a WebSocket may be silent.
     websocket_seconds = 3600,
+    -- Seconds for which a request that no person navigates with is held while its pod is not up;
+    -- 0: only those that say `Prefer: wait=...`. And the most that any of these gets, and how many
+    -- each worker holds.
+    hold_seconds = 0,
+    hold_most_seconds = 60,
+    hold_most = 100,
     -- Seconds that the body of a request for the Django site may take.
     site_body_seconds = 120,
     -- Origins beside a request's own host whose requests carry identity: "https://host".
@@ -90,7 +98,9 @@ function _M.complete(given)
         end
         complete[name] = value
     end
-    for _, name in ipairs { "recheck_seconds", "websocket_seconds", "site_body_seconds" } do
+    for _, name in ipairs {
+        "recheck_seconds", "look_seconds", "websocket_seconds", "site_body_seconds",
+    } do
         if complete[name] < 1 then
             return nil, name .. " must be at least 1"
         end

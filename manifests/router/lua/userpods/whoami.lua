@@ -32,6 +32,8 @@ function _M.read(status, header, asked, generations_before, sent)
         user_id = user_id,
         service = header "X-Target-Service",
         peer = header "X-Target-Peer",
+        state = header "X-Userpods-State",
+        activity = header "X-Userpods-Activity",
         asked = asked,
     }, sent)
     if not entry then
