@@ -47,6 +47,7 @@ SETTING_IDS = {
     "USERPODS_MAX_PODS": "userpods.E021",
     "USERPODS_QUEUE": "userpods.E022",
     "USERPODS_CONTROLLER": "userpods.E023",
+    "USERPODS_MAX_AGE": "userpods.E024",
     "USERPODS_URL": "userpods.E030",
     "USERPODS_SITE_URL": "userpods.E031",
 }

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from django_userpods.core.objects import Manifest
 
     _Template = Callable[[AbstractBaseUser], list[Manifest]]
+    _SecondsOf = Callable[[Any], float | None]
     _Customize = Callable[[list[Manifest], AbstractBaseUser], list[Manifest]]
 
 DEFAULT_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
@@ -258,14 +259,25 @@ class Conf:
         return setting.flag("USERPODS_CONTROLLER", default=False)
 
     @property
-    def USERPODS_IDLE_TIMEOUT(self) -> float | None:
-        """Seconds without a request after which a pod may be stopped; nothing acts on it yet.
+    def USERPODS_IDLE_TIMEOUT(self) -> float | _SecondsOf | None:
+        """Seconds without use after which a pod is stopped, or what tells it for a pod."""
+        return cast(
+            "float | _SecondsOf | None",
+            setting.seconds("USERPODS_IDLE_TIMEOUT"),
+        )
 
-        None for never.
-        """
-        if setting.get("USERPODS_IDLE_TIMEOUT", None) is None:
-            return None
-        return setting.number("USERPODS_IDLE_TIMEOUT", 0)
+    @property
+    def USERPODS_MAX_AGE(self) -> float | _SecondsOf | None:
+        """Seconds after its start after which a pod is stopped, or what tells it for a pod."""
+        return cast("float | _SecondsOf | None", setting.seconds("USERPODS_MAX_AGE"))
+
+    def idle_timeout_of(self, pod: object) -> float | None:
+        """Return how long one pod may be idle; SettingError where the callable gives nonsense."""
+        return setting.seconds_of("USERPODS_IDLE_TIMEOUT", self.USERPODS_IDLE_TIMEOUT, pod)
+
+    def max_age_of(self, pod: object) -> float | None:
+        """Return how old one pod may get; SettingError where the callable gives nonsense."""
+        return setting.seconds_of("USERPODS_MAX_AGE", self.USERPODS_MAX_AGE, pod)
 
     @property
     def USERPODS_MAX_PODS(self) -> int | Callable[[AbstractBaseUser], int]:

@@ -13,6 +13,7 @@ and what to do. It never carries a token, a request body or a whole server answe
     ├── PodNotAllowed
     ├── AdoptionError
     ├── MassDeletionRefused
+    ├── NothingHeard
     ├── InvalidCredentials
     │   └── NotLetIn
     ├── Undecided
@@ -58,6 +59,7 @@ __all__ = [
     "NotFound",
     "NotLeading",
     "NotOurs",
+    "NothingHeard",
     "OutOfTime",
     "PodNotAllowed",
     "QuotaExceeded",
@@ -85,6 +87,10 @@ class TemplateError(UserpodsError):
     def __init__(self, message: str, *, where: str = "") -> None:
         self.where = where
         super().__init__(f"{where}: {message}" if where else message)
+
+
+class NothingHeard(UserpodsError):  # noqa: N818 - says what happened
+    """No router says when pods were used, or one of them does not."""
 
 
 class SettingError(UserpodsError):

@@ -113,9 +113,20 @@ def start(rows: QuerySet[UserPod], *, actor: str = "") -> OperationResult:
     return _perform(Operation.START, rows, actor)
 
 
-def stop(rows: QuerySet[UserPod], *, actor: str = "") -> OperationResult:
-    """Have some rows' pods stopped; what else the users have (a volume) stays."""
-    return _perform(Operation.STOP, rows, actor)
+def stop(
+    rows: QuerySet[UserPod],
+    *,
+    actor: str = "",
+    unless_used_since: datetime.datetime | None = None,
+) -> OperationResult:
+    """Have some rows' pods stopped; what else the users have (a volume) stays.
+
+    With ``unless_used_since`` not those that were used or started since then.
+    """
+    where = None
+    if unless_used_since is not None:
+        where = Q(last_activity=None) | Q(last_activity__lt=unless_used_since)
+    return _perform(Operation.STOP, rows, actor, where=where)
 
 
 def restart(rows: QuerySet[UserPod], *, actor: str = "") -> OperationResult:
@@ -245,7 +256,12 @@ def wake(pod: UserPod, *, actor: str = "") -> None:
 
 
 def _perform(
-    operation: Operation, selected: QuerySet[UserPod], actor: str, *, robust: bool = False
+    operation: Operation,
+    selected: QuerySet[UserPod],
+    actor: str,
+    *,
+    where: Q | None = None,
+    robust: bool = False,
 ) -> OperationResult:
     result = OperationResult(operation)
     using = alias()
@@ -266,7 +282,7 @@ def _perform(
 
     def record() -> None:
         with transaction.atomic(using=using):
-            _record(operation, result.pods, actor)
+            _record(operation, result.pods, actor, where)
 
     retried(record)
     result.deferred = True
@@ -280,27 +296,29 @@ def _is_already(operation: Operation, wanted: str, state: str) -> bool:
     return operation == Operation.STOP and wanted == state == Wanted.STOPPED
 
 
-def _record(operation: Operation, pods: Sequence[PodRef], actor: str) -> None:
+def _record(operation: Operation, pods: Sequence[PodRef], actor: str, where_else: Q | None) -> None:
     """Record what is asked for: one UPDATE for each batch, as long as a database takes lists."""
     now = timezone.now()
     # Who was told to go meanwhile stays told so.
-    where = ~Q(wanted=Wanted.ABSENT)
+    where = ~Q(wanted=Wanted.ABSENT) & (where_else or Q())
     what: dict[str, Any]
     if operation == Operation.SYNC:
         return
     if operation == Operation.START:
-        what = {"wanted": Wanted.RUNNING, "last_activity": now}
+        what = {"wanted": Wanted.RUNNING, "last_activity": now, "started_at": now}
     elif operation == Operation.STOP:
         what = {"wanted": Wanted.STOPPED}
     elif operation == Operation.RESTART:
-        what = {"restarted_at": now}
+        what = {"restarted_at": now, "started_at": now}
         where = Q(wanted=Wanted.RUNNING)
     else:
-        what = {"recreate": True}
+        what = {"recreate": True, "started_at": now}
     # In the order of their keys, as everywhere.
     for batch in _batches(sorted(pods, key=lambda pod: pod.pk)):
         found = rows().filter(where, pk__in=[pod.pk for pod in batch])
         lock(found)
+        # What is asked only of those that are so still is the history of no others.
+        met = set(found.values_list("pk", flat=True)) if where_else else None
         found.update(state=State.PENDING, message="", updated_at=now, **what)
         history.note(
             [
@@ -308,6 +326,7 @@ def _record(operation: Operation, pods: Sequence[PodRef], actor: str) -> None:
                     pod.pk, pod.state, State.PENDING, operation=operation.value, actor=actor
                 )
                 for pod in batch
+                if met is None or pod.pk in met
             ]
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import models, router
@@ -13,8 +13,13 @@ from django.utils.translation import gettext_lazy as _
 from django_userpods import joins, sentences
 from django_userpods.conf import conf
 from django_userpods.core import naming
+from django_userpods.core.lifetime import Lifetime
+from django_userpods.core.reasons import Reason, reason_of
 from django_userpods.core.states import State as _State
 from django_userpods.tokens import AccessToken, PodSession
+
+if TYPE_CHECKING:
+    import datetime
 
 __all__ = ["AccessToken", "Installation", "PodSession", "Transition", "UserPod"]
 
@@ -67,6 +72,9 @@ class Installation(models.Model):
         _("identifier"), max_length=32, default=random_identifier, editable=False
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    #: When the routers last told which pods are used, and since when that is known without a gap.
+    heard_at = models.DateTimeField(_("heard at"), null=True, editable=False)
+    known_since = models.DateTimeField(_("known since"), null=True, editable=False)
 
     objects = InstallationManager()
 
@@ -163,7 +171,16 @@ class UserPod(models.Model):
     #: When a look was asked of a controller that has not been done yet; what it says is never
     #: compared with a clock, only with what it said before.
     asked_at = models.DateTimeField(_("asked at"), null=True, db_index=True, editable=False)
+    activity = models.TextField(
+        _("rules on activity"),
+        blank=True,
+        default="",
+        editable=False,
+        help_text=_("What counts as use of the pod, as its Deployment says."),
+    )
     last_activity = models.DateTimeField(_("last activity"), null=True, editable=False)
+    #: When it was last asked to run, or to run anew.
+    started_at = models.DateTimeField(_("started at"), default=timezone.now, editable=False)
     #: When a look at the cluster last found something new, or a waiting page asked for one.
     looked_at = models.DateTimeField(_("looked at"), null=True, editable=False)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
@@ -195,6 +212,38 @@ class UserPod(models.Model):
     def url(self) -> str:
         """The pod's own URL; "" where it has none, or no name yet (``USERPODS_URL``)."""
         return conf.url_of(self.name, slot=self.slot) if self.name else ""
+
+    @property
+    def standing(self) -> str:
+        """The state for whoever waits: *failed* too where it cannot start as things are."""
+        if _State(self.state).is_coming and reason_of(self.message) in (Reason.QUOTA, Reason.ROOM):
+            return _State.FAILED
+        return self.state
+
+    def lifetime(self, known_since: datetime.datetime | None) -> Lifetime:
+        """Return until when it runs, where it is known since then which pods are used.
+
+        Raises SettingError where ``USERPODS_IDLE_TIMEOUT`` or ``USERPODS_MAX_AGE`` is invalid.
+        """
+        return Lifetime(
+            started_at=self.started_at,
+            last_activity=self.last_activity,
+            idle_timeout=conf.idle_timeout_of(self),
+            max_age=conf.max_age_of(self),
+            known_since=known_since,
+        )
+
+    @property
+    def stops_at(self) -> datetime.datetime | None:
+        """When it is to be stopped if nobody uses it, None for never. A query if there is a limit.
+
+        About a minute of its last use may not be known yet; each use moves it.
+        """
+        if self.wanted != self.Wanted.RUNNING or (
+            conf.USERPODS_IDLE_TIMEOUT is None and conf.USERPODS_MAX_AGE is None
+        ):
+            return None
+        return self.lifetime(Installation.objects.current(write=False).known_since).stops_at
 
     @property
     def path(self) -> str:

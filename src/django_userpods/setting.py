@@ -58,6 +58,36 @@ def flag(name: str, *, default: bool) -> bool:
     return value
 
 
+def seconds(name: str) -> Any:  # noqa: ANN401
+    """Return a number of seconds from 1, a callable that tells them, or None for no limit."""
+    value = get(name, None)
+    if value is None or callable(value) or isinstance(value, str):
+        return function(name, None)
+    return some_seconds(name, value)
+
+
+def some_seconds(name: str, value: object, *, what: str = "is") -> float:
+    """Return a number of seconds from 1."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value < 1e9:
+        hint = (
+            "Give a number of seconds from 1, None, or a dotted path to (pod) -> seconds or None."
+        )
+        raise invalid(name, f"{what} {value!r}", hint)
+    return float(value)
+
+
+def seconds_of(name: str, given: Any, item: object) -> float | None:  # noqa: ANN401
+    """Return what ``seconds`` gave, for one item: called with it where it is a callable."""
+    if not callable(given):
+        return given  # type: ignore[no-any-return]
+    try:
+        found = given(item)
+    except Exception as error:
+        hint = "Correct the function; it returns a number of seconds from 1, or None."
+        raise invalid(name, f"raised, for {item}, {error!r}", hint) from error
+    return None if found is None else some_seconds(name, found, what=f"gave, for {item},")
+
+
 def is_list_of_text(value: object) -> bool:
     """Tell whether this is a list (or set) of texts."""
     return isinstance(value, list | tuple | set | frozenset) and all(

@@ -57,6 +57,9 @@ class WhoamiAnswer(NamedTuple):
     name: str
     namespace: str
     address: str | None
+    #: The pod's ``standing``, and its rules on what counts as use.
+    state: str
+    activity: str
 
 
 class CachedAnswer:

@@ -22,10 +22,12 @@ from django_userpods.admin.history import lines_of
 from django_userpods.admin.lists import PlainChangeList, columns_to_leave_out
 from django_userpods.admin.manifests import rendered
 from django_userpods.admin.people import user_link, user_of
-from django_userpods.exceptions import UserpodsError
+from django_userpods.exceptions import SettingError, UserpodsError
 from django_userpods.models import UserPod
 
 if TYPE_CHECKING:
+    import datetime
+
     from django.contrib.admin.views.main import ChangeList
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
@@ -81,7 +83,16 @@ class UserPodAdmin(PodActionsMixin):
         ),
         (
             _("Times"),
-            {"fields": ("created_at", "updated_at", "restarted_at", "last_activity")},
+            {
+                "fields": (
+                    "created_at",
+                    "updated_at",
+                    "started_at",
+                    "restarted_at",
+                    "last_activity",
+                    "stops",
+                )
+            },
         ),
         (_("History"), {"fields": ("history",)}),
         (_("Manifests"), {"fields": ("manifests",)}),
@@ -93,6 +104,7 @@ class UserPodAdmin(PodActionsMixin):
         "url_link",
         "history",
         "manifests",
+        "stops",
     )
 
     class Media:
@@ -196,6 +208,14 @@ class UserPodAdmin(PodActionsMixin):
     def full_message(self, pod: UserPod) -> str:
         """Show what is wrong."""
         return pod.message
+
+    @admin.display(description=_("stops by itself at"))
+    def stops(self, pod: UserPod) -> str | datetime.datetime | None:
+        """Show when it is stopped if nobody uses it (or nobody can say)."""
+        try:
+            return pod.stops_at
+        except SettingError as error:
+            return str(error)
 
     @admin.display(description=_("image"), ordering="image")
     def short_image(self, pod: UserPod) -> SafeString:

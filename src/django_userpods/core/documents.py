@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from django_userpods.core import kinds, naming, refusals
+from django_userpods.core import activity, kinds, naming, refusals
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest
 from django_userpods.exceptions import TemplateError
 
@@ -70,6 +70,18 @@ def _check_object(document: Manifest, own: str) -> None:
         message = "is set by USERPODS_NAMESPACE; leave it out of the template"
         raise TemplateError(message, where=f"{where}.metadata.namespace")
     _check_reserved(metadata, where=f"{where}.metadata")
+    _check_activity(document, own)
+
+
+def _check_activity(document: Manifest, own: str) -> None:
+    metadata = document["metadata"]
+    rules = mapping(metadata, "annotations", where=f"{document['kind']}.metadata")
+    if naming.ACTIVITY_ANNOTATION not in rules:
+        return
+    where = f"{document['kind']}.metadata.annotations.{naming.ACTIVITY_ANNOTATION}"
+    if Kind.of(document) != DEPLOYMENT or metadata["name"] != own:
+        raise TemplateError(f'belongs on the Deployment "{own}"', where=where)
+    activity.check(rules[naming.ACTIVITY_ANNOTATION], where=where)
 
 
 def _right_spelling(name: object, own: str) -> str:

@@ -56,6 +56,8 @@ TEMPLATE_HASH_ANNOTATION = "django-userpods/template-hash"
 RESTARTED_AT_ANNOTATION = "django-userpods/restarted-at"
 #: On a workload whose number of pods is another's to set, as long as its user stopped it.
 STOPPED_ANNOTATION = "django-userpods/stopped"
+#: On the Deployment, by its template: what counts as use of the pod (``core.activity``).
+ACTIVITY_ANNOTATION = "django-userpods/activity"
 RESERVED_ANNOTATIONS = frozenset(
     {USERNAME_ANNOTATION, TEMPLATE_HASH_ANNOTATION, RESTARTED_AT_ANNOTATION, STOPPED_ANNOTATION}
 )

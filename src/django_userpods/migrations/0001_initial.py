@@ -26,6 +26,8 @@ class Migration(migrations.Migration):
                 ('id', models.PositiveSmallIntegerField(default=1, editable=False, primary_key=True, serialize=False)),
                 ('identifier', models.CharField(default=django_userpods.models.random_identifier, editable=False, max_length=32, verbose_name='identifier')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
+                ('heard_at', models.DateTimeField(editable=False, null=True, verbose_name='heard at')),
+                ('known_since', models.DateTimeField(editable=False, null=True, verbose_name='known since')),
             ],
             options={
                 'verbose_name': 'installation',
@@ -104,7 +106,9 @@ class Migration(migrations.Migration):
                 ('recreate', models.BooleanField(default=False, editable=False, verbose_name='to be deleted and recreated')),
                 ('overruled', models.TextField(blank=True, default='', editable=False, help_text='Objects that the cluster changes in what is declared, with a digest of each.', verbose_name='overruled')),
                 ('asked_at', models.DateTimeField(db_index=True, editable=False, null=True, verbose_name='asked at')),
+                ('activity', models.TextField(blank=True, default='', editable=False, help_text='What counts as use of the pod, as its Deployment says.', verbose_name='rules on activity')),
                 ('last_activity', models.DateTimeField(editable=False, null=True, verbose_name='last activity')),
+                ('started_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='started at')),
                 ('looked_at', models.DateTimeField(editable=False, null=True, verbose_name='looked at')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),

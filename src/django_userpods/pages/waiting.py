@@ -42,11 +42,20 @@ _TRY_EVERY = datetime.timedelta(seconds=20)
 def waiting(request: HttpRequest) -> HttpResponse:
     """Answer in the place of a pod that is not up: a page for people, JSON for machines.
 
-    A person who comes here (a navigation, not a script's request) wakes a stopped pod. The status
-    is 503 with ``Retry-After`` (RFC 9110, section 10.2.3).
+    A person who comes here (a navigation) wakes a stopped pod, and so does a script's request that
+    the router says may (``X-Userpods-Wake``). The status is 503 with ``Retry-After`` (RFC 9110,
+    section 10.2.3); ``X-Userpods-State`` tells the router whether there is anything to wait for.
     """
     if not is_navigation(request):
-        return for_visitor(request, lambda *found: as_json(_status_of(*found), status=503))
+
+        def say(visitor: Visitor, pod: UserPod) -> HttpResponse:
+            if request.headers.get("X-Userpods-Wake") == "1":
+                _wake(visitor, pod)
+            response = as_json(_status_of(visitor, pod), status=503)
+            response["X-Userpods-State"] = pod.standing
+            return response
+
+        return for_visitor(request, say)
 
     def answer(visitor: Visitor, pod: UserPod) -> HttpResponse:
         _wake(visitor, pod)
@@ -158,5 +167,11 @@ def _try_again(visitor: Visitor, pod: UserPod) -> None:
 
 
 def _status_of(visitor: Visitor, pod: UserPod) -> dict[str, str | None]:
-    found = {"state": pod.state, "message": pod.plain_message, "service": pod.name}
+    stops_at = pod.stops_at
+    found = {
+        "state": pod.state,
+        "message": pod.plain_message,
+        "service": pod.name,
+        "stops_at": stops_at.isoformat() if stops_at else None,
+    }
     return {**found, "details": pod.message} if visitor.is_staff else found

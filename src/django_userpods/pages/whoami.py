@@ -35,11 +35,12 @@ def whoami(request: HttpRequest) -> HttpResponse:
 
     200 with JSON ``{"user", "service"}`` and the headers ``X-Target-Service``,
     ``X-Target-Address`` (``host:port`` inside the cluster), ``X-Target-Peer`` (the Service's own
-    ``ip:port``, left out while it has none), ``X-Userpods-User`` (percent-encoded) and
-    ``X-Userpods-User-Id``; 401 without credentials; 403 for credentials that are not valid, and
-    where the pod that is asked about (``access.addresses``) is not theirs; 503 while the user's
-    name is still held by somebody whose pod is going, and while the database (or
-    ``USERPODS_SELECT``) cannot tell.
+    ``ip:port``, left out while it has none), ``X-Userpods-State`` (*failed* too where it cannot
+    start as things are), ``X-Userpods-Activity`` (what counts as use, where its template says so),
+    ``X-Userpods-User`` (percent-encoded) and ``X-Userpods-User-Id``; 401 without credentials; 403
+    for credentials that are not valid, and where the pod that is asked about
+    (``access.addresses``) is not theirs; 503 while the user's name is still held by somebody whose
+    pod is going, and while the database (or ``USERPODS_SELECT``) cannot tell.
     """
     return or_unavailable(lambda: _whoami(request))
 
@@ -63,8 +64,12 @@ def _whoami(request: HttpRequest) -> HttpResponse:
             name=pod.name,
             namespace=pod.namespace,
             address=pod.address,
+            state=pod.standing,
+            activity=pod.activity,
         )
-        cached.set(found, decided=visitor.decided)
+        # One that is not up is another any moment now.
+        if pod.state == pod.State.RUNNING:
+            cached.set(found, decided=visitor.decided)
         return _response(found)
 
     return for_visitor(request, answer)
@@ -80,6 +85,9 @@ def _response(found: WhoamiAnswer) -> HttpResponse:
     )
     if peer:
         response["X-Target-Peer"] = peer
+    response["X-Userpods-State"] = found.state
+    if found.activity:
+        response["X-Userpods-Activity"] = found.activity
     response["X-Userpods-User"] = quote(found.username, safe="@+")
     response["X-Userpods-User-Id"] = quote(found.user_pk, safe="@+")
     return response

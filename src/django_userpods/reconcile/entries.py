@@ -33,6 +33,7 @@ FIELDS = (
     "restarted_at",
     "recreate",
     "overruled",
+    "activity",
 )
 
 
@@ -92,6 +93,8 @@ class Entry:
     recreate: bool = False
     #: See ``reconcile.overruled``.
     overruled: str = ""
+    #: See ``core.activity``.
+    activity: str = ""
     username: str = ""
     #: The user, kept only where the template depends on it.
     user: AbstractBaseUser | None = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from django_userpods.conf import conf
-from django_userpods.core import health, naming, workloads
+from django_userpods.core import activity, health, naming, workloads
 from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind, Manifest, Ref
 from django_userpods.core.plan import Observed
 from django_userpods.exceptions import (
@@ -63,6 +63,8 @@ class Subject:
     #: Where the Service was before, for one that is made again.
     last_address: str | None = None
     image: str = ""
+    #: Its rules on what counts as use, as the row has them.
+    activity: str | None = None
     #: Objects that the cluster changes in what is declared, whatever is written.
     overruled: dict[Ref, Overruled] = field(default_factory=dict)
     #: What was found of that by this run's own writes.
@@ -112,6 +114,8 @@ class Subject:
         elif ref.name == self.entry.name and ref.kind == DEPLOYMENT:
             self.main = health.of_deployment(found)
             self.image = found["spec"]["template"]["spec"]["containers"][0].get("image", "")
+            annotations = found["metadata"].get("annotations") or {}
+            self.activity = activity.one_line(annotations.get(naming.ACTIVITY_ANNOTATION, ""))
         elif self.template is not None and (other := workloads.health_of(found)) is not None:
             self.others[ref.kind.kind, ref.name] = other
 

@@ -239,6 +239,8 @@ def _changes(subject: Subject, outcome: Outcome) -> dict[str, Any]:
     else:
         if subject.image:
             new["image"] = subject.image
+        if subject.activity is not None:
+            new["activity"] = subject.activity
         if subject.template is not None and not (outcome.error or entry.recreate):
             new["kinds"] = subject.template.kinds_text
     if entry.recreate and outcome.gone:

@@ -12,13 +12,15 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
 from django.db import DatabaseError, router
 from django.db.models import Q
+from django.utils import timezone
 
 from django_userpods.access import router_client, tickets
 from django_userpods.cluster import get_cluster
 from django_userpods.conf import conf
+from django_userpods.controller import idle
 from django_userpods.core import naming
 from django_userpods.core.states import UNSETTLED, State
-from django_userpods.exceptions import ClusterError, UserpodsError
+from django_userpods.exceptions import ClusterError, SettingError, UserpodsError
 from django_userpods.management.base import EXIT_FAILED, UserpodsCommand
 from django_userpods.management.progress import Progress
 from django_userpods.management.sync_words import tell
@@ -168,6 +170,12 @@ class Command(UserpodsCommand):
             dry_run=dry_run,
             progress=bar,
         )
+        if user_pks is None and not dry_run:
+            # First: what is to be stopped is on the rows then, and this sync does it.
+            try:
+                idle.tick(timezone.now())
+            except SettingError as error:
+                self.stderr.write(self.style.WARNING(f"No idle pod is stopped: {error}"))
         report = self._until_answered(partial(run, user_pks), deadline)
         if dry_run:
             report.failed += missing_namespaces(report)

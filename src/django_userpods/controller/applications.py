@@ -1,0 +1,79 @@
+"""Ask applications in pods when they were used last, where their template names an address for it.
+
+What a pod answers is its user's word: it can keep that user's own pod running and do nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from django_userpods.core import activity
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Iterable
+
+    from django_userpods.models import UserPod
+
+logger = logging.getLogger("django_userpods")
+
+#: Seconds that one answer may take, its most bytes, and how many are asked at once.
+_TIMEOUT, _LONGEST, _AT_ONCE = 3.0, 256 * 1024, 8
+
+
+class _Unreadable(Exception):  # noqa: N818 - never leaves this module
+    """An application that should say when it was used does not."""
+
+
+def last_uses(
+    pods: Iterable[UserPod], *, now: datetime.datetime
+) -> dict[str, datetime.datetime | None]:
+    """Return when each of these pods was used by its application's own words, by the rows' ids.
+
+    None for one that says nothing of use. One that cannot be asked is left out, and logged.
+    """
+    asked = list(pods)
+    found: dict[str, datetime.datetime | None] = {}
+    if not asked:
+        return found
+
+    def ask(pod: UserPod) -> None:
+        try:
+            said = [_last_use(pod, path, now) for path in activity.addresses(pod.activity)]
+        except _Unreadable as error:
+            logger.warning("%s: %s; it is not stopped for being idle", pod, error)
+        else:
+            found[pod.pk] = max((time for time in said if time), default=None)
+
+    with ThreadPoolExecutor(min(_AT_ONCE, len(asked))) as pool:
+        list(pool.map(ask, asked))
+    return found
+
+
+def _last_use(pod: UserPod, path: str, now: datetime.datetime) -> datetime.datetime | None:
+    import urllib3
+
+    headers = {
+        "Host": urlsplit(pod.url).netloc or str(pod.name),
+        "Accept": "application/json",
+        "X-Userpods-User": quote(pod.owner.get_username(), safe="@+") if pod.owner else "",
+    }
+    host, _, port = str(pod.address).rpartition(":")
+    timeout = urllib3.Timeout(total=_TIMEOUT)
+    try:
+        with urllib3.HTTPConnectionPool(host.strip("[]"), int(port), timeout=timeout) as pool:
+            response = pool.request(
+                "GET", path, headers=headers, retries=False, redirect=False, preload_content=False
+            )
+            body = response.read(_LONGEST)
+        if response.status != 200:
+            message = f"its application answered {response.status} at {path}"
+            raise _Unreadable(message)
+        return activity.last_use(json.loads(body), now=now)
+    except (urllib3.exceptions.HTTPError, OSError, ValueError, RecursionError) as error:
+        message = f"its application cannot be asked at {path}: {error}"
+        raise _Unreadable(message) from error
