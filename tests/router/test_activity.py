@@ -60,7 +60,7 @@ def cookie(user: str) -> tuple[str, str]:
 def looks(router: Router, count: int) -> None:
     """Wait until the router has looked so many times at what runs."""
     end = activity(router)["since"] + LOOK * count + 2
-    eventually(lambda: activity(router)["since"] > end)
+    eventually(lambda: activity(router)["since"] > end, 60)
 
 
 def test_a_request_is_use_of_its_users_pod_alone(router: Router, user: str) -> None:
@@ -107,7 +107,7 @@ def test_an_open_websocket_is_use_while_more_flows_than_a_heartbeat(
         looks(router, 2)
         assert ago(router, user) is None, "it was opened, and is alive: nobody works there"
         connection.send("x" * 1000)
-        eventually(lambda: ago(router, user) is not None)
+        eventually(lambda: ago(router, user) is not None, 60)
 
 
 def test_a_websocket_that_is_to_be_ignored_is_no_use_whatever_flows(
@@ -127,7 +127,7 @@ def test_what_counts_as_long_as_it_runs_is_use_without_a_byte(
     router: Router, django: FakeDjango, user: str
 ) -> None:
     django.answer = {"X-Userpods-Activity": RULES}
-    thread = threading.Thread(target=router.get, args=("/slow?seconds=12", cookie(user)))
+    thread = threading.Thread(target=router.get, args=("/slow?seconds=15", cookie(user)))
     thread.start()
     eventually(lambda: ago(router, user) is not None)
     # Later than any note of its beginning.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from websockets.sync.client import connect
 
-from tests.router.harness import Router, free_port, workload
+from tests.router.harness import Router, free_port, raw, workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +45,12 @@ class Held:
         self.answer: Response | None = None
 
         def ask() -> None:
-            method = "POST" if body else "GET"
-            self.answer = router.get("/x", ALICE, *headers, method=method, body=body)
+            lines = ["POST /x HTTP/1.1" if body else "GET /x HTTP/1.1", "Host: site.test"]
+            lines += [f"{key}: {value}" for key, value in (ALICE, *headers)]
+            if body:
+                lines.append(f"Content-Length: {len(body)}")
+            head = "\r\n".join([*lines, "Connection: close", "", ""]).encode()
+            self.answer = raw(router.port, head + body, timeout=60)
 
         self.thread = threading.Thread(target=ask)
         self.thread.start()

@@ -167,11 +167,7 @@ def _try_again(visitor: Visitor, pod: UserPod) -> None:
 
 
 def _status_of(visitor: Visitor, pod: UserPod) -> dict[str, str | None]:
-    stops_at = pod.stops_at
-    found = {
-        "state": pod.state,
-        "message": pod.plain_message,
-        "service": pod.name,
-        "stops_at": stops_at.isoformat() if stops_at else None,
-    }
+    found = {"state": pod.state, "message": pod.plain_message, "service": pod.name}
+    if (stops_at := pod.stops_at) is not None:
+        found["stops_at"] = stops_at.isoformat()
     return {**found, "details": pod.message} if visitor.is_staff else found

@@ -67,9 +67,7 @@ def _whoami(request: HttpRequest) -> HttpResponse:
             state=pod.standing,
             activity=pod.activity,
         )
-        # One that is not up is another any moment now.
-        if pod.state == pod.State.RUNNING:
-            cached.set(found, decided=visitor.decided)
+        cached.set(found, decided=visitor.decided)
         return _response(found)
 
     return for_visitor(request, answer)
