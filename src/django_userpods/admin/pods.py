@@ -109,6 +109,7 @@ class UserPodAdmin(PodActionsMixin):
 
     class Media:
         css: ClassVar = {"all": ["userpods/admin.css"]}
+        js: ClassVar = ["userpods/labels.js"]
 
     def rows_for(self, queryset: QuerySet[Any]) -> tuple[QuerySet[UserPod], int]:
         """Return the rows selected: all there is to know."""

@@ -3,7 +3,7 @@
 # ruff: noqa: ARG002 - the signatures are Django's
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -35,6 +35,9 @@ class PodSessionAdmin(_ModelAdmin):
     ordering = ("-created_at",)
     search_help_text = _("Search by username.")
     fields = readonly_fields = ("user_link", "pod_name", "created_at", "expires_at")
+
+    class Media:
+        js: ClassVar = ["userpods/labels.js"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PodSession]:
         """Return the sessions with their pods' names."""

@@ -123,6 +123,7 @@ class AccessTokenAdmin(_ModelAdmin):
 
     class Media:
         css: ClassVar = {"all": ["userpods/admin.css"]}
+        js: ClassVar = ["userpods/labels.js"]
 
     def get_changelist(self, request: HttpRequest, **named: Any) -> type[ChangeList]:  # noqa: ANN401
         """Return the list that says nothing of "all" where all are shown."""

@@ -32,7 +32,7 @@ local template = [[<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">%s
 <title>%s</title>
 <style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:20vh auto;padding:0 1rem}
-@media(prefers-color-scheme:dark){body{background:#111;color:#eee}}</style></head>
+@media(prefers-color-scheme:dark){body{background:#111;color:#eee}a{color:#9cf}}</style></head>
 <body><main><h1>%s</h1><p>%s</p>%s</main></body></html>
 ]]
 
