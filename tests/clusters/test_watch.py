@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,16 +37,23 @@ pytest_plugins = ["tests.testcluster.fixtures"]
 pytestmark = pytest.mark.cluster
 CONFIGMAP = Kind("v1", "ConfigMap")
 WATCH = "watch=true"
+#: For what is never made.
+NAMESPACE = "default"
 
 
-@pytest.fixture
-def watched(proxy: FaultProxy) -> Iterator[KubernetesCluster]:
-    """A client that takes a second without a byte for the end of a watch."""
-    client = KubernetesCluster(kubeconfig=proxy.kubeconfig, timeout=5, silence=1.0)
+@contextmanager
+def client_of(proxy: FaultProxy, *, silence: float = 70.0) -> Iterator[KubernetesCluster]:
+    client = KubernetesCluster(kubeconfig=proxy.kubeconfig, timeout=5, silence=silence)
     client.get(Ref(SERVICE, "default", "nothing"))
     proxy.forget()
     yield client
     client.close()
+
+
+@pytest.fixture
+def watched(proxy: FaultProxy) -> Iterator[KubernetesCluster]:
+    with client_of(proxy) as client:
+        yield client
 
 
 def begun(client: KubernetesCluster, namespace: str, since: str = "", seconds: float = 60) -> Watch:
@@ -70,9 +78,9 @@ def names(found: Watch) -> list[str]:
 
 
 def test_a_watch_is_one_call_for_metadata_from_a_version_on(
-    watched: KubernetesCluster, proxy: FaultProxy, namespace: str
+    watched: KubernetesCluster, proxy: FaultProxy
 ) -> None:
-    with begun(watched, namespace, seconds=0.5) as found:
+    with begun(watched, NAMESPACE, seconds=0.5) as found:
         assert not found.is_open
         names(found)
 
@@ -83,16 +91,14 @@ def test_a_watch_is_one_call_for_metadata_from_a_version_on(
     assert watching.query.startswith(
         f"watch=true&allowWatchBookmarks=true&resourceVersion={version}&timeoutSeconds=1&{asked}"
     )
-    assert watching.path == f"/api/v1/namespaces/{namespace}/configmaps"
+    assert watching.path == f"/api/v1/namespaces/{NAMESPACE}/configmaps"
     assert watching.headers["Accept"].startswith("application/json;as=PartialObjectMetadata;")
     assert listed.headers["Accept"].startswith("application/json;as=PartialObjectMetadataList;")
 
 
-def test_a_watch_without_a_byte_for_too_long_is_given_up(
-    watched: KubernetesCluster, proxy: FaultProxy, namespace: str
-) -> None:
+def test_a_watch_without_a_byte_for_too_long_is_given_up(proxy: FaultProxy) -> None:
     proxy.on(faults.stream(line(name="one"), end="hang"), query=WATCH)
-    with begun(watched, namespace) as found:
+    with client_of(proxy, silence=1.0) as client, begun(client, NAMESPACE) as found:
         assert next(found).object["metadata"]["name"] == "one"
         assert found.is_open
         asked = time.monotonic()
@@ -102,11 +108,10 @@ def test_a_watch_without_a_byte_for_too_long_is_given_up(
         assert not found.is_open
 
 
-def test_bytes_now_and_then_are_no_silence(
-    watched: KubernetesCluster, proxy: FaultProxy, namespace: str
-) -> None:
-    proxy.on(faults.stream(line(), size=40, pause=0.4), query=WATCH)
-    with begun(watched, namespace) as found:
+def test_bytes_now_and_then_are_no_silence(proxy: FaultProxy) -> None:
+    said = line()
+    proxy.on(faults.stream(said, size=len(said) // 8, pause=0.4), query=WATCH)
+    with client_of(proxy, silence=2.5) as client, begun(client, NAMESPACE) as found:
         assert names(found) == ["one"]
 
 
@@ -127,10 +132,10 @@ def test_a_line_that_was_cut_is_not_told_and_is_not_lost(
 
 
 def test_an_answer_that_ends_in_a_line_is_broken_however_it_ends(
-    watched: KubernetesCluster, proxy: FaultProxy, namespace: str
+    watched: KubernetesCluster, proxy: FaultProxy
 ) -> None:
     proxy.on(faults.stream(line() + line(name="two")[:-20]), query=WATCH)
-    with begun(watched, namespace) as found:
+    with begun(watched, NAMESPACE) as found:
         assert next(found).object["metadata"]["name"] == "one"
         with pytest.raises(ClusterUnavailable, match="broke off in the middle"):
             next(found)
@@ -138,11 +143,11 @@ def test_an_answer_that_ends_in_a_line_is_broken_however_it_ends(
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_lines_do_not_depend_on_the_pieces_they_come_in(
-    watched: KubernetesCluster, proxy: FaultProxy, namespace: str, size: int
+    watched: KubernetesCluster, proxy: FaultProxy, size: int
 ) -> None:
     said = line(name="ä") + b"\n" + line("DELETED", "two", 8) + line("BOOKMARK", "", 9)
     proxy.on(faults.stream(said, size=size), query=WATCH)
-    with begun(watched, namespace) as found:
+    with begun(watched, NAMESPACE) as found:
         told = list(found)
     assert [(event.type, event.version) for event in told] == [
         ("MODIFIED", "7"),
@@ -158,13 +163,13 @@ def test_lines_do_not_depend_on_the_pieces_they_come_in(
 
 
 def test_a_server_that_sends_whole_objects_is_understood(
-    watched: KubernetesCluster, proxy: FaultProxy, namespace: str
+    watched: KubernetesCluster, proxy: FaultProxy
 ) -> None:
-    stored = configmap(namespace, "one", large="x" * 1000)
+    stored = configmap(NAMESPACE, "one", large="x" * 1000)
     stored["metadata"] |= {"resourceVersion": "7", "managedFields": [{"manager": "somebody"}]}
     said = json.dumps({"type": "ADDED", "object": stored}).encode() + b"\n"
     proxy.on(faults.stream(said), query=WATCH)
-    with begun(watched, namespace) as found:
+    with begun(watched, NAMESPACE) as found:
         told = next(found).object
     assert told.keys() == {"apiVersion", "kind", "metadata"}
     assert "managedFields" not in told["metadata"]
@@ -192,13 +197,12 @@ def test_a_server_that_sends_whole_objects_is_understood(
 def test_what_a_line_says_instead_of_an_event(
     watched: KubernetesCluster,
     proxy: FaultProxy,
-    namespace: str,
     said: bytes,
     error: type[ClusterError],
     words: str,
 ) -> None:
     proxy.on(faults.stream(line() + said + line()), query=WATCH)
-    with begun(watched, namespace) as found:
+    with begun(watched, NAMESPACE) as found:
         next(found)
         with pytest.raises(error, match=words) as caught:
             next(found)
@@ -232,12 +236,11 @@ def test_what_a_line_says_instead_of_an_event(
 def test_a_refusal_is_told_at_once_and_not_tried_again(
     watched: KubernetesCluster,
     proxy: FaultProxy,
-    namespace: str,
     action: faults.Action,
     error: type[ClusterError],
 ) -> None:
     proxy.on(action, query=WATCH)
-    with begun(watched, namespace) as found, pytest.raises(error) as caught:
+    with begun(watched, NAMESPACE) as found, pytest.raises(error) as caught:
         next(found)
     assert type(caught.value) is error
     if isinstance(caught.value, TooManyRequests):
@@ -258,24 +261,22 @@ def test_credentials_that_ran_out_are_renewed(
 def test_a_line_has_a_largest_size(
     watched: KubernetesCluster,
     proxy: FaultProxy,
-    namespace: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(watch, "LONGEST", 1 << 20)
     proxy.on(faults.stream(b"x" * (3 << 20)), query=WATCH)
-    with begun(watched, namespace) as found, pytest.raises(BadAnswer, match="more than 1 MiB"):
+    with begun(watched, NAMESPACE) as found, pytest.raises(BadAnswer, match="more than 1 MiB"):
         next(found)
 
 
 def test_a_watch_that_its_server_does_not_end_is_ended(
     watched: KubernetesCluster,
     proxy: FaultProxy,
-    namespace: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(watch, "LATE", 0.5)
     proxy.on(faults.stream(line() * 100, size=len(line()), pause=0.2, end="hang"), query=WATCH)
-    with begun(watched, namespace, seconds=0.5) as found:
+    with begun(watched, NAMESPACE, seconds=0.5) as found:
         assert 2 < len(names(found)) < 50
 
 
@@ -283,11 +284,11 @@ def test_a_watch_that_its_server_does_not_end_is_ended(
     "action", [faults.hang(), faults.stream(b"", end="hang"), faults.drip_headers()]
 )
 def test_closing_lets_go_of_a_server_that_does_not_answer(
-    proxy: FaultProxy, namespace: str, action: faults.Action
+    proxy: FaultProxy, action: faults.Action
 ) -> None:
     client = KubernetesCluster(kubeconfig=proxy.kubeconfig, timeout=60)
     proxy.on(action, query=WATCH)
-    found = begun(client, namespace)
+    found = begun(client, NAMESPACE)
     told: list[Any] = []
     thread = threading.Thread(target=lambda: told.append(next(found, "the end")))
     thread.start()
@@ -300,8 +301,20 @@ def test_closing_lets_go_of_a_server_that_does_not_answer(
     client.close()
 
 
+@pytest.mark.parametrize("action", [faults.stream(line()), faults.status(410)])
+def test_a_watch_that_is_over_leaves_its_connection_to_others(
+    watched: KubernetesCluster, proxy: FaultProxy, action: faults.Action
+) -> None:
+    proxy.on(action, query=WATCH)
+    with suppress(Expired), begun(watched, NAMESPACE) as found:
+        list(found)
+    before = set(proxy._sockets)
+    watched.version(CONFIGMAP, namespace=NAMESPACE, labels=LABELS)
+    assert set(proxy._sockets) == before
+
+
 def test_a_guard_is_asked_before_each_try_of_a_write(
-    watched: KubernetesCluster, proxy: FaultProxy, namespace: str
+    watched: KubernetesCluster, proxy: FaultProxy
 ) -> None:
     asked: list[int] = []
 
@@ -313,7 +326,7 @@ def test_a_guard_is_asked_before_each_try_of_a_write(
     proxy.on(faults.status(503), method="POST")
     watched.guard = lead_once
     with pytest.raises(NotLeading):
-        watched.create(service(namespace))
+        watched.create(service(NAMESPACE))
     # Reading is allowed.
-    assert watched.get(Ref(SERVICE, namespace, "user-alice")) is None
+    assert watched.get(Ref(SERVICE, NAMESPACE, "user-alice")) is None
     assert [call.method for call in proxy.calls] == ["POST", "GET"]

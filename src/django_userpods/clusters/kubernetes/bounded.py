@@ -73,10 +73,15 @@ class Patience(Deadline):
             self._is_over = True
             self._drop()
 
+    def let_go(self) -> None:
+        """Leave the connection as it is, for others to use."""
+        with self._lock:
+            self._drop()
+
     def _drop(self) -> None:
         if self._line is not None:
             if self._is_over:
-                with suppress(OSError):
+                with suppress(OSError):  # the other end was quicker
                     self._line.shutdown(socket.SHUT_RDWR)
             self._line.close()
             self._line = None

@@ -94,7 +94,8 @@ class KubernetesWatch(Watch):
                 self._reading.release()
 
     def _release(self) -> None:
-        self._patience.hang_up()
+        # What has ended well is in the pool again by now; what has not, ``close`` ends.
+        self._patience.let_go()
         response, self._response = self._response, None
         self._buffer.clear()
         if response is not None:
