@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django_userpods.clusters.base import Cluster
@@ -92,9 +93,9 @@ class LocalCluster(Cluster):
 
     def create(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:
         """Store the object; a Deployment's process is started after that, not before."""
-        self.check_guard(Kind.of(validate(manifest)))
         store, seconds = self._use(timeout)
-        stored = store.create(manifest, timeout=seconds)
+        guard = partial(self.check_guard, Kind.of(validate(manifest)))
+        stored = store.create(manifest, timeout=seconds, guard=guard)
         self._changed(stored.ref.kind, timeout=seconds)
         return stored.manifest()
 
@@ -108,9 +109,9 @@ class LocalCluster(Cluster):
 
     def delete(self, ref: Ref, *, uid: str, timeout: float | None = None) -> None:
         """Remove the object; a Deployment's process is stopped after that."""
-        self.check_guard(ref.kind)
         store, seconds = self._use(timeout)
-        if store.delete(ref, uid=uid, timeout=seconds):
+        guard = partial(self.check_guard, ref.kind)
+        if store.delete(ref, uid=uid, timeout=seconds, guard=guard):
             self._changed(ref.kind, timeout=seconds)
 
     def version(
@@ -202,9 +203,9 @@ class LocalCluster(Cluster):
             return self._connected[0], seconds
 
     def _put(self, manifest: Manifest, *, makes: bool, timeout: float | None) -> Manifest:
-        self.check_guard(Kind.of(validate(manifest)))
         store, seconds = self._use(timeout)
-        stored = store.apply(manifest, makes=makes, timeout=seconds)
+        guard = partial(self.check_guard, Kind.of(validate(manifest)))
+        stored = store.apply(manifest, makes=makes, timeout=seconds, guard=guard)
         self._changed(stored.ref.kind, timeout=seconds)
         return stored.manifest()
 

@@ -29,7 +29,7 @@ from django_userpods.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from django_userpods.clusters.local.paths import StateDir
 
@@ -57,6 +57,10 @@ _COLUMNS = (
     "api_version, kind, namespace, name, uid, created, resource_version, generation, declared, "
     "status, port"
 )
+
+
+def _allow() -> None:
+    """Let every write pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +158,27 @@ class Store:
         with self._open(timeout) as db:
             return self._get(db, ref)
 
-    def create(self, manifest: Manifest, *, timeout: float) -> Stored:
-        """Store a new object."""
+    def create(
+        self, manifest: Manifest, *, timeout: float, guard: Callable[[], None] = _allow
+    ) -> Stored:
+        """Store a new object; ``guard``, here as below, is asked once nobody else writes."""
         declared = validate(manifest)
         ref = Ref.of(declared)
         with self._transaction(timeout) as db:
+            guard()
             if self._get(db, ref) is not None:
                 msg = f"{ref} exists already"
                 raise AlreadyExists(msg, status=409)
             return self._insert(db, ref, _clean(declared))
 
-    def apply(self, manifest: Manifest, *, makes: bool = True, timeout: float) -> Stored:
+    def apply(
+        self,
+        manifest: Manifest,
+        *,
+        makes: bool = True,
+        timeout: float,
+        guard: Callable[[], None] = _allow,
+    ) -> Stored:
         """Store what is declared in the place of what was declared before.
 
         Without ``makes`` there has to be something.
@@ -172,6 +186,7 @@ class Store:
         declared = validate(manifest)
         ref = Ref.of(declared)
         with self._transaction(timeout) as db:
+            guard()
             before = self._get(db, ref)
             if before is None and not makes:
                 msg = f"{ref} is not there"
@@ -200,9 +215,12 @@ class Store:
         assert after is not None  # noqa: S101 - written in this very transaction
         return after
 
-    def delete(self, ref: Ref, *, uid: str, timeout: float) -> bool:
+    def delete(
+        self, ref: Ref, *, uid: str, timeout: float, guard: Callable[[], None] = _allow
+    ) -> bool:
         """Remove the object if it still has this UID; say whether it was there."""
         with self._transaction(timeout) as db:
+            guard()
             before = self._get(db, ref)
             if before is None:
                 return False
