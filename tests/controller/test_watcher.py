@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from django_userpods.clusters.base import Cluster, Event, Watch
+from django_userpods.clusters.base import Event, Watch
 from django_userpods.controller import watcher as module
 from django_userpods.controller.watcher import Watcher
 from django_userpods.core import naming
@@ -22,65 +21,7 @@ from django_userpods.exceptions import (
     UnknownKind,
 )
 from django_userpods.testing import MemoryCluster
-from tests.clusters.manifests import configmap
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from django_userpods.core.objects import Manifest
-
-CONFIGMAP = Kind("v1", "ConfigMap")
-LABELS = {naming.INSTALLATION_LABEL: "one"}
-
-
-class Told:
-    """What a watcher has told, in this order; "*" is everything."""
-
-    def __init__(self) -> None:
-        self.pods: list[str] = []
-        self.restarts: list[str] = []
-
-    def notice(self, pod: str) -> None:
-        self.pods.append(pod)
-
-    def look_at_everything(self) -> None:
-        self.pods.append("*")
-
-    def watch_restarted(self, kind: str, reason: str) -> None:
-        assert kind == "ConfigMap"
-        self.restarts.append(reason)
-
-
-def until(check: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.005)
-
-
-@contextmanager
-def watching(cluster: Cluster, told: Told, namespace: str | None = "default") -> Iterator[Watcher]:
-    """A watcher at work; afterwards it has ended within a second."""
-    stop = threading.Event()
-    watcher = Watcher(
-        cluster,
-        CONFIGMAP,
-        namespace=namespace,
-        labels=LABELS,
-        notice=told.notice,
-        look_at_everything=told.look_at_everything,
-        stop=stop,
-        metrics=told,
-    )
-    thread = threading.Thread(target=watcher.run)
-    thread.start()
-    try:
-        yield watcher
-    finally:
-        stop.set()
-        began = time.monotonic()
-        thread.join(20)
-        assert time.monotonic() - began < 1
+from tests.controller.watching import CONFIGMAP, LABELS, Told, manifest, until, watching
 
 
 @pytest.fixture(autouse=True)
@@ -89,12 +30,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(module, "LONGEST_PAUSE", 0.02)
     monkeypatch.setattr(module, "LONGEST_SILENT_PAUSE", 0.02)
-
-
-def manifest(name: str, pod: str = "", **data: str) -> Manifest:
-    made = configmap("default", name, **data)
-    made["metadata"]["labels"] |= LABELS | ({naming.POD_LABEL: pod} if pod else {})
-    return made
 
 
 # --- with the cluster in memory
