@@ -36,6 +36,10 @@ KUBERNETES = "django_userpods.clusters.kubernetes.KubernetesCluster"
 WHY = "nothing was sent to the cluster: this is a test run"
 
 
+#: Whatever is sent to a cluster, or gets ready for that.
+WORK = ("list", "get", "create", "apply", "replace", "delete", "version", "watch", "prepare")
+
+
 @pytest.fixture
 def real(
     settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -49,7 +53,7 @@ def real(
     def used(*_: Any, **__: Any) -> None:
         pytest.fail("the cluster of the settings is used")
 
-    for name in ("list", "get", "create", "apply", "delete", "prepare"):
+    for name in WORK:
         monkeypatch.setattr(KubernetesCluster, name, used)
     yield setting
     assert threading.active_count() == before

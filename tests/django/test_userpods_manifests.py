@@ -138,7 +138,7 @@ def test_rights_follow_the_template(project: Settings) -> None:
         ("v1", "Secret"),
     )
     out, err = run("--only", "rbac")
-    everything = ["create", "delete", "get", "list", "patch"]
+    everything = ["create", "delete", "get", "list", "patch", "watch"]
     assert rules_of(out) == {
         "deployments": everything,
         "services": everything,
@@ -146,8 +146,8 @@ def test_rights_follow_the_template(project: Settings) -> None:
         "gadgetries": everything,
         "secrets": everything,
         # Kept when a user goes, so never deleted.
-        "persistentvolumeclaims": ["create", "get", "list", "patch"],
-        "pods": ["list"],
+        "persistentvolumeclaims": ["create", "get", "list", "patch", "watch"],
+        "pods": ["list", "watch"],
     }
     assert "Guessed from the kind Gadgetry" in out
     assert "reads every Secret" in out
@@ -160,7 +160,7 @@ def test_what_an_earlier_template_made_can_still_be_deleted(project: Settings) -
         owner=user, owner_pk=user.pk, name="u-x", kinds="v1/ConfigMap,v1/Service"
     )
     out, _ = run("--only", "rbac")
-    assert rules_of(out)["configmaps"] == ["delete", "get", "list"]
+    assert rules_of(out)["configmaps"] == ["delete", "get", "list", "watch"]
 
 
 def with_config_map(found: list[dict[str, Any]], user: Any) -> list[dict[str, Any]]:

@@ -13,12 +13,15 @@ import yaml
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind
+from django_userpods.cluster import get_cluster
+from django_userpods.conf import conf
+from django_userpods.core import naming
+from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind
 from django_userpods.deploy import shipped
 from django_userpods.exceptions import UserpodsError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
-from django_userpods.reconcile.wanted import base_manifests
+from django_userpods.reconcile.wanted import base_manifests, this_installation
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from pytest_django.fixtures import Settings
 
+    from django_userpods.clusters.base import Event
     from tests.manifests.conftest import Site
 
 pytestmark = [pytest.mark.cluster, pytest.mark.django_db]
@@ -88,10 +92,31 @@ def pod_of(user: Any) -> UserPod:
     return UserPod.objects.get(owner_pk=str(user.pk))
 
 
+def scope() -> dict[str, Any]:
+    """Return where the controller watches, and what."""
+    namespace = None if callable(conf.USERPODS_NAMESPACE) else conf.USERPODS_NAMESPACE
+    labels = {naming.INSTALLATION_LABEL: this_installation(write=True).id}
+    return {"namespace": namespace, "labels": labels}
+
+
+def versions() -> dict[Kind, str]:
+    """Return from where the controller would watch."""
+    return {kind: get_cluster().version(kind, **scope()) for kind in (DEPLOYMENT, SERVICE, POD)}
+
+
+def first_event(kind: Kind, since: str) -> Event:
+    """Return the first that a watch of the controller's tells."""
+    with get_cluster().watch(kind, since=since, seconds=30, **scope()) as watch:
+        return next(event for event in watch if event.type != "BOOKMARK")
+
+
 def whole_job(site: Site) -> None:
     """Everything that Django ever asks of the cluster, for two users."""
+    since = versions()
     alice, bob = UserFactory(username="alice"), UserFactory(username="bob")
     synced()
+    for kind, version in since.items():
+        assert first_event(kind, version).type == "ADDED"
     for user in alice, bob:
         until(site, lambda user=user: pod_of(user).state == UserPod.State.RUNNING, str(user.pk))  # type: ignore[misc]
     names = ("get", "deployments,services", "-n", site.users, "-o=name")

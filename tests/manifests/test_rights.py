@@ -77,9 +77,9 @@ ANYBODY = {
 def of_django(namespace: str) -> set[Right]:
     """What Django may do in a namespace, and nothing else."""
     verbs = {
-        "deployments.apps": ("create", "delete", "get", "list", "patch"),
-        "services": ("create", "delete", "get", "list", "patch"),
-        "pods": ("list",),
+        "deployments.apps": ("create", "delete", "get", "list", "patch", "watch"),
+        "services": ("create", "delete", "get", "list", "patch", "watch"),
+        "pods": ("list", "watch"),
     }
     return {Right(verb, kind, namespace) for kind in verbs for verb in verbs[kind]}
 

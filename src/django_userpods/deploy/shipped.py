@@ -58,7 +58,7 @@ SITE_PATHS = ("/accounts/", "/admin/", "/api/", "/static/", "/userpods/")
 
 #: Files of ``isolation`` that are about everything in the namespace.
 _WHOLE_NAMESPACE = ("namespace.yaml", "default-deny.yaml", "limits.yaml")
-_ALL = frozenset({"create", "delete", "get", "list", "patch"})
+_ALL = frozenset({"create", "delete", "get", "list", "patch", "watch"})
 _MARK = re.compile(r"[ \t]+(?:#|--) userpods:([a-z0-9-]+)$")
 _LIST_MARK = re.compile(r"^([ \t]*)# userpods:(private-ipv[46]|site-paths|gateway-namespace)$")
 
@@ -276,10 +276,12 @@ def rules_for(
     """
     kinds = {*kinds, DEPLOYMENT, SERVICE}
     rules = {
-        kind: frozenset({"delete", "get", "list"}) for kind in former if kind.kind not in retain
+        kind: frozenset({"delete", "get", "list", "watch"})
+        for kind in former
+        if kind.kind not in retain
     }
     rules |= {kind: _ALL - {"delete"} if kind.kind in retain else _ALL for kind in kinds}
-    rules[POD] = rules.get(POD, frozenset()) | {"list"}
+    rules[POD] = rules.get(POD, frozenset()) | {"list", "watch"}
     return rules
 
 
