@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import OperationalError
+from django.utils import timezone
 
 from django_userpods import lifecycle
 from django_userpods.cluster import get_cluster
+from django_userpods.controller import idle
 from django_userpods.controller import term as terms
 from django_userpods.controller.metrics import Metrics
 from django_userpods.controller.term import EVERYTHING, Options, Term
@@ -74,6 +77,35 @@ def test_who_is_deleted_or_stopped_has_it_done(term: Term, memory: MemoryCluster
     assert pairs(memory) == ["user-bob"]
     assert deployment(memory, "user-bob")["spec"]["replicas"] == 0
     assert (state("bob"), marked()) == ("stopped", 0)
+
+
+def test_a_pod_that_is_too_old_is_stopped(
+    term: Term, memory: MemoryCluster, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terms, "_POLL", 0.0)
+    settings.USERPODS_MAX_AGE = 3600
+    UserFactory(username="alice")
+    work(term)
+    hour = datetime.timedelta(hours=1)
+    UserPod.objects.update(started_at=timezone.now() - hour)
+    ticks: list[datetime.datetime] = []
+
+    def tick(now: datetime.datetime) -> None:
+        ticks.append(now)
+        if len(ticks) == 1:
+            message = "the database is away"
+            raise OperationalError(message)
+        term.stopping.set()
+        real_tick(now)
+
+    real_tick = idle.tick
+    monkeypatch.setattr(idle, "tick", tick)
+    term._stop_idle()
+    assert len(ticks) == 2, "it goes on after a failure"
+    assert marked() == 1
+    work(term)
+    assert (state("alice"), marked()) == ("stopped", 0)
+    assert deployment(memory, "user-alice")["spec"]["replicas"] == 0
 
 
 def test_a_pod_that_is_noticed_is_put_back(term: Term, memory: MemoryCluster) -> None:

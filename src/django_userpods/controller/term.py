@@ -17,7 +17,7 @@ from django.db import DatabaseError, connections
 from django.db.models import Q
 from django.utils import timezone
 
-from django_userpods.controller import changes
+from django_userpods.controller import changes, idle
 from django_userpods.controller.queue import KeyedQueue
 from django_userpods.core.states import State
 from django_userpods.exceptions import (
@@ -94,6 +94,7 @@ class Term:
         """Begin, with a look at everything."""
         self.look_at_everything()
         work = [("everything", self._look_at_everything), ("poll", self._poll)]
+        work.append(("idle", self._stop_idle))
         work += [(f"pods-{number}", self._work) for number in range(self._options.workers)]
         for name, target in work:
             self.run(name, target)
@@ -165,6 +166,21 @@ class Term:
                     self.look_at_everything()
             self._wake_poll.wait(_POLL)
             self._wake_poll.clear()
+
+    def _stop_idle(self) -> None:
+        trouble = ""
+        idle.forget()
+        while not self.stopping.wait(_POLL):
+            try:
+                idle.tick(timezone.now())
+            except Exception as error:
+                # Not each second the same: a setting that is wrong stays so for a while.
+                if str(error) != trouble:
+                    trouble = str(error)
+                    logger.exception("idle pods cannot be stopped; trying again")
+                connections.close_all()
+            else:
+                trouble = ""
 
     def _listen(self) -> None:
         changes.listen(self.stopping, self._wake_poll.set)
