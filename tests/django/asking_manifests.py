@@ -60,17 +60,6 @@ def project(settings: Settings) -> Settings:
     return settings
 
 
-def values_of(warn: Any = pytest.fail, **options: Any) -> shipped.ProjectValues:
-    given: dict[str, Any] = {
-        "groups": ["router"],
-        "django_namespace": "acme",
-        "host": None,
-        "site_image": None,
-        "site_paths": None,
-        "gateway_class": "traefik",
-        "gateway_namespace": "",
-        "private": [],
-        "extra_kinds": [],
-        "secrets": {},
-    }
-    return of_project.values(**{**given, **options}, warn=warn)
+def values_of(warn: Any = pytest.fail) -> shipped.ProjectValues:
+    options = of_project.Options(django_namespace="acme")
+    return of_project.values(["router"], options, secrets={}, warn=warn)

@@ -102,19 +102,8 @@ def test_the_router_starts_with_its_files_with_a_projects_values(
     settings.USERPODS_NAME_PREFIX = "u-"
     settings.USERPODS_URL = WAYS[way]
     settings.USERPODS_SITE_URL = "https://www.acme.test/" if WAYS[way] else None
-    values = project.values(
-        groups=["router"],
-        django_namespace="acme",
-        host="www.acme.test",
-        site_image=None,
-        site_paths=None,
-        gateway_class="traefik",
-        gateway_namespace="",
-        private=[],
-        extra_kinds=[],
-        secrets={},
-        warn=lambda _: None,
-    )
+    options = project.Options(django_namespace="acme", host="www.acme.test")
+    values = project.values(["router"], options, secrets={}, warn=lambda _: None)
     for path, text in shipped.tree(["router"], values).items():
         target = tmp_path / path.relative_to("router")
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -26,32 +27,36 @@ if TYPE_CHECKING:
 _SAMPLE = 20
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What settings do not say, and a person may.
+
+    ``host`` is the site's (None: from ``USERPODS_SITE_URL`` or ``ALLOWED_HOSTS``), ``site_image``
+    the image of Django, ``site_paths`` the paths that are Django's where pods are at ``/`` of its
+    host (None: as shipped and as ``LOGIN_URL`` and ``STATIC_URL`` need), ``private`` addresses
+    (CIDR) that users' pods may not reach, ``kinds`` those that no look at the template finds.
+    """
+
+    django_namespace: str = shipped.DEFAULTS["django-namespace"]
+    host: str | None = None
+    site_image: str | None = None
+    site_paths: Collection[str] | None = None
+    gateway_class: str = shipped.DEFAULTS["gateway-class"]
+    gateway_namespace: str | None = None
+    private: Collection[str] = ()
+    kinds: Collection[Kind] = ()
+
+
 def values(
-    *,
-    groups: Collection[str],
-    django_namespace: str,
-    host: str | None,
-    site_image: str | None,
-    site_paths: Collection[str] | None,
-    gateway_class: str,
-    gateway_namespace: str,
-    private: Collection[str],
-    extra_kinds: Collection[Kind],
-    secrets: Mapping[str, str],
-    warn: Warn,
+    groups: Collection[str], options: Options, *, secrets: Mapping[str, str], warn: Warn
 ) -> shipped.ProjectValues:
     """Return the project's values for ``groups``; ``warn`` is told what a person should know.
 
-    What settings do not say is given: where Django is, the site's host (None: from
-    ``USERPODS_SITE_URL`` or ``ALLOWED_HOSTS``), the image of Django, the paths that are its own
-    where pods are at ``/`` of its host (None: as shipped and as ``LOGIN_URL`` and ``STATIC_URL``
-    need), the namespace of the gateway (""), kinds that no look at the template finds.
-
-    Raises SettingError, TemplateError, ClusterError or ManifestError where something is invalid
-    or does not fit the rest.
+    ``secrets`` are the texts of the example's Secrets by key. Raises SettingError, TemplateError,
+    ClusterError or ManifestError where something is invalid or does not fit the rest.
     """
-    where = conf.USERPODS_URL
-    if site_paths and where is not None:
+    where, namespace = conf.USERPODS_URL, conf.USERPODS_NAMESPACE
+    if options.site_paths and where is not None:
         message = (
             "--site-path is for pods at / of the site's own host. With USERPODS_URL all of the "
             "site's host is Django's but pods' addresses: leave it out"
@@ -60,37 +65,41 @@ def values(
     routing.check_way_in(groups, warn)
     # No file has it, but pods would be named by it: an invalid one is said here as well.
     _ = conf.USERPODS_NAME_PREFIX
+    return shipped.ProjectValues(
+        text=_text(options, warn),
+        where=where,
+        rules=_rules(options.kinds, warn),
+        everywhere=callable(namespace),
+        shared=isinstance(namespace, str) and _is_shared(namespace, options.django_namespace),
+        private=options.private,
+        lua=routing.lua(warn),
+        site_paths=(options.site_paths or routing.site_paths()) if where is None else (),
+        gateway_namespace=options.gateway_namespace or "",
+        secrets=secrets,
+    )
+
+
+def _text(options: Options, warn: Warn) -> dict[str, str]:
+    """Return what fills marks, as far as it is known, keyed as ``shipped.DEFAULTS`` is."""
     namespace = conf.USERPODS_NAMESPACE
-    text = {
-        "django-namespace": django_namespace,
-        "host": routing.site_host(host, warn),
+    found = {
+        "django-namespace": options.django_namespace,
+        "host": routing.site_host(options.host, warn),
         "instance": conf.USERPODS_INSTANCE,
         "user-port": str(conf.USERPODS_PORT),
         "cluster-domain": get_cluster().cluster_domain,
-        "gateway-class": gateway_class,
+        "gateway-class": options.gateway_class,
+        "users-namespace": namespace if isinstance(namespace, str) else None,
+        "user-image": conf.USERPODS_IMAGE if conf.USERPODS_TEMPLATE is None else None,
+        "site-image": options.site_image,
+        "site-url": conf.USERPODS_SITE_URL,
     }
-    shared = False
-    if isinstance(namespace, str):
-        text["users-namespace"] = namespace
-        shared = namespace in ("default", django_namespace) or namespace.startswith("kube-")
-    if conf.USERPODS_TEMPLATE is None:
-        text["user-image"] = conf.USERPODS_IMAGE
-    if site_image:
-        text["site-image"] = site_image
-    if conf.USERPODS_SITE_URL is not None:
-        text["site-url"] = conf.USERPODS_SITE_URL
-    return shipped.ProjectValues(
-        text=text,
-        where=where,
-        rules=_rules(extra_kinds, warn),
-        everywhere=callable(namespace),
-        shared=shared,
-        private=private,
-        lua=routing.lua(warn),
-        site_paths=(site_paths or routing.site_paths()) if where is None else (),
-        gateway_namespace=gateway_namespace,
-        secrets=secrets,
-    )
+    return {name: text for name, text in found.items() if text}
+
+
+def _is_shared(namespace: str, django_namespace: str) -> bool:
+    """Tell whether a namespace is not for users' pods alone."""
+    return namespace in ("default", django_namespace) or namespace.startswith("kube-")
 
 
 # --- rights

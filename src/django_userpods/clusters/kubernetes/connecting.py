@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from urllib3.exceptions import HTTPError
@@ -10,6 +10,9 @@ from urllib3.exceptions import HTTPError
 from django_userpods.clusters.kubernetes import credentials, errors
 from django_userpods.clusters.kubernetes.transport import Connection
 from django_userpods.exceptions import ClusterConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 def connect(
@@ -36,36 +39,44 @@ def connect(
     configuration = access.configuration
     configuration.connection_pool_maxsize = connections
     configuration.retries = False
-    host = configuration.host
-    parts = urlsplit(host)
+    server = errors.public_url(configuration.host)
+    parts = urlsplit(configuration.host)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ClusterConfigurationError(
-            f"the kubeconfig names a server that is no URL: {errors.public_url(host)!r}"
-        )
-    try:
-        pools = client.ApiClient(configuration).rest_client.pool_manager
-    except (HTTPError, ValueError, ImportError) as error:  # of the proxy's URL
-        socks = isinstance(error, ImportError)
-        raise ClusterConfigurationError(
-            f"the way to {errors.public_url(host)} cannot be used: {type(error).__name__}"
-            + ("; a SOCKS proxy needs PySocks: pip install 'urllib3[socks]'" if socks else "")
-        ) from error
+        raise ClusterConfigurationError(f"the kubeconfig names a server that is no URL: {server!r}")
+    pools = _pools(client, configuration, server=server)
     if access.tls_server_name:
         # Before 28 the official client does not read it.
         pools.connection_pool_kw["server_hostname"] = access.tls_server_name
-    proxied = getattr(pools, "proxy", None) is not None
-    acting = [name for name, _ in access.impersonation]
-    if proxied and parts.scheme == "http" and len(set(acting)) < len(acting):
-        # urllib3 would write the values of a repeated header as one.
-        raise ClusterConfigurationError(
-            "several groups cannot be impersonated through a proxy to "
-            f"{errors.public_url(host)}, since that is plain HTTP"
-        )
+    is_proxied = getattr(pools, "proxy", None) is not None
+    if is_proxied and parts.scheme == "http":
+        _check_headers(access.impersonation, server=server)
     return Connection(
         pools=pools,
-        base=host.rstrip("/"),
-        server=errors.public_url(host),
+        base=configuration.host.rstrip("/"),
+        server=server,
         authorization=access.authorization,
         impersonation=access.impersonation,
-        proxy=errors.public_url(configuration.proxy) if proxied else "",
+        proxy=errors.public_url(configuration.proxy) if is_proxied else "",
     )
+
+
+def _pools(client: Any, configuration: Any, *, server: str) -> Any:  # noqa: ANN401
+    """Return urllib3's pools as the official client makes them, with its TLS and its proxy."""
+    try:
+        return client.ApiClient(configuration).rest_client.pool_manager
+    except (HTTPError, ValueError, ImportError) as error:  # of the proxy's URL
+        socks = isinstance(error, ImportError)
+        raise ClusterConfigurationError(
+            f"the way to {server} cannot be used: {type(error).__name__}"
+            + ("; a SOCKS proxy needs PySocks: pip install 'urllib3[socks]'" if socks else "")
+        ) from error
+
+
+def _check_headers(impersonation: Collection[tuple[str, str]], *, server: str) -> None:
+    """Refuse a repeated header through a proxy for plain HTTP: urllib3 would write it as one."""
+    names = [name for name, _ in impersonation]
+    if len(set(names)) < len(names):
+        raise ClusterConfigurationError(
+            f"several groups cannot be impersonated through a proxy to {server}, since that is "
+            "plain HTTP"
+        )

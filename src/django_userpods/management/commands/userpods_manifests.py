@@ -63,80 +63,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Define the options."""
-        parser.add_argument(
-            "--output", type=Path, metavar="DIR", help="write kustomize bases below this folder"
-        )
-        parser.add_argument(
-            "--force", action="store_true", help="overwrite files that are there and differ"
-        )
-        parser.add_argument(
-            "--only",
-            type=_groups,
-            metavar="NAMES",
-            help="only these, separated by commas: " + ", ".join(shipped.GROUPS),
-        )
-        parser.add_argument(
-            "--django-namespace",
-            type=_namespace,
-            default=shipped.DEFAULTS["django-namespace"],
-            metavar="NAME",
-            help="the namespace of Django and the router, which `example` makes and otherwise has "
-            "to be there [%(default)s]",
-        )
-        parser.add_argument(
-            "--host",
-            type=_host,
-            metavar="NAME",
-            help="the site's host name [that of USERPODS_SITE_URL, else the first of ALLOWED_HOSTS "
-            "or of CSRF_TRUSTED_ORIGINS]",
-        )
-        parser.add_argument(
-            "--site-image",
-            type=_image,
-            metavar="IMAGE",
-            help="the image of Django in `example`",
-        )
-        parser.add_argument(
-            "--site-path",
-            action="append",
-            type=_path,
-            metavar="/PATH/",
-            help="a path that belongs to Django, where pods are at / of the site's own host (no "
-            "USERPODS_URL); given once or several times, in the place of "
-            f"{', '.join(shipped.SITE_PATHS)}",
-        )
-        parser.add_argument(
-            "--gateway-class",
-            type=_host,
-            default=shipped.DEFAULTS["gateway-class"],
-            metavar="NAME",
-            help="the GatewayClass in `gateway` [%(default)s]",
-        )
-        parser.add_argument(
-            "--gateway-namespace",
-            type=_namespace,
-            metavar="NAME",
-            help="the namespace of your ingress or gateway: only its pods may then bring requests "
-            "to Django and the router [anybody who can reach them; pods of users cannot]",
-        )
-        parser.add_argument(
-            "--private",
-            action="append",
-            type=_cidr,
-            default=[],
-            metavar="CIDR",
-            help="more addresses that users' pods must not reach, such as a public address of the "
-            "API server (private ranges are closed anyway); may be given several times",
-        )
-        parser.add_argument(
-            "--kind",
-            action="append",
-            type=_kind,
-            default=[],
-            metavar="APIVERSION/KIND",
-            help="one more kind that the pod template makes, such as v1/ConfigMap, where it is "
-            "not found by looking; may be given several times",
-        )
+        _add_output_options(parser)
+        _add_site_options(parser)
+        _add_gateway_options(parser)
+        _add_pod_options(parser)
 
     def handle(self, **options: Any) -> None:  # noqa: ANN401
         """Run."""
@@ -144,15 +74,8 @@ class Command(BaseCommand):
         try:
             groups = self._groups(options["only"], output)
             values = project.values(
-                groups=groups,
-                django_namespace=options["django_namespace"],
-                host=options["host"],
-                site_image=options["site_image"],
-                site_paths=options["site_path"],
-                gateway_class=options["gateway_class"],
-                gateway_namespace=options["gateway_namespace"] or "",
-                private=options["private"],
-                extra_kinds=options["kind"],
+                groups,
+                _project_options(options),
                 secrets=self._secrets(groups, output),
                 warn=self._warn,
             )
@@ -260,7 +183,113 @@ def _stream(written: dict[Path, str], groups: list[str]) -> str:
         return kustomize.build(folders)
 
 
-# --- what options may say
+# --- the options
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is written")
+    group.add_argument(
+        "--only",
+        type=_groups,
+        metavar="NAMES",
+        help="only these, separated by commas: " + ", ".join(shipped.GROUPS),
+    )
+    group.add_argument(
+        "--output", type=Path, metavar="DIR", help="write kustomize bases below this folder"
+    )
+    group.add_argument(
+        "--force", action="store_true", help="overwrite files that are there and differ"
+    )
+
+
+def _add_site_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the site")
+    group.add_argument(
+        "--django-namespace",
+        type=_namespace,
+        default=shipped.DEFAULTS["django-namespace"],
+        metavar="NAME",
+        help="the namespace of Django and the router, which `example` makes and otherwise has "
+        "to be there [%(default)s]",
+    )
+    group.add_argument(
+        "--host",
+        type=_host,
+        metavar="NAME",
+        help="the site's host name [that of USERPODS_SITE_URL, else the first of ALLOWED_HOSTS "
+        "or of CSRF_TRUSTED_ORIGINS]",
+    )
+    group.add_argument(
+        "--site-image",
+        type=_image,
+        metavar="IMAGE",
+        help="the image of Django in `example`",
+    )
+    group.add_argument(
+        "--site-path",
+        action="append",
+        type=_path,
+        metavar="/PATH/",
+        help="a path that belongs to Django, where pods are at / of the site's own host (no "
+        "USERPODS_URL); given once or several times, in the place of "
+        f"{', '.join(shipped.SITE_PATHS)}",
+    )
+
+
+def _add_gateway_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the ingress or gateway")
+    group.add_argument(
+        "--gateway-class",
+        type=_host,
+        default=shipped.DEFAULTS["gateway-class"],
+        metavar="NAME",
+        help="the GatewayClass in `gateway` [%(default)s]",
+    )
+    group.add_argument(
+        "--gateway-namespace",
+        type=_namespace,
+        metavar="NAME",
+        help="the namespace of your ingress or gateway: only its pods may then bring requests "
+        "to Django and the router [anybody who can reach them; pods of users cannot]",
+    )
+
+
+def _add_pod_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("users' pods")
+    group.add_argument(
+        "--private",
+        action="append",
+        type=_cidr,
+        default=[],
+        metavar="CIDR",
+        help="more addresses that users' pods must not reach, such as a public address of the "
+        "API server (private ranges are closed anyway); may be given several times",
+    )
+    group.add_argument(
+        "--kind",
+        action="append",
+        type=_kind,
+        default=[],
+        metavar="APIVERSION/KIND",
+        help="one more kind that the pod template makes, such as v1/ConfigMap, where it is "
+        "not found by looking; may be given several times",
+    )
+
+
+def _project_options(options: dict[str, Any]) -> project.Options:
+    return project.Options(
+        django_namespace=options["django_namespace"],
+        host=options["host"],
+        site_image=options["site_image"],
+        site_paths=options["site_path"],
+        gateway_class=options["gateway_class"],
+        gateway_namespace=options["gateway_namespace"],
+        private=options["private"],
+        kinds=options["kind"],
+    )
+
+
+# --- what they may say
 
 
 def _groups(text: str) -> list[str]:
