@@ -125,7 +125,7 @@ def test_a_dry_run_fails_where_the_run_would_for_a_name_that_another_holds(
             "spec": {"ports": [{"port": 80}], "selector": theirs},
         }
     )
-    bulk(2)
+    bulk(20)
     memory.calls.clear()
     status, out, err = sync("--dry-run")
     assert status == 1

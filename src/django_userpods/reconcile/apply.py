@@ -125,7 +125,7 @@ def _create(
         existing = cluster.get(ref, timeout=remaining())
         if existing is None or "deletionTimestamp" in existing["metadata"]:
             raise StillDeleting(ref) from None
-        check_ours(existing, subject, ref, installation)
+        _check_ours(existing, subject, ref, installation)
         subject.observe(existing, ref, cluster)
         differences = subject.compare(existing, ref)
         if not differences or subject.is_known(ref, differences):
@@ -172,7 +172,7 @@ def _update(
     try:
         stored = cluster.apply({**manifest, "metadata": metadata}, timeout=remaining())
     except Invalid as error:
-        fixed = _fixed_changes(subject, ref)
+        fixed = fixed_changes(subject, ref)
         if not fixed:
             raise
         if ref.kind.kind != "Job":
@@ -188,11 +188,13 @@ def _update(
     return action
 
 
-def _fixed_changes(subject: Subject, ref: Ref) -> list[str]:
+def fixed_changes(subject: Subject, ref: Ref) -> list[str]:
     """Return the changed fields of an object that cannot be changed once it is there."""
     known = kinds.about(ref.kind)
     paths = [".".join(path) for path in known.fixed] if known is not None else []
     changed = [path for item in subject.observed if item.ref == ref for path in item.differences]
+    if ref.kind == SERVICE and ".spec.type" in changed:
+        return []  # one of another type may have another address
     return [path for path in paths if any(where.startswith(f".{path}") for where in changed)]
 
 
@@ -210,7 +212,7 @@ def _replace(
         raise StillDeleting(action.ref) from None
 
 
-def check_ours(
+def _check_ours(
     existing: Manifest, subject: Subject, ref: Ref, installation: InstallationIdentity
 ) -> None:
     """Raise NotOurs where an object is not this pod's, with what to do."""

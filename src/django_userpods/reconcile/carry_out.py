@@ -41,7 +41,8 @@ def carry_out(
     installation: InstallationIdentity,
 ) -> None:
     """Act, and write the rows as the outcomes come in."""
-    outcomes.kinds_to_come([subjects[pod] for pod in plans])
+    if not run.request.dry_run:
+        outcomes.kinds_to_come([subjects[pod] for pod in plans])
     quiet = (subject for pod, subject in subjects.items() if pod not in plans)
     _record_outcomes(
         run, [(subject, apply.Outcome()) for subject in quiet if outcomes.is_news(subject)]
@@ -163,8 +164,9 @@ def _side_by_side(
 
 
 def _record_outcomes(run: Run, items: list[tuple[Subject, apply.Outcome]]) -> None:
-    """Write rows, send signals, and add to the report."""
-    for written in outcomes.write(items):
+    """Write rows, send signals, and add to the report; of a dry run nothing but that."""
+    write = outcomes.unwritten if run.request.dry_run else outcomes.write
+    for written in write(items):
         run.report.done.extend(written.outcome.done)
         run.report.overruled.extend(written.subject.news)
         if isinstance(written.outcome.error, ClusterUnavailable):

@@ -119,6 +119,15 @@ def write(items: Sequence[tuple[Subject, Outcome]]) -> list[Written]:
     return written
 
 
+def unwritten(items: Sequence[tuple[Subject, Outcome]]) -> list[Written]:
+    """Return what ``write`` would of each pod, as far as that is known before."""
+    return [Written(*item, message=_message(*item)) for item in items]
+
+
+def _message(subject: Subject, outcome: Outcome) -> str:
+    return str(subject.error or outcome.error or "")
+
+
 def _write_all(items: list[_Item]) -> list[Written]:
     try:
         return retried(lambda: _write_together(items))
@@ -163,7 +172,7 @@ def _holders(addresses: list[str]) -> dict[str, list[tuple[str, str]]]:
 def _write_row(item: _Item, holders: dict[str, list[tuple[str, str]]]) -> Written:
     subject, outcome, changes = item.subject, item.outcome, item.changes
     entry = subject.entry
-    written = Written(subject, outcome, message=str(subject.error or outcome.error or ""))
+    written = Written(subject, outcome, message=_message(subject, outcome))
     if entry.address and "address" in changes and not entry.absent:
         # (Of those who should have nothing routers were told when that was decided.)
         written.displaced.add(entry.user_pk)

@@ -19,7 +19,7 @@ from django_userpods.reconcile.carry_out import carry_out
 from django_userpods.reconcile.entries import Entry, RowChanges, Scope
 from django_userpods.reconcile.observe import Reader, Subject, observe, subject_of
 from django_userpods.reconcile.pods import look, name_for, pods_in_use
-from django_userpods.reconcile.rehearsal import rehearse
+from django_userpods.reconcile.rehearsal import Rehearsal, differences
 from django_userpods.reconcile.report import Failure, Report
 from django_userpods.reconcile.request import Request, Run
 from django_userpods.reconcile.rows import rows, store, update
@@ -94,9 +94,10 @@ def _one_pass(run: Run, scope: Scope, *, first: bool) -> None:
     cluster.prepare()
     subjects, plans = _look(run, cluster, desired, scope, first=first)
     if run.request.dry_run:
-        rehearse(run, cluster, subjects, plans, installation=desired.installation)
-        return
+        cluster = Rehearsal(cluster, subjects, plans, remaining=run.remaining)
     carry_out(run, cluster, subjects, plans, installation=desired.installation)
+    if run.request.dry_run:
+        run.report.differences = differences(run)
 
 
 def _look(
