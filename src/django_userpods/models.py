@@ -55,6 +55,11 @@ class InstallationManager(models.Manager["Installation"]):
         # Two processes may be here at once: one makes it, both read it.
         return rows.get_or_create(pk=Installation.PK)[0] if write else Installation()
 
+    def note_sync(self, failures: int) -> None:
+        """Note that a run looked at everything and came to its end now."""
+        row = self.using(router.db_for_write(Installation)).filter(pk=Installation.PK)
+        row.update(synced_at=timezone.now(), sync_failures=failures)
+
 
 class Installation(models.Model):
     """Who we are to a cluster, so that objects of another database are never taken for ours.
@@ -75,6 +80,9 @@ class Installation(models.Model):
     #: When the routers last told which pods are used, and since when that is known without a gap.
     heard_at = models.DateTimeField(_("heard at"), null=True, editable=False)
     known_since = models.DateTimeField(_("known since"), null=True, editable=False)
+    #: When a run last looked at everything and came to its end, and for how many it failed.
+    synced_at = models.DateTimeField(_("last sync"), null=True, editable=False)
+    sync_failures = models.PositiveIntegerField(_("failures"), default=0, editable=False)
 
     objects = InstallationManager()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, connections
 
 from django_userpods.cluster import get_cluster
 from django_userpods.core import naming
@@ -18,6 +18,7 @@ from django_userpods.reconcile.users import BATCH
 from django_userpods.reconcile.wanted import this_installation
 
 if TYPE_CHECKING:
+    import pytest
     from django.test.utils import CaptureQueriesContext
 
     from django_userpods.testing import MemoryCluster
@@ -123,6 +124,14 @@ def delete_by_sql(user: Any) -> None:
             f"DELETE FROM {table} WHERE {key.column} = %s",  # noqa: S608 - names of tables, from the models
             [key.get_db_prep_value(user.pk, connection)],
         )
+
+
+def examine_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the doctor look in this thread, which alone sees the database of a test."""
+    from django_userpods.doctor import examination
+
+    monkeypatch.setattr(connections, "close_all", lambda: None)
+    monkeypatch.setattr(examination._Running, "start", lambda part: part._run("en"))
 
 
 def sync(*args: str, stderr: StringIO | None = None) -> tuple[int, str, str]:

@@ -10,6 +10,7 @@ from django_userpods.core.objects import LEASE
 from django_userpods.exceptions import ClusterConfigurationError
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self
@@ -123,6 +124,25 @@ class Cluster(ABC):
         Raises ClusterError where that cannot be known.
         """
         return ""
+
+    def is_allowed(
+        self,
+        verb: str,  # noqa: ARG002 - most clusters allow all, to here
+        kind: Kind,  # noqa: ARG002
+        *,
+        namespace: str | None,  # noqa: ARG002
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> bool:
+        """Tell whether we may do this to a kind's objects, in one namespace or in all (None).
+
+        ``verb`` is one of Kubernetes' ("Authorization", request verbs). Raises ClusterError where
+        that cannot be known, UnknownKind where there is no such kind.
+        """
+        return True
+
+    def server_time(self, *, timeout: float | None = None) -> datetime.datetime | None:  # noqa: ARG002
+        """Return what time it is there, in UTC; None where that is the time of this machine."""
+        return None
 
     @abstractmethod
     def list(

@@ -68,7 +68,7 @@ def values(
     return shipped.ProjectValues(
         text=_text(options, warn),
         where=where,
-        rules=_rules(options.kinds, warn),
+        rules=rules(options.kinds, warn),
         everywhere=callable(namespace),
         shared=isinstance(namespace, str) and _is_shared(namespace, options.django_namespace),
         private=options.private,
@@ -105,7 +105,11 @@ def _is_shared(namespace: str, django_namespace: str) -> bool:
 # --- rights
 
 
-def _rules(extra: Collection[Kind], warn: Warn) -> dict[Kind, frozenset[str]]:
+def rules(extra: Collection[Kind], warn: Warn) -> dict[Kind, frozenset[str]]:
+    """Return the verbs that Django needs for each kind of its pods' objects, past ones too.
+
+    Raises SettingError or TemplateError where the template is invalid.
+    """
     kinds = {*_template_kinds(warn), *extra}
     try:
         texts = set(UserPod.objects.order_by().values_list("kinds", flat=True).distinct())
@@ -116,8 +120,8 @@ def _rules(extra: Collection[Kind], warn: Warn) -> dict[Kind, frozenset[str]]:
             f"left out: {str(error).strip()}"
         )
     former = {Kind.parse(text) for joined in texts for text in joined.split(",") if text}
-    rules = shipped.rules_for(kinds, former=former - kinds, retain=conf.USERPODS_RETAIN)
-    names = {kind.kind for kind in rules}
+    found = shipped.rules_for(kinds, former=former - kinds, retain=conf.USERPODS_RETAIN)
+    names = {kind.kind for kind in found}
     if "Secret" in names:
         warn(
             "the pod template makes Secrets: Django gets to read every Secret of the namespace. "
@@ -128,7 +132,7 @@ def _rules(extra: Collection[Kind], warn: Warn) -> dict[Kind, frozenset[str]]:
             "the pod template makes Roles: the API server lets Django grant only rights that its "
             "own ServiceAccount has, so give it those too."
         )
-    return rules
+    return found
 
 
 def _template_kinds(warn: Warn) -> set[Kind]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import os
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,9 +36,16 @@ class UserpodsCommand(BaseCommand):
     document has ``"ok": false`` and ``error``. ``NO_COLOR`` (https://no-color.org) is heeded.
     """
 
+    help = ""
     _from_shell = False
     _json_asked = False
     _document_written = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Django's signature
+        super().__init__(*args, **options)
+        if self.help:
+            # Not before a language is known.
+            self.help = gettext(self.help)
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:  # noqa: ANN401
         """Make what is wrong with arguments JSON, too, where that is how to report."""
@@ -68,7 +77,9 @@ class UserpodsCommand(BaseCommand):
         except KeyboardInterrupt as error:
             if not (as_json or self._from_shell):
                 raise
-            message = "interrupted: what was done is noted, and the next run goes on from there"
+            message = gettext(
+                "interrupted: what was done is noted, and the next run goes on from there"
+            )
             self._end(message, as_json=as_json)
             sys.exit(EXIT_TERMINATED if isinstance(error, Terminated) else EXIT_INTERRUPTED)
         except CommandError as error:
@@ -115,6 +126,18 @@ class UserpodsCommand(BaseCommand):
     def styled(self, stream: Any, style: str) -> Any:  # noqa: ANN401 - OutputWrapper; a function
         """Return what puts a text into a style; what leaves it alone where nobody would see it."""
         return getattr(self.style, style) if style and stream.isatty() else str
+
+
+def seconds(text: str) -> float:
+    """Return the seconds that an argument says; refuse all but a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        message = gettext("%(text)r is no number of seconds above 0") % {"text": text}
+        raise argparse.ArgumentTypeError(message)
+    return value
 
 
 def asks_for_json(arguments: Sequence[str]) -> bool:

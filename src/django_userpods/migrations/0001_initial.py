@@ -28,6 +28,8 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('heard_at', models.DateTimeField(editable=False, null=True, verbose_name='heard at')),
                 ('known_since', models.DateTimeField(editable=False, null=True, verbose_name='known since')),
+                ('synced_at', models.DateTimeField(editable=False, null=True, verbose_name='last sync')),
+                ('sync_failures', models.PositiveIntegerField(default=0, editable=False, verbose_name='failures')),
             ],
             options={
                 'verbose_name': 'installation',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db.models import Q
@@ -14,7 +15,7 @@ from django_userpods.core.objects import DEPLOYMENT, SERVICE
 from django_userpods.core.plan import Action, is_mass_deletion, plan
 from django_userpods.core.states import UNSETTLED, State
 from django_userpods.exceptions import ClusterError, MassDeletionRefused
-from django_userpods.models import UserPod
+from django_userpods.models import Installation, UserPod
 from django_userpods.reconcile.carry_out import carry_out
 from django_userpods.reconcile.entries import Entry, RowChanges, Scope
 from django_userpods.reconcile.observe import Reader, Subject, observe, subject_of
@@ -22,7 +23,7 @@ from django_userpods.reconcile.pods import look, name_for, pods_in_use
 from django_userpods.reconcile.rehearsal import Rehearsal, differences
 from django_userpods.reconcile.report import Failure, Report
 from django_userpods.reconcile.request import Request, Run
-from django_userpods.reconcile.rows import rows, store, update
+from django_userpods.reconcile.rows import retried, rows, store, update
 from django_userpods.reconcile.wanted import TemplateSource, this_installation
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ def reconcile(
             break
         scope = Scope.of(run.again)
     run.report.not_done.extend(sorted(run.again))
+    if run.request.scope.everybody and not (dry_run or run.report.unavailable):
+        failures = len(run.report.failed) + len(run.report.not_done)
+        retried(partial(Installation.objects.note_sync, failures))
     return run.report
 
 

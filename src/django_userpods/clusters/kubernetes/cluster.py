@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from django_userpods.clusters import options
-from django_userpods.clusters.base import FIELD_MANAGER, Cluster
+from django_userpods.clusters.base import FIELD_MANAGER
 from django_userpods.clusters.kubernetes import answers, client, credentials, errors, patching
+from django_userpods.clusters.kubernetes.asking import Asking
 from django_userpods.clusters.kubernetes.discovery import Resources, label_selector
 from django_userpods.clusters.kubernetes.ownership import Patch, ownership_patch
 from django_userpods.clusters.kubernetes.paging import read_pages
@@ -47,7 +48,7 @@ _JSON_PATCH = "application/json-patch+json"
 _AGENT = f"django-userpods/{__version__}"
 
 
-class KubernetesCluster(Cluster):
+class KubernetesCluster(Asking):
     """A cluster behind an API server; ``OPTIONS`` of ``USERPODS_CLUSTER`` are the keywords here.
 
     ``context``: the context of a kubeconfig, which is ``kubeconfig``, else what ``KUBECONFIG``

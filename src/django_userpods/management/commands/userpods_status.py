@@ -1,0 +1,95 @@
+"""``manage.py userpods_status``: how the whole is doing, in numbers."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+from django.db import DatabaseError
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
+
+from django_userpods.management.base import EXIT_FAILED, UserpodsCommand, seconds
+from django_userpods.models import STATE_LABELS
+from django_userpods.status import TIMEOUT, Status, status
+
+if TYPE_CHECKING:
+    import argparse
+
+
+class Command(UserpodsCommand):
+    """Say how the whole is doing."""
+
+    help = gettext_noop(
+        "Say how the whole is doing: pods by state, the last sync and its age, whether the cluster "
+        "answers, and the most frequent reasons of failure. Exit status 1 where the cluster or the "
+        "database does not answer."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Define the options."""
+        parser.add_argument(
+            "--timeout",
+            type=seconds,
+            default=TIMEOUT,
+            metavar=_("SECONDS"),
+            help=_("how long the cluster may take to answer [%(default)g]"),
+        )
+        parser.add_argument(
+            "--format", choices=["text", "json"], default="text", help=_("how to report [text]")
+        )
+
+    def handle(self, **options: Any) -> None:  # noqa: ANN401
+        """Run."""
+        try:
+            found = status(timeout=options["timeout"])
+        except DatabaseError as error:
+            message = _("The database does not answer: %(error)s") % {"error": error}
+            raise CommandError(message, returncode=EXIT_FAILED) from error
+        if options["format"] == "json":
+            self.write_json(found.as_json())
+        else:
+            self._tell(found)
+        if not found.reachable:
+            sys.exit(EXIT_FAILED)
+
+    def _tell(self, found: Status) -> None:
+        labels = dict(STATE_LABELS)
+        states = ", ".join(
+            f"{count} {labels[state]}" for state, count in found.states.items() if count
+        )
+        count = found.total
+        self.say(
+            ngettext("%(count)s pod", "%(count)s pods", count) % {"count": count}
+            + (f": {states}" if states else "")
+        )
+        if found.synced_at is None:
+            self.say(_("Last sync: never"), "WARNING")
+        else:
+            text = _("Last sync: %(age)s ago, with %(failures)s failures") % {
+                "age": timesince(found.synced_at),
+                "failures": found.sync_failures,
+            }
+            self.say(text, "WARNING" if found.sync_failures else "")
+        if found.waiting:
+            self.say(_("Waiting for a look: %(count)s") % {"count": found.waiting})
+        if found.reachable:
+            self.say(_("Cluster: answers (%(where)s)") % {"where": found.cluster})
+        else:
+            text = _("Cluster: does not answer (%(where)s): %(error)s")
+            where = found.cluster or _("none")
+            self.say(text % {"where": where, "error": found.trouble}, "ERROR")
+        for item in found.reasons:
+            text = _("%(count)s failed: %(reason)s For example %(name)s: %(message)s")
+            self.say(
+                text
+                % {
+                    "count": item.pods,
+                    "reason": item.reason,
+                    "name": item.example,
+                    "message": item.message,
+                }
+            )

@@ -1,0 +1,154 @@
+"""How the whole is doing, in numbers: what ``userpods_status`` and the admin's first page say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.db import router
+from django.db.models import Count
+from django.utils import timezone
+
+from django_userpods import sentences
+from django_userpods.cluster import get_cluster
+from django_userpods.conf import conf
+from django_userpods.core.objects import SERVICE
+from django_userpods.core.states import State
+from django_userpods.exceptions import ClusterError, SettingError
+from django_userpods.models import Installation, UserPod
+
+if TYPE_CHECKING:
+    import datetime
+
+#: Seconds that the cluster has to answer whether it is there.
+TIMEOUT = 3.0
+#: How many reasons of failure are told, the most frequent first.
+_REASONS = 5
+#: A label's value that no object has: asking for it costs the API server nothing.
+_NOBODY = {"django-userpods/pod": "none"}
+
+
+@dataclass(frozen=True, slots=True)
+class FailureReason:
+    """Why some pods fail: in a sentence for people, with one of them and what is said of it."""
+
+    reason: str
+    pods: int
+    example: str
+    message: str
+
+
+@dataclass(slots=True)
+class Status:
+    """How the whole is doing."""
+
+    #: Pods by state, in the order of the states; every state is there.
+    states: dict[str, int]
+    #: When a sync, or the controller's look at everything, last came to its end; None for never.
+    synced_at: datetime.datetime | None
+    #: Of that, in seconds.
+    age: float | None
+    #: For how many users it could not do what is to be done.
+    sync_failures: int
+    #: How many pods wait for a controller to look at them.
+    waiting: int
+    #: Which cluster; "" where none is named.
+    cluster: str = ""
+    #: Why it does not answer; "" where it does.
+    trouble: str = ""
+    reasons: list[FailureReason] = field(default_factory=list)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the cluster answers."""
+        return not self.trouble
+
+    @property
+    def total(self) -> int:
+        """How many pods there are."""
+        return sum(self.states.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it as plain data."""
+        return {
+            "ok": self.reachable,
+            "pods": self.total,
+            "states": self.states,
+            "synced_at": self.synced_at.isoformat() if self.synced_at else None,
+            "age_seconds": round(self.age, 1) if self.age is not None else None,
+            "sync_failures": self.sync_failures,
+            "waiting": self.waiting,
+            "cluster": {
+                "where": self.cluster,
+                "reachable": self.reachable,
+                "trouble": self.trouble or None,
+            },
+            "reasons": [
+                {
+                    "reason": item.reason,
+                    "pods": item.pods,
+                    "example": item.example,
+                    "message": item.message,
+                }
+                for item in self.reasons
+            ],
+        }
+
+
+def status(*, timeout: float = TIMEOUT, ask_cluster: bool = True) -> Status:
+    """Return how the whole is doing: four queries, and one call to the cluster within ``timeout``.
+
+    Without ``ask_cluster`` nothing is said of that. Raises database errors as they are.
+    """
+    rows = UserPod.objects.using(router.db_for_write(UserPod))
+    found = dict(rows.order_by().values_list("state").annotate(Count("pk")))
+    installation = Installation.objects.current(write=False)
+    synced_at = installation.synced_at
+    told = Status(
+        states={state.value: found.get(state.value, 0) for state in State},
+        synced_at=synced_at,
+        age=(timezone.now() - synced_at).total_seconds() if synced_at else None,
+        sync_failures=installation.sync_failures,
+        waiting=rows.exclude(asked_at=None).count(),
+        reasons=_reasons(),
+    )
+    if ask_cluster:
+        told.cluster, told.trouble = cluster_trouble(timeout)
+    return told
+
+
+def _reasons() -> list[FailureReason]:
+    rows = UserPod.objects.using(router.db_for_write(UserPod))
+    failed = rows.filter(state=State.FAILED).order_by("pk").values_list("name", "message")
+    counted: Counter[str] = Counter()
+    examples: dict[str, tuple[str, str]] = {}
+    for name, message in failed.iterator():
+        reason = sentences.of(State.FAILED, message)
+        counted[reason] += 1
+        examples.setdefault(reason, (name or "", message))
+    return [
+        FailureReason(reason, count, *examples[reason])
+        for reason, count in counted.most_common(_REASONS)
+    ]
+
+
+def cluster_trouble(timeout: float) -> tuple[str, str]:
+    """Return which cluster the settings name, and why it does not answer ("" where it does)."""
+    try:
+        cluster = get_cluster()
+        where = cluster.whereabouts()
+    except (ClusterError, SettingError) as error:
+        return "", str(error)
+    try:
+        namespace = conf.USERPODS_NAMESPACE
+        found = cluster.list(
+            SERVICE,
+            namespace=None if callable(namespace) else namespace,
+            labels=_NOBODY,
+            timeout=timeout,
+        )
+        next(iter(found), None)
+    except (ClusterError, SettingError) as error:
+        return where, str(error)
+    return where, ""
