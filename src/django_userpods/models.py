@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import secrets
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,6 +35,10 @@ STATE_LABELS = [
 ]
 
 
+#: A whole run is noted no more often, so that one with nothing to do writes nothing.
+_NOTED_EVERY = datetime.timedelta(minutes=1)
+
+
 def random_identifier() -> str:
     """Return 64 random bits as a label's value."""
     return secrets.token_hex(8)
@@ -56,9 +61,12 @@ class InstallationManager(models.Manager["Installation"]):
         return rows.get_or_create(pk=Installation.PK)[0] if write else Installation()
 
     def note_sync(self, failures: int) -> None:
-        """Note that a run looked at everything and came to its end now."""
-        row = self.using(router.db_for_write(Installation)).filter(pk=Installation.PK)
-        row.update(synced_at=timezone.now(), sync_failures=failures)
+        """Note that a run looked at everything and came to its end now, exact to a minute."""
+        rows = self.using(router.db_for_write(Installation)).filter(pk=Installation.PK)
+        now = timezone.now()
+        lately = rows.filter(synced_at__gt=now - _NOTED_EVERY, sync_failures=failures)
+        if not lately.exists():
+            rows.update(synced_at=now, sync_failures=failures)
 
 
 class Installation(models.Model):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django_userpods.doctor.examination import examine
-from django_userpods.doctor.findings import Finding, Level
-
-__all__ = ["Finding", "Level", "examine"]
+from django_userpods.doctor.examination import examine as examine
+from django_userpods.doctor.findings import Finding as Finding
+from django_userpods.doctor.findings import Level as Level
