@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models, router
@@ -18,9 +18,6 @@ from django_userpods.core.lifetime import Lifetime
 from django_userpods.core.reasons import Reason, reason_of
 from django_userpods.core.states import State as _State
 from django_userpods.tokens import AccessToken, PodSession
-
-if TYPE_CHECKING:
-    import datetime
 
 __all__ = ["AccessToken", "Installation", "PodSession", "Transition", "UserPod"]
 
