@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from django_userpods.core.objects import Kind
-from django_userpods.deploy import kustomize, project, shipped
+from django_userpods.deploy import kustomize, project, rights, shipped
 from django_userpods.exceptions import ManifestError
 from tests.router.harness import ROOT, nginx_binary
 from tests.testcluster.processes import wait_for
@@ -72,7 +72,7 @@ def test_a_mark_that_does_not_fit_is_an_error() -> None:
     ],
 )
 def test_a_kinds_resource_is_known(kind: Kind, resource: tuple[str, str, bool]) -> None:
-    assert shipped.resource_of(kind) == resource
+    assert rights.resource_of(kind) == resource
 
 
 def test_kustomizations_that_need_more_are_refused(tmp_path: Path) -> None:

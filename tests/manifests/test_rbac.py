@@ -17,7 +17,7 @@ from django_userpods.cluster import get_cluster
 from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind
-from django_userpods.deploy import shipped
+from django_userpods.deploy import rights, shipped
 from django_userpods.exceptions import UserpodsError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
@@ -171,9 +171,9 @@ def test_the_whole_job_is_done_with_these_rights_alone(
 def test_none_of_the_verbs_can_be_left_out(
     site: Site, only_rbac: Callable[..., None], resource: str, verb: str
 ) -> None:
-    rules = shipped.rules_for([])
+    rules = rights.rules_for([])
     for kind in rules:
-        if shipped.resource_of(kind)[1] == resource:
+        if rights.resource_of(kind)[1] == resource:
             rules[kind] = rules[kind] - {verb}
     # A rule has to have verbs; this one is never used.
     only_rbac(rules={kind: verbs or {"deletecollection"} for kind, verbs in rules.items()})
@@ -205,9 +205,7 @@ def test_rights_made_for_more_kinds_are_enough(
             **specs[kind],
         },
     ]
-    only_rbac(
-        rules=shipped.rules_for([DEPLOYMENT, SERVICE, kind], retain={"PersistentVolumeClaim"})
-    )
+    only_rbac(rules=rights.rules_for([DEPLOYMENT, SERVICE, kind], retain={"PersistentVolumeClaim"}))
     user = UserFactory(username="alice")
     synced()
     get_user_model().objects.filter(pk=user.pk).delete()
@@ -247,6 +245,6 @@ def test_the_shipped_rules_are_those_that_the_command_writes() -> None:
     made = shipped.fill(
         (shipped.source() / "rbac/role.yaml").relative_to(shipped.source()),
         (shipped.source() / "rbac/role.yaml").read_text(),
-        shipped.ProjectValues(rules=shipped.rules_for([])),
+        shipped.ProjectValues(rules=rights.rules_for([])),
     )
     assert yaml.safe_load(made)["rules"] == RULES

@@ -13,7 +13,7 @@ from django_userpods.cluster import get_cluster
 from django_userpods.conf import conf
 from django_userpods.core import naming, template
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind
-from django_userpods.deploy import routing, shipped
+from django_userpods.deploy import rights, routing, shipped
 from django_userpods.exceptions import ManifestError, TemplateError
 from django_userpods.models import UserPod
 from django_userpods.reconcile.wanted import TemplateSource, base_manifests, row_values
@@ -120,7 +120,7 @@ def rules(extra: Collection[Kind], warn: Warn) -> dict[Kind, frozenset[str]]:
             f"left out: {str(error).strip()}"
         )
     former = {Kind.parse(text) for joined in texts for text in joined.split(",") if text}
-    found = shipped.rules_for(kinds, former=former - kinds, retain=conf.USERPODS_RETAIN)
+    found = rights.rules_for(kinds, former=former - kinds, retain=conf.USERPODS_RETAIN)
     names = {kind.kind for kind in found}
     if "Secret" in names:
         warn(

@@ -8,7 +8,6 @@ is an error, never left as it was. Nothing here reads settings or speaks to a cl
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,14 +16,14 @@ from typing import TYPE_CHECKING
 
 from django_userpods.core import addresses
 from django_userpods.core.addresses import Way
-from django_userpods.core.kinds import about
-from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind
+from django_userpods.deploy.rights import with_rules
 from django_userpods.exceptions import ManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from django_userpods.core.addresses import Addresses
+    from django_userpods.core.objects import Kind
 
 #: What there is, in the order in which it is to be applied.
 GROUPS = ("isolation", "rbac", "example", "router", "ingress", "gateway", "ingress-nginx")
@@ -58,7 +57,6 @@ SITE_PATHS = ("/accounts/", "/admin/", "/api/", "/static/", "/userpods/")
 
 #: Files of ``isolation`` that are about everything in the namespace.
 _WHOLE_NAMESPACE = ("namespace.yaml", "default-deny.yaml", "limits.yaml")
-_ALL = frozenset({"create", "delete", "get", "list", "patch", "watch"})
 _MARK = re.compile(r"[ \t]+(?:#|--) userpods:([a-z0-9-]+)$")
 _LIST_MARK = re.compile(r"^([ \t]*)# userpods:(private-ipv[46]|site-paths|gateway-namespace)$")
 
@@ -172,7 +170,7 @@ def fill(path: Path, text: str, values: ProjectValues) -> str:
             lines.append(_fill_line(line, values, where=name))
     text = "\n".join(lines) + "\n"
     if name in ("rbac/role.yaml", "rbac/cluster/clusterrole.yaml"):
-        text = _with_rules(text, values.rules)
+        text = with_rules(text, values.rules)
     elif name == "example/kustomization.yaml" and values.everywhere:
         text = _replaced(text, r"^- \.\./isolation\n", lambda _: "", where=name)
         text = _replaced(text, r"^- \.\./rbac$", lambda _: "- ../rbac/cluster", where=name)
@@ -261,74 +259,6 @@ def _replaced(
         message = f"{where}: {pattern!r} is not found, so the file cannot be filled in"
         raise ManifestError(message)
     return changed
-
-
-# --- rights
-
-
-def rules_for(
-    kinds: Iterable[Kind], *, former: Iterable[Kind] = (), retain: Collection[str] = ()
-) -> dict[Kind, frozenset[str]]:
-    """Return the verbs that Django needs for each kind.
-
-    ``kinds`` are those of the pod template, ``former`` those that it once made (their objects have
-    to be found and deleted), ``retain`` the kinds that are never deleted (by kind alone).
-    """
-    kinds = {*kinds, DEPLOYMENT, SERVICE}
-    rules = {
-        kind: frozenset({"delete", "get", "list", "watch"})
-        for kind in former
-        if kind.kind not in retain
-    }
-    rules |= {kind: _ALL - {"delete"} if kind.kind in retain else _ALL for kind in kinds}
-    rules[POD] = rules.get(POD, frozenset()) | {"list", "watch"}
-    return rules
-
-
-def resource_of(kind: Kind) -> tuple[str, str, bool]:
-    """Return (API group, resource, whether that is certain) of a kind.
-
-    For a kind that not every API server has, the resource is what its name suggests, as
-    ``kubectl`` itself guesses without asking.
-    """
-    group = kind.api_version.rpartition("/")[0]
-    if (known := about(kind)) is not None:
-        return group, known.plural, True
-    name = kind.kind.lower()
-    if name.endswith("y"):
-        return group, name[:-1] + "ies", False
-    return group, name + ("es" if name.endswith("s") else "s"), False
-
-
-def _with_rules(text: str, rules: Mapping[Kind, Collection[str]]) -> str:
-    if not rules:
-        return text
-    verbs: dict[tuple[str, str], set[str]] = {}
-    order = sorted(rules, key=lambda kind: (kind == POD, kind not in (DEPLOYMENT, SERVICE), kind))
-    comments: dict[tuple[str, str], list[str]] = {}
-    for kind in order:
-        group, resource, certain = resource_of(kind)
-        key = (group, resource)
-        verbs.setdefault(key, set()).update(rules[kind])
-        if not certain:
-            comments[key] = [
-                f"# Guessed from the kind {kind.kind}: compare `kubectl api-resources`."
-            ]
-        if key == ("", "secrets"):
-            comments[key] = ["# With list and get Django reads every Secret of the namespace."]
-    lines = []
-    for (group, resource), needed in verbs.items():
-        lines += [
-            f"- apiGroups: [{group or json.dumps('')}]",
-            *(f"  {comment}" for comment in comments.get((group, resource), ())),
-            f"  resources: [{resource}]",
-            f"  verbs: [{', '.join(sorted(needed))}]",
-        ]
-    head, found, _ = text.rpartition("\nrules:\n")
-    if not found:
-        message = "rbac: the rules are not at the end of the file"
-        raise ManifestError(message)
-    return head + found + "\n".join(lines) + "\n"
 
 
 # --- the router's own files
