@@ -114,6 +114,9 @@ def test_the_api_server_accepts_it_without_a_warning(site: Site, group: str) -> 
         site.cluster.kubectl("create", "namespace", site.django)
         assert site.apply("isolation", "rbac") == ""
         return
+    if group == "controller":
+        # Its rights are in the namespace of users.
+        site.cluster.kubectl("create", "namespace", site.users)
     labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
     site.cluster.create(
         {
@@ -129,6 +132,34 @@ def test_the_api_server_accepts_it_without_a_warning(site: Site, group: str) -> 
         site.cluster.kubectl("create", "namespace", "ingress-nginx")
         site.cluster.kubectl("create", "namespace", site.users)
     assert site.apply(group) == ""
+
+
+def test_the_controller_takes_the_place_of_the_sync_and_of_djangos_rights(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    shutil.copytree(TOP, tmp_path / "manifests")
+    (tmp_path / "overlay").mkdir()
+    (tmp_path / "overlay" / "kustomization.yaml").write_text(
+        "resources:\n- ../manifests/example\ncomponents:\n- ../manifests/example/controller\n"
+    )
+    objects = built(cluster, tmp_path / "overlay")
+    pods = dict(pods_of(objects))
+    assert "CronJob userpods-sync" not in pods
+    controller = pods["Deployment userpods-controller"]["spec"]
+    django = pods["Deployment django"]["spec"]
+    assert django["automountServiceAccountToken"] is False
+    settings = [pod["containers"][0]["envFrom"] for pod in (controller, django)]
+    assert settings[0] == settings[1]
+    config = settings[0][0]["configMapRef"]["name"]
+    found = next(item for item in objects if item["metadata"]["name"] == config)
+    assert found["data"]["USERPODS_CONTROLLER"] == "on"
+    subjects = {
+        subject["name"]
+        for item in objects
+        if item["kind"].endswith("RoleBinding")
+        for subject in item["subjects"]
+    }
+    assert subjects == {"userpods-controller"}
 
 
 def _established(cluster: Cluster, crd: str) -> bool:
@@ -182,7 +213,7 @@ def test_every_pod_is_hardened(everything: list[dict[str, Any]]) -> None:
         spec = pod["spec"]
         assert spec["securityContext"]["runAsNonRoot"] is True, name
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
-        with_token = spec.get("serviceAccountName") == "userpods-django"
+        with_token = spec.get("serviceAccountName") in ("userpods-django", "userpods-controller")
         assert spec.get("automountServiceAccountToken", True) is with_token, name
         for container in [*spec["containers"], *spec.get("initContainers", [])]:
             where = f"{name}, container {container['name']}"

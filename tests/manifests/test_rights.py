@@ -74,6 +74,18 @@ ANYBODY = {
 }
 
 
+def of_controller(namespace: str) -> set[Right]:
+    """What the controller may do in a namespace of users' pods: it watches as well."""
+    kinds = ("deployments.apps", "services", "pods")
+    return of_django(namespace) | {Right("watch", kind, namespace) for kind in kinds}
+
+
+def of_election(namespace: str) -> set[Right]:
+    """What the controller may do in Django's namespace, for one of them to lead."""
+    lease = "leases.coordination.k8s.io"
+    return {Right(verb, lease, namespace) for verb in ("create", "get", "update")}
+
+
 def of_django(namespace: str) -> set[Right]:
     """What Django may do in a namespace, and nothing else."""
     verbs = {
@@ -181,6 +193,16 @@ def test_django_has_the_same_in_all_namespaces_where_they_are_chosen_per_user(
     assert found == ANYBODY.union(*everywhere)
 
 
+def test_the_controller_has_these_rights_and_no_others(
+    site: Site, api: ApiClient, resources: dict[str, bool], namespace: str
+) -> None:
+    site.cluster.kubectl("create", "namespace", site.django)
+    site.apply("isolation", "controller")
+    account = (site.django, "userpods-controller")
+    found = allowed(api, resources, account, [site.users, site.django, namespace, "kube-system"])
+    assert found == of_controller(site.users) | of_election(site.django) | ANYBODY
+
+
 @pytest.mark.parametrize("place", ["django", "users"])
 def test_who_runs_without_an_account_of_ours_has_no_rights(
     site: Site, api: ApiClient, resources: dict[str, bool], place: str
@@ -192,18 +214,26 @@ def test_who_runs_without_an_account_of_ours_has_no_rights(
     assert allowed(api, resources, (home, "default"), [site.users, site.django]) == ANYBODY
 
 
-def test_there_is_one_account_and_only_django_gets_its_token(cluster: Cluster) -> None:
+def test_there_are_two_accounts_and_only_django_and_the_controller_get_their_tokens(
+    cluster: Cluster,
+) -> None:
     objects = [item for folder in BASES for item in built(cluster, folder)]
     accounts = [item for item in objects if item["kind"] == "ServiceAccount"]
-    assert {item["metadata"]["name"] for item in accounts} == {"userpods-django"}
+    names = {"userpods-django", "userpods-controller"}
+    assert {item["metadata"]["name"] for item in accounts} == names
     assert not any(item["automountServiceAccountToken"] for item in accounts)
     bindings = [item for item in objects if item["kind"].endswith("RoleBinding")]
     for item in bindings:
-        assert [subject["name"] for subject in item["subjects"]] == ["userpods-django"]
+        whose = item["metadata"]["name"].removesuffix("-lease")
+        assert [subject["name"] for subject in item["subjects"]] == [whose]
+        assert whose in names
     with_token = {
         name: template["spec"].get("serviceAccountName")
         for name, template in pods_of(objects)
         if template["spec"].get("automountServiceAccountToken", True)
     }
-    assert set(with_token.values()) == {"userpods-django"}
-    assert {name.split()[1] for name in with_token} == {"django", "userpods-sync"}
+    assert {name.split()[1]: account for name, account in with_token.items()} == {
+        "django": "userpods-django",
+        "userpods-sync": "userpods-django",
+        "userpods-controller": "userpods-controller",
+    }

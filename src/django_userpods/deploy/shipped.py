@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from django_userpods.core import addresses
 from django_userpods.core.addresses import Way
-from django_userpods.deploy.rights import with_rules
+from django_userpods.deploy.rights import watched, with_rules
 from django_userpods.exceptions import ManifestError
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from django_userpods.core.objects import Kind
 
 #: What there is, in the order in which it is to be applied.
-GROUPS = ("isolation", "rbac", "example", "router", "ingress", "gateway", "ingress-nginx")
+GROUPS = (
+    *("isolation", "rbac", "controller", "example"),
+    *("router", "ingress", "gateway", "ingress-nginx"),
+)
 #: Of these, what takes requests in, and ends TLS.
 WAYS_IN = ("ingress", "gateway", "ingress-nginx")
 
@@ -143,6 +146,7 @@ def tree(groups: Iterable[str], values: ProjectValues) -> dict[Path, str]:
         for path, text in files(groups)
         # Of the two ways to give rights, the one that these values need.
         if (path.parts[0] != "rbac" or (path.parts[1] == "cluster") == values.everywhere)
+        and path.parts[:2] != ("controller", "role" if values.everywhere else "cluster")
         and not (values.shared and path.parts[0] == "isolation" and path.name in _WHOLE_NAMESPACE)
     }
 
@@ -171,6 +175,10 @@ def fill(path: Path, text: str, values: ProjectValues) -> str:
     text = "\n".join(lines) + "\n"
     if name in ("rbac/role.yaml", "rbac/cluster/clusterrole.yaml"):
         text = with_rules(text, values.rules)
+    elif name in ("controller/role/role.yaml", "controller/cluster/clusterrole.yaml"):
+        text = with_rules(text, watched(values.rules))
+    elif name == "controller/kustomization.yaml" and values.everywhere:
+        text = _replaced(text, r"^- role$", lambda _: "- cluster", where=name)
     elif name == "example/kustomization.yaml" and values.everywhere:
         text = _replaced(text, r"^- \.\./isolation\n", lambda _: "", where=name)
         text = _replaced(text, r"^- \.\./rbac$", lambda _: "- ../rbac/cluster", where=name)

@@ -32,6 +32,7 @@ _EPILOG = """\
 what there is (for --only):
   isolation      the namespace of users' pods: Pod Security, network policies, quota
   rbac           ServiceAccount and exactly the rights that Django needs in it
+  controller     run_userpods in two replicas, with an account of its own
   example        a Deployment of Django, with PostgreSQL and sync_userpods as a CronJob
   router         nginx with Lua that takes every signed-in user to their own pod
   ingress        an Ingress: the site's host to Django, pods' to the router
@@ -43,6 +44,7 @@ examples:
   manage.py userpods_manifests --only rbac | kubectl apply -f -
   manage.py userpods_manifests --output deploy/base
   kubectl apply -k deploy/base/example && kubectl apply -k deploy/base/router
+  (with the controller: an overlay with the component deploy/base/example/controller)
 
 Without --output everything goes to standard output as one stream of YAML (isolation, rbac, router
 and ingress unless --only names others). With it, all become kustomize bases below the folder;
