@@ -21,7 +21,7 @@ from django_userpods.deploy import kustomize, shipped
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PORTS = (53, 80, 443, 5353, 5432, 8000, 8080, 8081)
+PORTS = (53, 80, 443, 5353, 5432, 8000, 8080, 8081, 8090)
 #: A sender or receiver that is no pod is known by its address alone.
 OUTSIDE = {
     "internet": "93.184.216.34",
@@ -123,6 +123,7 @@ def pods(objects: list[dict[str, Any]]) -> Iterator[End]:
     controller = {"app.kubernetes.io/name": "ingress-nginx"}
     yield End("ingress-nginx", "10.1.0.9", "ingress-nginx", controller)
     yield End("a false ingress-nginx", "10.1.0.10", "default", controller)
+    yield End("prometheus", "10.1.0.11", "monitoring", {"app.kubernetes.io/name": "prometheus"})
     yield End("kube-dns", "10.1.0.8", "kube-system", {"k8s-app": "kube-dns"})
 
 
@@ -155,7 +156,7 @@ def matrix(objects: list[dict[str, Any]]) -> dict[str, dict[str, set[int]]]:
 
 EVERYONE = {
     *("django", "userpods-sync", "stranger beside Django", "stranger", "a false router"),
-    *("ingress-nginx", "a false ingress-nginx", "kube-dns", *OUTSIDE),
+    *("ingress-nginx", "a false ingress-nginx", "prometheus", "kube-dns", *OUTSIDE),
 }
 
 
@@ -192,6 +193,23 @@ def test_the_sites_own_parts_are_reached_by_each_other_alone(
     assert {port for ports in found["userpods-router"].values() for port in ports} == {8080, 8081}
     for name in ("userpods-sync", "stranger beside users", "a false router beside users"):
         assert name not in found
+
+
+def test_the_controller_comes_where_the_sync_does_and_is_reached_by_prometheus_alone(
+    objects: list[dict[str, Any]], found: dict[str, dict[str, set[int]]]
+) -> None:
+    more = kustomize.build([shipped.source() / "controller"])
+    now = matrix([*objects, *(item for item in yaml.safe_load_all(more) if item)])
+    assert now["userpods-controller"] == {"prometheus": {8090}}
+    mine, syncs = (
+        {receiver: ports[name] for receiver, ports in now.items() if name in ports}
+        for name in ("userpods-controller", "userpods-sync")
+    )
+    assert mine == syncs
+    others = {receiver: now[receiver] for receiver in found}
+    for ports in others.values():
+        ports.pop("userpods-controller", None)
+    assert others == found
 
 
 def test_the_router_and_the_database_reach_what_they_need_alone(

@@ -74,12 +74,6 @@ ANYBODY = {
 }
 
 
-def of_controller(namespace: str) -> set[Right]:
-    """What the controller may do in a namespace of users' pods: it watches as well."""
-    kinds = ("deployments.apps", "services", "pods")
-    return of_django(namespace) | {Right("watch", kind, namespace) for kind in kinds}
-
-
 def of_election(namespace: str) -> set[Right]:
     """What the controller may do in Django's namespace, for one of them to lead."""
     lease = "leases.coordination.k8s.io"
@@ -200,7 +194,7 @@ def test_the_controller_has_these_rights_and_no_others(
     site.apply("isolation", "controller")
     account = (site.django, "userpods-controller")
     found = allowed(api, resources, account, [site.users, site.django, namespace, "kube-system"])
-    assert found == of_controller(site.users) | of_election(site.django) | ANYBODY
+    assert found == of_django(site.users) | of_election(site.django) | ANYBODY
 
 
 @pytest.mark.parametrize("place", ["django", "users"])

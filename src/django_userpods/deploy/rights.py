@@ -34,11 +34,6 @@ def rules_for(
     return rules
 
 
-def watched(rules: Mapping[Kind, Collection[str]]) -> dict[Kind, frozenset[str]]:
-    """Return the rules of a controller: it watches what it looks at."""
-    return {kind: frozenset({*verbs, "watch"}) for kind, verbs in rules.items()}
-
-
 def resource_of(kind: Kind) -> tuple[str, str, bool]:
     """Return (API group, resource, whether that is certain) of a kind.
 

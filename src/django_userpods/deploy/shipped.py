@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from django_userpods.core import addresses
 from django_userpods.core.addresses import Way
-from django_userpods.deploy.rights import watched, with_rules
+from django_userpods.deploy.rights import with_rules
 from django_userpods.exceptions import ManifestError
 
 if TYPE_CHECKING:
@@ -60,6 +60,11 @@ SITE_PATHS = ("/accounts/", "/admin/", "/api/", "/static/", "/userpods/")
 
 #: Files of ``isolation`` that are about everything in the namespace.
 _WHOLE_NAMESPACE = ("namespace.yaml", "default-deny.yaml", "limits.yaml")
+#: Files that end with the rights in users' namespaces.
+_ROLES = (
+    *("rbac/role.yaml", "rbac/cluster/clusterrole.yaml"),
+    *("controller/role/role.yaml", "controller/cluster/clusterrole.yaml"),
+)
 _MARK = re.compile(r"[ \t]+(?:#|--) userpods:([a-z0-9-]+)$")
 _LIST_MARK = re.compile(r"^([ \t]*)# userpods:(private-ipv[46]|site-paths|gateway-namespace)$")
 
@@ -173,10 +178,8 @@ def fill(path: Path, text: str, values: ProjectValues) -> str:
         else:
             lines.append(_fill_line(line, values, where=name))
     text = "\n".join(lines) + "\n"
-    if name in ("rbac/role.yaml", "rbac/cluster/clusterrole.yaml"):
+    if name in _ROLES:
         text = with_rules(text, values.rules)
-    elif name in ("controller/role/role.yaml", "controller/cluster/clusterrole.yaml"):
-        text = with_rules(text, watched(values.rules))
     elif name == "controller/kustomization.yaml" and values.everywhere:
         text = _replaced(text, r"^- role$", lambda _: "- cluster", where=name)
     elif name == "example/kustomization.yaml" and values.everywhere:
