@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 DEFAULT_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
 DEFAULT_INSTANCE = "default"
+#: What users can be let do by themselves with what is theirs.
+SELF_SERVICE = ("start", "stop", "restart", "add", "delete", "tokens")
 #: A token of RFC 9110 (5.6.2), as RFC 6265 (4.1.1) has a cookie's name.
 _COOKIE_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 DEFAULT_AUTHENTICATORS = (
@@ -304,6 +306,17 @@ class Conf:
             hint = "It has to return a whole number from 1."
             raise setting.invalid("USERPODS_MAX_PODS", f"gave {number!r} for user {user.pk}", hint)
         return number
+
+    @property
+    def USERPODS_SELF_SERVICE(self) -> frozenset[str]:
+        """What users may do with what is theirs on the page "My pods"; see ``SELF_SERVICE``."""
+        value = setting.get("USERPODS_SELF_SERVICE", list(SELF_SERVICE))
+        hint = f"Give a list of {', '.join(SELF_SERVICE)}; an empty one for nothing."
+        if not setting.is_list_of_text(value):
+            raise setting.invalid("USERPODS_SELF_SERVICE", f"is {value!r}", hint)
+        if unknown := sorted(set(value) - set(SELF_SERVICE)):
+            raise setting.invalid("USERPODS_SELF_SERVICE", f"has {', '.join(unknown)}", hint)
+        return frozenset(value)
 
     @property
     def USERPODS_RETAIN(self) -> frozenset[str]:

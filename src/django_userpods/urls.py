@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from django.urls import path
 
-from django_userpods.pages import assets, enter, waiting, whoami
+from django_userpods.pages import assets, enter, home, own_access, waiting, whoami
 
 app_name = "userpods"
 
 urlpatterns = [
     path("whoami", whoami.whoami, name="whoami"),
+    path("userpods/", home.home, name="home"),
+    path("userpods/pods/", home.add, name="add"),
+    path("userpods/pods/<slug:name>/", home.operate, name="operate"),
+    path("userpods/pods/<slug:name>/delete/", home.delete, name="delete"),
+    path("userpods/tokens/", own_access.make_token, name="make-token"),
+    path("userpods/tokens/<int:pk>/revoke/", own_access.revoke_token, name="revoke-token"),
+    path("userpods/sessions/<int:pk>/end/", own_access.end_session, name="end-session"),
+    path(
+        "userpods/sign-out-everywhere/",
+        own_access.sign_out_everywhere,
+        name="sign-out-everywhere",
+    ),
     path("userpods/waiting/", waiting.waiting, name="waiting"),
     path("userpods/status/", waiting.status, name="status"),
     path("userpods/wake/", waiting.wake, name="wake"),

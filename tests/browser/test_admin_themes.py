@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.browser.chromium import chromium, keep_pictures
-from tests.browser.themed_site import THEMES
+from tests.browser.themed_site import THEMES, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,25 +72,13 @@ def themed(
 ) -> Iterator[Themed]:
     """A site whose admin wears a theme, and the browser of somebody who may do everything there."""
     folder = tmp_path_factory.mktemp(request.param)
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.browser.themed_site", request.param, str(folder / "db")],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    try:
-        assert server.stdout is not None
-        port, key = server.stdout.readline().split()
+    with running(request.param, folder) as (site, key), chromium(folder) as browser:
         with closing(sqlite3.connect(folder / "db")) as database:
             pods = [pk for (pk,) in database.execute("SELECT id FROM userpods_userpod")]
-        with chromium(folder) as browser:
-            found = Themed(request.param, f"http://127.0.0.1:{port}", browser, pods)
-            found.get("/static/userpods/admin.css")
-            browser.add_cookie({"name": "sessionid", "value": key})
-            yield found
-    finally:
-        server.terminate()
-        server.communicate()
+        found = Themed(request.param, site, browser, pods)
+        found.get("/static/userpods/admin.css")
+        browser.add_cookie({"name": "sessionid", "value": key})
+        yield found
 
 
 def looks_like_a_button(themed: Themed, text: str) -> bool:

@@ -6,7 +6,10 @@ the port that it serves and the key of a session of somebody who may do everythi
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -15,9 +18,27 @@ from django.conf import settings
 from tests import settings as test_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 THEMES = {"plain": [], "unfold": ["unfold"], "jazzmin": ["jazzmin"], "grappelli": ["grappelli"]}
+
+
+@contextmanager
+def running(theme: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """A site whose admin wears a theme, with its database in a folder: its URL and a session."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.browser.themed_site", theme, str(folder / "db")],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    try:
+        assert server.stdout is not None
+        port, key = server.stdout.readline().split()
+        yield f"http://127.0.0.1:{port}", key
+    finally:
+        server.terminate()
+        server.communicate()
 
 
 class _Quiet(WSGIRequestHandler):
@@ -32,6 +53,7 @@ def configure(theme: str, database: str) -> None:
     found["DATABASES"] = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": database}}
     # Its own static files, by Django's own handler.
     found["DEBUG"] = True
+    found["USERPODS_MAX_PODS"] = 3
     settings.configure(**found)
     import django
 

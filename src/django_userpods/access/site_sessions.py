@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 if TYPE_CHECKING:
@@ -45,6 +46,24 @@ def is_of(session: Any, user: AbstractBaseUser) -> bool:  # noqa: ANN401 - any e
     is_theirs = session[SESSION_KEY] == user._meta.pk.value_to_string(user)  # noqa: SLF001 - documented name
     is_known = session.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS
     return is_theirs and is_known and is_good_hash(session.get(HASH_SESSION_KEY), user)
+
+
+def end_all_of(user: AbstractBaseUser) -> bool:
+    """End all of a user's sessions of the site; False where the engine keeps no list of them.
+
+    Engines with a table (``db``, ``cached_db``) do; whose a session is stands inside of it, so each
+    that has not expired is read.
+    """
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    if not hasattr(store, "get_model_class"):
+        return False
+    own = user._meta.pk.value_to_string(user)  # noqa: SLF001 - documented name
+    reader = store()
+    rows = store.get_model_class().objects.filter(expire_date__gt=timezone.now())
+    found = rows.values_list("session_key", "session_data").iterator()
+    for key in [key for key, data in found if reader.decode(data).get(SESSION_KEY) == own]:
+        store(session_key=key).delete()
+    return True
 
 
 def is_good_hash(stored: str | None, user: AbstractBaseUser) -> bool:

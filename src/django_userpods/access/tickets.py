@@ -132,6 +132,12 @@ def end(*, secrets_: Sequence[str] = (), site_session: str = "") -> None:
         PodSession.objects.filter(site_session=site_session).delete()
 
 
+def end_all_of(user: Any) -> None:  # noqa: ANN401 - the project's own user model
+    """End all of a user's sessions on pods' hosts, and what would begin one."""
+    Ticket.objects.filter(user=user).delete()
+    PodSession.objects.filter(user=user).delete()
+
+
 def clean_up() -> int:
     """Delete what has expired, in bounded steps, and return how much that was."""
     count = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from enum import Enum
 from functools import wraps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -51,7 +51,7 @@ class Refusal(Enum):
         return "no token" if self is Refusal.NOBODY else "invalid token"
 
 
-def expected(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+def expected(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Decorate a view whose 4xx and 503 are ordinary answers, not faults.
 
     Django logs each 5xx as an error, which mails the ADMINS by default, and each 4xx as a warning,
@@ -60,8 +60,8 @@ def expected(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
     """
 
     @wraps(view)
-    def answer(request: HttpRequest) -> HttpResponse:
-        response = view(request)
+    def answer(request: HttpRequest, **named: Any) -> HttpResponse:  # noqa: ANN401
+        response = view(request, **named)
         if response.status_code >= 400:
             log_response(
                 "%s: %s",

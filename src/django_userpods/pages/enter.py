@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.utils.crypto import constant_time_compare, salted_hmac
@@ -35,7 +34,7 @@ from django_userpods.core.addresses import MAIN, RESERVED_PREFIX, Way
 from django_userpods.exceptions import InvalidCredentials
 from django_userpods.pages import wanted_page
 from django_userpods.pages.asking import Refusal, expected, main_pod, or_unavailable, reachable
-from django_userpods.pages.links import to_view
+from django_userpods.pages.links import to_login, to_view
 from django_userpods.pages.refusals import page_of, refused, site_url
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def _enter(request: HttpRequest) -> HttpResponse:
         return _refused(request, gettext("This address leads to no workspace."), status=400)
     user: Any = request.user
     if not user.is_authenticated:
-        response = _to_login(request)
+        response = to_login(request)
         wanted_page.remember(request, response, request.GET["to"])
         return response
     response = _enter_pod(request, where, found, state)
@@ -137,7 +136,7 @@ def _go_home(request: HttpRequest, where: Addresses) -> HttpResponse:
     """
     user: Any = request.user
     if not user.is_authenticated:
-        return _to_login(request)
+        return to_login(request)
     wanted = wanted_page.recall(request)
     found = where.split(wanted) if wanted else None
     if found is not None and not isinstance(_pod_at(user, found[0]), Refusal):
@@ -172,14 +171,6 @@ def site_sign_out(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(
         resolve_url(settings.LOGOUT_REDIRECT_URL or conf.USERPODS_LOGIN_URL)
     )
-
-
-def _to_login(request: HttpRequest) -> HttpResponse:
-    login = resolve_url(conf.USERPODS_LOGIN_URL)
-    back = request.get_full_path()
-    if urlsplit(login).netloc and conf.USERPODS_SITE_URL:
-        back = conf.USERPODS_SITE_URL.removesuffix("/") + back
-    return redirect_to_login(back, login)
 
 
 # --- on a pod's host

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from django.contrib.auth.views import redirect_to_login
+from django.shortcuts import resolve_url
 from django.urls import reverse
 
 from django_userpods.access.addresses import HOST_HEADER
@@ -12,7 +14,7 @@ from django_userpods.conf import conf
 from django_userpods.core.addresses import RESERVED_PREFIX, Way
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
 
 
 def to_view(request: HttpRequest, name: str, *arguments: str) -> str:
@@ -21,9 +23,13 @@ def to_view(request: HttpRequest, name: str, *arguments: str) -> str:
     Its siblings are where the view is that answers: ``django_userpods.urls`` may be included below
     another application's namespace, or under a name of its own.
     """
+    return reverse(f"{namespace(request)}:{name}", args=arguments)
+
+
+def namespace(request: HttpRequest) -> str:
+    """Return the namespace that our views are in."""
     match = request.resolver_match
-    namespace = match.namespace if match is not None else ""
-    return reverse(f"{namespace or 'userpods'}:{name}", args=arguments)
+    return (match.namespace if match is not None else "") or "userpods"
 
 
 def is_on_pods_host(request: HttpRequest) -> bool:
@@ -48,3 +54,12 @@ def came_from(request: HttpRequest, otherwise: str) -> str:
     if page.netloc != here or not page.path.startswith("/") or page.path.startswith("//"):
         return otherwise
     return page.path + (f"?{page.query}" if page.query else "")
+
+
+def to_login(request: HttpRequest, back: str = "") -> HttpResponse:
+    """Send a browser to the project's login, which leads back to this page, or to that named."""
+    login = resolve_url(conf.USERPODS_LOGIN_URL)
+    back = back or request.get_full_path()
+    if urlsplit(login).netloc and conf.USERPODS_SITE_URL:
+        back = conf.USERPODS_SITE_URL.removesuffix("/") + back
+    return redirect_to_login(back, login)

@@ -1,4 +1,5 @@
-/* The waiting page: asks how its pod is doing, and is loaded anew when there is something new. */
+/* The waiting page: asks how its pod is doing, and is loaded anew when there is something new.
+   My pods: shows what has become of pods that are on their way. */
 "use strict";
 {
     const RELOADS = "userpods-reloads";
@@ -68,4 +69,25 @@
         });
         watch();
     }
+
+    const follow = async (home) => {
+        const find = (root) => root.querySelector("#userpods-pods");
+        for (let changes = true; changes;) {
+            await pause(3000);
+            /* Nobody's typing is swept away. */
+            if (document.hidden || find(home)?.contains(document.activeElement)) continue;
+            try {
+                const answer = await fetch(location.pathname, { headers: { Accept: "text/html" } });
+                if (!answer.ok) continue;
+                const text = await answer.text();
+                const page = new DOMParser().parseFromString(text, "text/html");
+                const found = find(page);
+                if (!found) return;
+                find(home).replaceWith(found);
+                changes = page.querySelector("main").hasAttribute("data-changes");
+            } catch { /* The site is restarting: try again. */ }
+        }
+    };
+    const home = document.querySelector("main[data-changes]");
+    if (home) follow(home);
 }

@@ -1,0 +1,232 @@
+"""My pods: a user's own pods, tokens and sessions, and what they may do with them.
+
+Every form is answered with a redirect to the page, or with the page and what is wrong. Whoever asks
+has to be signed in at the site itself: a token does not open it.
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.contrib.auth.decorators import login_not_required
+from django.db.models import Max
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.http import require_POST, require_safe
+
+from django_userpods.access.authenticators import is_let_in
+from django_userpods.conf import conf
+from django_userpods.core import naming
+from django_userpods.core.operations import Operation
+from django_userpods.exceptions import PodNotAllowed
+from django_userpods.models import AccessToken, PodSession, UserPod
+from django_userpods.pages import assets
+from django_userpods.pages.asking import Refusal, expected, main_pod, or_unavailable
+from django_userpods.pages.links import namespace, to_login, to_view
+from django_userpods.pages.refusals import page_of, sign_out
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Callable, Sequence
+
+    from django.db.models import QuerySet
+
+#: What people may ask of a pod here, in the order of the buttons.
+_OPERATIONS = (Operation.START, Operation.STOP, Operation.RESTART)
+#: Maximum number of sessions, and of tokens that are over, on the page.
+_SESSIONS, _OLD_TOKENS = 50, 10
+
+
+class ShownPod(NamedTuple):
+    """A pod as the page shows it; ``may`` has the names of the operations that it offers."""
+
+    pod: UserPod
+    open_url: str
+    since: datetime.datetime
+    may: frozenset[str]
+    changes: bool
+    number: int
+
+
+def for_user(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Decorate a view for somebody who is signed in at the site and may have a pod."""
+
+    @login_not_required
+    @never_cache
+    @csrf_protect
+    @expected
+    @wraps(view)
+    def answer(request: HttpRequest, **named: Any) -> HttpResponse:  # noqa: ANN401
+        def decide() -> HttpResponse:
+            user: Any = request.user
+            if not user.is_authenticated:
+                return to_login(request, to_view(request, "home"))
+            if not is_let_in(user):
+                return page_of(request, Refusal.NOT_LET_IN)
+            return view(request, **named)
+
+        response = or_unavailable(decide)
+        response["X-Frame-Options"] = "DENY"
+        return response
+
+    return answer
+
+
+@for_user
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """Show a user's own pods, tokens and sessions. The number of queries is always the same."""
+    return page(request)
+
+
+@for_user
+@require_POST
+def operate(request: HttpRequest, name: str) -> HttpResponse:
+    """Start, stop or restart one of the user's own pods, as far as that is allowed."""
+    from django_userpods import lifecycle
+
+    pod = own_pods(request).filter(name=name)
+    get_object_or_404(pod)
+    asked = request.POST.get("do", "")
+    if asked not in _OPERATIONS or asked not in conf.USERPODS_SELF_SERVICE:
+        return page(request, error=gettext("This is not allowed here."), status=403)
+    user: Any = request.user
+    lifecycle.OPERATIONS[Operation(asked)](pod, actor=user.get_username())
+    return back(request)
+
+
+@for_user
+@require_POST
+def add(request: HttpRequest) -> HttpResponse:
+    """Give the user a further pod of the name that they chose."""
+    from django_userpods import lifecycle
+
+    slot = request.POST.get("slot", "").strip().lower()
+    error, status = "", 400
+    if "add" not in conf.USERPODS_SELF_SERVICE:
+        error, status = gettext("This is not allowed here."), 403
+    elif not naming.is_valid_slot(slot):
+        error = gettext(
+            "A name has at most %(number)s of the letters a to z, digits and single dashes between "
+            "them."
+        ) % {"number": naming.MAX_SLOT}
+    elif own_pods(request).filter(slot=slot).exists():
+        error = gettext("You have a workspace of this name already.")
+    else:
+        try:
+            lifecycle.add_pod(request.user, slot)
+        except PodNotAllowed:
+            error = gettext("You have as many workspaces as you may have.")
+    return page(request, error=error, status=status, slot=slot) if error else back(request)
+
+
+@for_user
+@require_POST
+def delete(request: HttpRequest, name: str) -> HttpResponse:
+    """Take away a further pod whose name was typed."""
+    from django_userpods import lifecycle
+
+    pod = get_object_or_404(own_pods(request).exclude(slot=""), name=name)
+    if "delete" not in conf.USERPODS_SELF_SERVICE:
+        return page(request, error=gettext("This is not allowed here."), status=403)
+    if request.POST.get("typed", "").strip() != pod.slot:
+        error = gettext("Nothing was deleted: that is not the name of the workspace.")
+        return page(request, error=error, status=400)
+    lifecycle.remove_pod(pod)
+    return back(request)
+
+
+def page(
+    request: HttpRequest, *, error: str = "", status: int = 200, **more: object
+) -> HttpResponse:
+    """Return the page, with what is wrong with a form that was sent."""
+    allowed = conf.USERPODS_SELF_SERVICE
+    pods = _shown_pods(request, allowed)
+    names = {item.pod.pk: item.pod.slot for item in pods}
+    limit = conf.max_pods_of(request.user)  # type: ignore[arg-type]
+    context = {
+        **assets.context(request),
+        **sign_out(request),
+        "state": "home",
+        "title": gettext("My workspaces") if limit > 1 else gettext("My workspace"),
+        "namespace": namespace(request),
+        "username": request.user.get_username(),
+        "pods": pods,
+        "changes": any(item.changes for item in pods),
+        "allowed": allowed,
+        "limit": limit,
+        "may_add": "add" in allowed and len(pods) < limit,
+        "max_slot": naming.MAX_SLOT,
+        "tokens": _tokens(request),
+        "scopes": AccessToken.Scope.choices,
+        "sessions": [(item, names.get(item.pod)) for item in _sessions(request)],
+        "admin_url": _admin_url(request),
+        "error": error,
+        **more,
+    }
+    return render(request, "userpods/home.html", context, status=status)
+
+
+def back(request: HttpRequest) -> HttpResponse:
+    """Return the redirect to the page after a form that was sent."""
+    response = HttpResponseRedirect(to_view(request, "home"))
+    response.status_code = 303
+    return response
+
+
+def own_pods(request: HttpRequest) -> QuerySet[UserPod]:
+    """Return the user's pods that are to stay, the main one first."""
+    pods = UserPod.objects.filter(owner=request.user.pk)
+    return pods.exclude(wanted=UserPod.Wanted.ABSENT).order_by("slot")
+
+
+def _shown_pods(request: HttpRequest, allowed: frozenset[str]) -> list[ShownPod]:
+    from django_userpods import lifecycle
+
+    main_pod(request.user)  # type: ignore[arg-type]  # makes a row where no signal did
+    rows = own_pods(request).annotate(last_change=Max("transitions__at"))
+    pods = list(rows)
+    if lifecycle.look_at_all(pods):
+        pods = list(rows.all())
+    return [
+        ShownPod(
+            pod,
+            "" if pod.wanted == UserPod.Wanted.STOPPED else pod.url or ("" if pod.slot else "/"),
+            pod.last_change or pod.created_at,
+            frozenset(
+                operation.value
+                for operation in _OPERATIONS
+                if operation in allowed and lifecycle.applies(operation, pod)
+            ),
+            UserPod.State(pod.state).may_change and pod.state != UserPod.State.FAILED,
+            number,
+        )
+        for number, pod in enumerate(pods)
+    ]
+
+
+def _tokens(request: HttpRequest) -> Sequence[AccessToken]:
+    """Return the user's tokens: those that work, and a few that do not any more."""
+    tokens = list(AccessToken.objects.filter(user=request.user.pk).order_by("-created_at", "-pk"))
+    over = [token for token in tokens if not token.is_valid]
+    return [token for token in tokens if token.is_valid] + over[:_OLD_TOKENS]
+
+
+def _sessions(request: HttpRequest) -> Sequence[PodSession]:
+    sessions = PodSession.objects.filter(user=request.user.pk, expires_at__gt=timezone.now())
+    return list(sessions.order_by("-created_at")[:_SESSIONS])
+
+
+def _admin_url(request: HttpRequest) -> str:
+    if not getattr(request.user, "is_staff", False):
+        return ""
+    try:
+        return reverse("admin:index")
+    except NoReverseMatch:
+        return ""

@@ -1,0 +1,94 @@
+"""My pods in real Chromium: with the keyboard alone, with scripts and without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.browser.chromium import chromium, keep_pictures, wait_for_text
+from tests.browser.themed_site import running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from selenium.webdriver.chrome.webdriver import WebDriver
+    from selenium.webdriver.remote.webelement import WebElement
+
+pytestmark = pytest.mark.browser
+
+
+@dataclass
+class Person:
+    browser: WebDriver
+    site: str
+
+    def find(self, css: str) -> WebElement:
+        return self.browser.find_element(By.CSS_SELECTOR, css)
+
+    def press(self, text: str, *, within: str = "body") -> None:
+        """Press a button by the keyboard."""
+        [button] = [
+            found
+            for found in self.find(within).find_elements(By.CSS_SELECTOR, "button, summary, a")
+            if found.text == text
+        ]
+        button.send_keys(Keys.ENTER)
+
+    def sees(self, text: str, css: str = "body") -> None:
+        wait_for_text(self.browser, css, text)
+
+
+@pytest.fixture(scope="module", params=["scripts", "no scripts"])
+def person(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Person]:
+    folder = tmp_path_factory.mktemp("home")
+    with running("plain", folder) as (site, key), chromium(folder) as browser:
+        browser.get(f"{site}/userpods/assets/css")
+        browser.add_cookie({"name": "sessionid", "value": key})
+        if request.param == "no scripts":
+            # The driver needs scripts itself; all that the page has is this file.
+            browser.execute_cdp_cmd("Network.enable", {})
+            browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/userpods/assets/js*"]})
+        yield Person(browser, site)
+
+
+def test_a_person_looks_after_what_is_theirs(person: Person) -> None:
+    person.browser.get(f"{person.site}/userpods/")
+    person.sees("running", "#pod-main .state")
+    keep_pictures(person.browser, "home")
+
+    person.press("Stop", within="#pod-main")
+    person.sees("stopped", "#pod-main .state")
+    keep_pictures(person.browser, "home-stopped")
+    person.press("Start", within="#pod-main")
+    person.sees("running", "#pod-main .state")
+
+    person.find("#userpods-slot").send_keys("Not a name", Keys.ENTER)
+    person.sees("A name has at most", "[role=alert]")
+    keep_pictures(person.browser, "home-error")
+    person.find("#userpods-slot").clear()
+    person.find("#userpods-slot").send_keys("lab", Keys.ENTER)
+    person.sees("running", "#pod-lab .state")
+
+    person.press("Make a token")
+    person.find("#userpods-label").send_keys("laptop", Keys.ENTER)
+    person.sees("Copy the token now", "h1")
+    assert str(person.find("#userpods-token").get_attribute("value")).startswith("upt_")
+    keep_pictures(person.browser, "home-token")
+    person.press("I have copied it")
+    person.sees("laptop", ".item")
+    person.press("Delete", within="#pod-lab")
+    keep_pictures(person.browser, "home-full")
+    person.press("Revoke")
+    person.sees("revoked", ".item")
+
+    if not person.find("#pod-lab input[name=typed]").is_displayed():
+        person.press("Delete", within="#pod-lab")
+    person.find("#pod-lab input[name=typed]").send_keys("lab", Keys.ENTER)
+    person.sees("You have 1 of 3")
+    assert not person.browser.find_elements(By.ID, "pod-lab")
