@@ -107,7 +107,7 @@ class Demo:
         self.logs = data / "logs"
         self.pods = data / "site" / "pods"
         self.parts: list[Part] = []
-        self.internal_port, self.django_port = free_ports(2)
+        self.internal_port, self.django_port, self.controller_port = free_ports(3)
         self.env = {**self._environment(), **workload}
 
     def run(self) -> None:
@@ -121,6 +121,8 @@ class Demo:
                 passwords = self._prepare()
                 self._start_django()
                 self._start_router()
+                if self.env.get("USERPODS_IDLE_TIMEOUT"):
+                    self._start_controller()
                 self._welcome(passwords)
                 while terminal is None or os.isatty(terminal):
                     for part in self.parts:
@@ -210,6 +212,13 @@ class Demo:
         public = f"http://{HOST}:{self.way.port}/accounts/login/"
         self._wait_for(public, host=f"localhost:{self.way.port}")
 
+    def _start_controller(self) -> None:
+        say("Starting the controller, which stops idle pods ...")
+        address = f"{HOST}:{self.controller_port}"
+        command = [sys.executable, "manage.py", "run_userpods", "--listen", address]
+        self._start("The controller", [*command, "--log-format", "text"], log="controller.log")
+        self._wait_for(f"http://{address}/readyz")
+
     def _start(self, name: str, command: list[str], *, log: str) -> None:
         path = self.logs / log
         path.write_text("")
@@ -276,6 +285,15 @@ def workload(data: Path) -> dict[str, str]:
     return {"USER_APP_TEMPLATE": str(template)}
 
 
+def idle_timeout() -> dict[str, str]:
+    """Return the setting after how many seconds idle pods are stopped (``DEMO_IDLE``), if any."""
+    given = os.environ.get("DEMO_IDLE", "")
+    if given and not (given.isdecimal() and int(given) >= 1):
+        msg = f"DEMO_IDLE is {given!r}: give a number of seconds from 1"
+        raise DemoError(msg)
+    return {"USERPODS_IDLE_TIMEOUT": given} if given else {}
+
+
 def kept_secret(path: Path) -> str:
     """Return the secret in a file, made at the first run."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -306,7 +324,7 @@ def main() -> int:
         way = Way(os.environ.get("DEMO_WAY") or "host", port)
         hosts = loopback(port)
         install_packages()
-        Demo(way=way, hosts=hosts, data=data, workload=workload(data)).run()
+        Demo(way=way, hosts=hosts, data=data, workload=workload(data) | idle_timeout()).run()
     except KeyboardInterrupt:
         return 0
     except DemoError as error:

@@ -191,6 +191,8 @@ USERPODS_CONTROLLER = env.bool("USERPODS_CONTROLLER", default=False)
 USERPODS_INSTANCE = env.str("USERPODS_INSTANCE", default="default")
 #: Internal addresses of the routers, ``http://userpods-router-internal:8081``.
 USERPODS_ROUTERS = env.list("USERPODS_ROUTERS", default=[])
+#: Seconds after which a pod that nobody uses is stopped, where a controller runs.
+USERPODS_IDLE_TIMEOUT = env.float("USERPODS_IDLE_TIMEOUT", default=0) or None
 if CLUSTER_KIND == "local":
     USERPODS_CLUSTER = {
         "BACKEND": "django_userpods.clusters.local.LocalCluster",

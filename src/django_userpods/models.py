@@ -236,11 +236,13 @@ class UserPod(models.Model):
     def lifetime(self, known_since: datetime.datetime | None) -> Lifetime:
         """Return until when it runs, where it is known since then which pods are used.
 
-        Raises SettingError where ``USERPODS_IDLE_TIMEOUT`` or ``USERPODS_MAX_AGE`` is invalid.
+        Somebody who waits for it uses it, and it has all its time once it is up. Raises
+        SettingError where ``USERPODS_IDLE_TIMEOUT`` or ``USERPODS_MAX_AGE`` is invalid.
         """
+        waited = None if self.state == _State.FAILED else self.looked_at
         return Lifetime(
             started_at=self.started_at,
-            last_activity=self.last_activity,
+            last_activity=max(filter(None, (self.last_activity, waited)), default=None),
             idle_timeout=conf.idle_timeout_of(self),
             max_age=conf.max_age_of(self),
             known_since=known_since,

@@ -70,7 +70,7 @@ def old(memory: MemoryCluster, settings: Any) -> UserPod:
     UserFactory(username="alice")
     reconcile()
     started = timezone.now() - 2 * HOUR
-    UserPod.objects.update(started_at=started, last_activity=None)
+    UserPod.objects.update(started_at=started, looked_at=started, last_activity=None)
     Transition.objects.all().delete()
     return UserPod.objects.get()
 
@@ -185,6 +185,15 @@ def test_a_start_by_hand_gives_it_all_its_time_again(
     assert wanted() == "running"
 
 
+@pytest.mark.parametrize(("state", "expected"), [("starting", "running"), ("failed", "stopped")])
+def test_who_waits_for_a_pod_uses_it_unless_it_failed(
+    old: UserPod, routers: Routers, state: str, expected: str
+) -> None:
+    UserPod.objects.update(state=state, looked_at=timezone.now() - HOUR / 2)
+    tick()
+    assert wanted() == expected
+
+
 def test_a_pod_that_is_used_at_the_last_moment_is_not_stopped(old: UserPod) -> None:
     now = timezone.now()
     UserPod.objects.update(last_activity=now + datetime.timedelta(seconds=1))
@@ -199,7 +208,8 @@ def test_each_pod_has_its_own_time_and_some_have_none(
     for name in ("bob", "carol"):
         UserFactory(username=name)
     reconcile()
-    UserPod.objects.update(started_at=timezone.now() - 2 * HOUR)
+    long_ago = timezone.now() - 2 * HOUR
+    UserPod.objects.update(started_at=long_ago, looked_at=long_ago)
 
     def seconds(pod: UserPod) -> float | None:
         if str(pod.owner) == "carol":
@@ -318,7 +328,8 @@ def application(
     template[0]["metadata"]["annotations"] = {"django-userpods/activity": RULES}
     settings.USERPODS_TEMPLATE = template
     reconcile()
-    UserPod.objects.update(address=found.address, state="running")
+    long_ago = timezone.now() - 2 * HOUR
+    UserPod.objects.update(address=found.address, state="running", looked_at=long_ago)
     yield found
     found.server.shutdown()
     found.server.server_close()

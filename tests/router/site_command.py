@@ -143,6 +143,23 @@ def hand_over(loser: str, winner: str) -> None:
         router_client.purge(str(User.objects.get(username=name).pk))
 
 
+def become(name: str, wanted: str, state: str, message: str = "") -> None:
+    """Have a user's pod wanted and seen like this."""
+    from django_userpods.models import UserPod
+
+    rows = UserPod.objects.filter(owner__username=name)
+    rows.update(wanted=wanted, state=state, message=message)
+
+
+def asked(name: str) -> None:
+    """Print what is wanted of a user's pod, and who asked for it last."""
+    from django_userpods.models import UserPod
+
+    row = UserPod.objects.get(owner__username=name)
+    last = row.transitions.exclude(operation="").order_by("pk").last()
+    print(row.wanted, last.actor if last else "nobody")
+
+
 def main() -> None:
     django.setup()
     from django_userpods.access import router_client
@@ -159,6 +176,8 @@ def main() -> None:
         "deactivate": deactivate,
         "delete": delete,
         "hand-over": hand_over,
+        "become": become,
+        "asked": asked,
     }
     commands[name](*arguments)
     router_client.wait_idle()

@@ -11,6 +11,8 @@ ALLOWED_HOSTS = ["site.test"]
 LOGIN_URL = "/admin/login/"
 USERPODS_ROUTERS = os.environ["SITE_ROUTER"].split()
 ROOT_URLCONF = os.environ.get("SITE_URLS", "tests.urls")
+# 0 where pods are at addresses of the test's, which the cluster in memory knows nothing of.
+USERPODS_INLINE_TIMEOUT = float(os.environ.get("SITE_INLINE_TIMEOUT", "2"))
 USERPODS_URL = os.environ.get("SITE_PODS") or None
 if USERPODS_URL:
     USERPODS_SITE_URL = os.environ.get("SITE_URL") or "https://site.test/"

@@ -29,11 +29,15 @@ WAITING = "/userpods/waiting/"
 LONG = ("Prefer", "wait=40")
 
 
+# A loopback address of our own: on the usual one a port is soon somebody else's.
+HOST = "127.31.7.2"
+
+
 @pytest.fixture
 def down(router: Router, django: FakeDjango) -> int:
     """Alice's pod is stopped, and Django knows it; the port that it will be at."""
-    port = free_port()
-    django.user("alice", f"127.0.0.1:{port}")
+    port = free_port(HOST)
+    django.user("alice", f"{HOST}:{port}")
     django.answer = {"X-Userpods-State": "stopped"}
     return port
 
@@ -78,7 +82,7 @@ def test_a_request_that_would_rather_wait_goes_on_when_the_pod_answers(
     held = Held(router, LONG)
     until_woken(django)
     assert held.answer is None
-    with workload("alice", tmp_path, port=down):
+    with workload("alice", tmp_path, host=HOST, port=down):
         answer = held.result()
     assert (answer.status, answer.json()["name"]) == (200, "alice")
     assert answer.sent("Prefer") == ["wait=40"]
@@ -90,7 +94,7 @@ def test_its_body_is_there_whole(
     body = bytes(range(256)) * 8000
     held = Held(router, LONG, body=body)
     until_woken(django)
-    with workload("alice", tmp_path, port=down):
+    with workload("alice", tmp_path, host=HOST, port=down):
         answer = held.result()
     assert answer.json()["sha256"] == hashlib.sha256(body).hexdigest()
 
@@ -109,7 +113,7 @@ def test_a_websocket_is_held_as_well(
     thread = threading.Thread(target=ask)
     thread.start()
     until_woken(django)
-    with workload("alice", tmp_path, port=down):
+    with workload("alice", tmp_path, host=HOST, port=down):
         thread.join(60)
     assert said == ["hello from alice"] or said[0].startswith("hello from ")
 
@@ -181,7 +185,7 @@ def test_a_pod_that_is_gone_though_django_takes_it_to_be_up_is_waited_for(
     django.answer = {"X-Userpods-State": "running"}
     held = Held(router, LONG)
     until_woken(django)
-    with workload("alice", tmp_path, port=down):
+    with workload("alice", tmp_path, host=HOST, port=down):
         assert held.result().status == 200
 
 
@@ -201,7 +205,14 @@ def test_by_a_setting_all_are_held_but_for_people_and_no_more_than_so_many(
     held = Held(holding, JSON)
     until_woken(django)
     assert holding.get("/x", ALICE, JSON).status == 503, "one is held already"
-    with workload("alice", tmp_path, port=down):
+    with workload("alice", tmp_path, host=HOST, port=down):
         assert held.result().status == 200
     # Its place is free again.
     assert holding.get("/x", ALICE, ("Prefer", "wait=1")).status == 503
+
+
+def test_one_with_a_body_is_answered_as_well_when_its_time_is_over(
+    router: Router, django: FakeDjango, down: int
+) -> None:
+    answer = router.get("/x", ALICE, JSON, ("Prefer", "wait=1"), method="POST", body=b"hello")
+    assert (answer.status, answer.json()["message"]) == (503, "Django says wait")

@@ -49,6 +49,7 @@ _COLUMNS = (
     "activity",
     "started_at",
     "last_activity",
+    "looked_at",
     "wanted",
 )
 
