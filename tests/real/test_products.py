@@ -211,7 +211,9 @@ def installed(product: Product) -> tuple[Path, Path]:
 
     The product came first, so what the app depends on has to fit its versions.
     """
-    ours = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    # As `pip install 'django-userpods[kubernetes]'` does.
+    ours = [*project["dependencies"], *project["optional-dependencies"]["kubernetes"]]
     key = hashlib.sha256(repr([ours, product.for_tests, AS_IT_IS, sys.version]).encode())
     name = f"{product.name}-{product.version}-{key.hexdigest()[:8]}"
     target = build.cache_dir() / "suites" / name
