@@ -68,6 +68,35 @@ def test_who_cannot_wait_so_long_is_told_at_once() -> None:
     assert time.monotonic() - begun < 0.1
 
 
+def test_a_server_that_has_enough_is_given_half_and_then_more_again() -> None:
+    now = 0.0
+    limiter = RateLimiter(qps=200, burst=200, clock=lambda: now)
+    assert limiter.wait(0)
+    # Eight that were under way hear the same.
+    for _ in range(8):
+        limiter.slow_down()
+    assert limiter.rate == 100
+    assert not limiter.wait(0), "there is a burst"
+    for _ in range(20):
+        now += 1.0
+        limiter.slow_down()
+    assert limiter.rate >= 200 / 16
+    slow = limiter.rate
+    assert slow < 25
+    now += 15
+    assert limiter.wait(0)
+    assert 100 < limiter.rate < 200
+    now += 30
+    assert limiter.wait(0)
+    assert limiter.rate == 200
+
+
+def test_what_has_no_limit_is_not_slowed_down() -> None:
+    limiter = RateLimiter(qps=0, burst=1)
+    limiter.slow_down()
+    assert elapsed(limiter, 1000) < 1
+
+
 def test_no_rate_is_no_limit() -> None:
     assert elapsed(RateLimiter(qps=0, burst=1), 10_000) < 1
 

@@ -202,7 +202,10 @@ def test_it_is_healthy_and_counts(here: Site) -> None:
     assert controller.get("/readyz") == (200, "ok\n")
     assert controller.get("/nowhere")[0] == 404
     _, metrics = controller.get("/metrics")
-    for line in ("userpods_leading 1.0", 'userpods_pods{state="running"}', "userpods_queue_lag"):
+    for line in (
+        *("userpods_leading 1.0", 'userpods_pods{state="running"}', "userpods_queue_lag"),
+        'userpods_api_calls_total{code="201",method="POST"}',
+    ):
         assert line in metrics
 
 

@@ -92,6 +92,9 @@ class Cluster(ABC):
     #: Leases are exempt: they are what it is decided by.
     guard: Callable[[], None] | None = None
 
+    #: Told of each answer of an API server: the method and the status, 0 where there was none.
+    on_answer: Callable[[str, int], None] | None = None
+
     def prepare(self) -> None:  # noqa: B027 - most clusters have nothing to get ready
         """Load what the first call needs, without connecting, so that its time can be counted.
 

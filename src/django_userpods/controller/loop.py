@@ -76,6 +76,7 @@ class Controller:
     def run(self) -> bool:
         """Run until ``stop``; tell whether all that had begun came to its end."""
         self._cluster.guard = self.leader.check
+        self._cluster.on_answer = self.metrics.answered
         self._election.start()
         ended = True
         try:
@@ -101,11 +102,9 @@ class Controller:
             # Before anything is looked at, so that nothing is missed in between.
             self._watched.clear()
             self._watch(term)
-        except (SettingError, TemplateError) as error:
+        except (SettingError, TemplateError, DatabaseError) as error:
             logger.error("nothing can be done: %s", error)
-            return
-        except DatabaseError as error:
-            logger.warning("the database does not answer: %s", error)
+            term.stopping.set()
             connections.close_all()
             return
         term.after_full_look = lambda: self._watch(term)

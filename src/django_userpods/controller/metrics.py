@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError
@@ -39,7 +40,7 @@ class Metrics:
     def __init__(self) -> None:
         self.is_leading: Callable[[], bool] = lambda: False
         self.backlog: Callable[[], Backlog | None] = lambda: None
-        self.calls: Callable[[], dict[tuple[str, str], int]] = dict
+        self._answers: Counter[tuple[str, str]] = Counter()
         self._states: tuple[float, dict[str, int]] = (float("-inf"), {})
         self._lock = threading.Lock()
         self._registry: Any = None
@@ -82,6 +83,16 @@ class Metrics:
         """Count a watch that was begun anew."""
         if self._registry is not None:
             self._watches.labels(kind, reason).inc()
+
+    def answered(self, method: str, status: int) -> None:
+        """Count an answer of the API server; status 0 for none."""
+        with self._lock:
+            self._answers[method, str(status or "none")] += 1
+
+    def answers(self) -> dict[tuple[str, str], int]:
+        """Return how many answers there were, by method and status."""
+        with self._lock:
+            return dict(self._answers)
 
     def exposition(self) -> tuple[bytes, str] | None:
         """Return all as (text, content type), None without the client library."""
@@ -127,11 +138,11 @@ class _Now:
             )
         calls = CounterMetricFamily(
             "userpods_api_calls",
-            "Answers of the API server, by verb and code",
-            labels=["verb", "code"],
+            "Calls to the API server, by method and status (none: no answer)",
+            labels=["method", "code"],
         )
-        for (verb, code), number in sorted(metrics.calls().items()):
-            calls.add_metric([verb, code], number)
+        for (method, code), number in sorted(metrics.answers().items()):
+            calls.add_metric([method, code], number)
         yield calls
         try:
             states = metrics.pods_by_state()

@@ -70,8 +70,8 @@ class KubernetesCluster(Asking):
         kubeconfig: str | os.PathLike[str] | None = None,
         timeout: float = 10.0,
         connect_timeout: float = 3.0,
-        qps: float = 50.0,
-        burst: int = 100,
+        qps: float = 200.0,
+        burst: int = 200,
         concurrency: int = 8,
         page_size: int = 500,
         cluster_domain: str = "cluster.local",
@@ -126,6 +126,7 @@ class KubernetesCluster(Asking):
                     limiter=RateLimiter(qps=self._options["qps"], burst=self._options["burst"]),
                     connect_timeout=self._options["connect_timeout"],
                     agent=_AGENT,
+                    on_answer=lambda *said: self.on_answer and self.on_answer(*said),
                 )
             return self._made
 

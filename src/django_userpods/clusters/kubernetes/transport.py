@@ -110,7 +110,9 @@ class Transport:
         limiter: RateLimiter,
         connect_timeout: float,
         agent: str,
+        on_answer: Callable[[str, int], object] = lambda _method, _status: None,
     ) -> None:
+        self._on_answer = on_answer
         self._connect = connect
         self._limiter = limiter
         self._connect_timeout = connect_timeout
@@ -144,7 +146,9 @@ class Transport:
                 status, headers, body = self._exchange(connection, request, deadline)
             except _Failure as failure:
                 error, cause = failure.error, failure.__cause__
+                self._on_answer(request.method, 0)
             else:
+                self._note(request, status)
                 if 200 <= status < 300:
                     return body
                 cause = None
@@ -177,6 +181,7 @@ class Transport:
             self._wait_for_turn(request, deadline)
             try:
                 response = self._begin(connection, request, deadline)
+                self._note(request, response.status)
                 if response.status == 200:
                     if "json" not in response.headers.get("Content-Type", ""):
                         response.close()
@@ -198,6 +203,11 @@ class Transport:
                 break
             connection = self._connected(connection, deadline, request.what)
         raise error
+
+    def _note(self, request: ApiCall, status: int) -> None:
+        self._on_answer(request.method, status)
+        if status == 429:
+            self._limiter.slow_down()
 
     def _wait_for_turn(self, request: ApiCall, deadline: Deadline) -> None:
         if not self._limiter.wait(deadline.remaining()):
