@@ -22,14 +22,22 @@ if TYPE_CHECKING:
 pymysql.install_as_MySQLdb()
 
 
-@pytest.fixture(scope="session", params=sorted(STARTERS))
-def server(request: Any) -> Iterator[Server]:
-    """A server that runs, as long as its tests do."""
-    run = Run()
+@pytest.fixture(scope="session")
+def run() -> Iterator[Run]:
+    """What all servers run in."""
+    made = Run()
     try:
-        yield STARTERS[request.param](run)
+        yield made
     finally:
-        run.close()
+        made.close()
+
+
+@pytest.fixture(scope="session", params=sorted(STARTERS))
+def server(request: Any, run: Run) -> Iterator[Server]:
+    """A server that runs, as long as its tests do."""
+    started = STARTERS[request.param](run)
+    yield started
+    run.stop(started.kind)
 
 
 @pytest.fixture

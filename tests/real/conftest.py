@@ -8,6 +8,7 @@ import pytest
 
 from tests.django.support import end_pause
 from tests.faultproxy import FaultProxy
+from tests.real.matrix import MATRIX
 from tests.real.project import use_cluster
 
 if TYPE_CHECKING:
@@ -35,3 +36,10 @@ def proxy(settings: Settings, cluster: Cluster, namespace: str) -> Iterator[Faul
         end_pause()
         yield faulty
         end_pause()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _matrix_is_written() -> Iterator[None]:
+    """Write the fault matrix's page, once all its rows were measured."""
+    yield
+    MATRIX.write()

@@ -21,7 +21,6 @@ ROWS = {
     "burst": ("500 users in one transaction, until every row says running", 60),
     "deleted": ("a user is deleted while the pod starts", 10),
     "namespace": ("the namespace is deleted, and made again", 30),
-    "stuck": ("a pod that never becomes ready, while 50 others start", 30),
     "killed": ("the leader is killed (SIGKILL): until another leads", 15),
     "killed-agreed": ("... and until it has done what was asked for meanwhile", 25),
     "terminated": ("the leader is told to end (SIGTERM): until another leads", 3),
@@ -32,7 +31,7 @@ ROWS = {
     "errors": ("every write is answered with 500 for a while", 10),
     "throttled": ("every write is answered with 429 and Retry-After for a while", 10),
     "quota": ("a ResourceQuota is used up, then lifted", 10),
-    "database": ("PostgreSQL is killed and started again", 10),
+    "database": ("PostgreSQL is killed, MariaDB ended, and started again", 10),
 }
 
 

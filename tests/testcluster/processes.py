@@ -95,6 +95,10 @@ class Run:
         """The process id of the program *name*."""
         return self._processes[name].pid
 
+    def wait(self, name: str) -> None:
+        """Wait until the program *name* has ended."""
+        self._processes.pop(name).wait()
+
     def wait_ready(self, name: str, ready: Callable[[], object], seconds: float = 60) -> None:
         """Wait until *ready* is true; ``StartError`` if *name* ends, or takes longer."""
 

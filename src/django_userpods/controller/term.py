@@ -226,6 +226,8 @@ class Term:
         began = time.monotonic()
         try:
             report = reconcile()
+            put_off, failed = self._unfinished(report, None)
+            self.after_full_look()
         except Exception as error:
             pause = self._pause_after(error)
             if pause is None:
@@ -236,7 +238,6 @@ class Term:
             self._metrics.reconciled("everything", "error", time.monotonic() - began)
             return
         took = time.monotonic() - began
-        put_off, failed = self._unfinished(report, None)
         # From now on each of these is a pod like any other, with pauses of its own.
         self.pods.add(*put_off, after=_WAITING)
         for pod in failed:
@@ -247,7 +248,6 @@ class Term:
         self.is_synced = self.is_synced or not again
         self._metrics.reconciled("everything", "ok" if report.ok else "failed", took)
         _log_done("everything", report, took)
-        self.after_full_look()
 
     def _unfinished(
         self, report: Report, keys: Sequence[str] | None

@@ -1,0 +1,99 @@
+"""A leader on a real database: it is told of marks, and outlives the database's death."""
+
+from __future__ import annotations
+
+import gc
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import DatabaseError, connections
+
+from django_userpods.controller import term as terms
+from django_userpods.controller.metrics import Metrics
+from django_userpods.controller.term import Options, Term
+from django_userpods.models import UserPod
+from tests.django.support import names
+from tests.real.matrix import MATRIX
+from tests.testcluster.processes import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django_userpods.testing import MemoryCluster
+    from tests.databases.servers import Server
+    from tests.testcluster.processes import Run
+
+pytestmark = [pytest.mark.databases, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+
+
+@pytest.fixture
+def term(settings: Any, database: None, memory: MemoryCluster) -> Iterator[Term]:
+    """A term that has begun, and is in sync."""
+    settings.USERPODS_CONTROLLER = True
+    made = Term(Options(), Metrics())
+    made.start()
+    try:
+        wait_for(lambda: made.is_synced, "a look at everything")
+        yield made
+    finally:
+        assert made.end(30)
+        # PyMySQL leaves sockets of servers that went away to the collector, which complains.
+        gc.collect()
+
+
+def is_running(memory: MemoryCluster, *usernames: str) -> bool:
+    """Tell whether these have pods, and all rows say so and ask for nothing."""
+    rows = UserPod.objects.values_list("state", "asked_at")
+    pods = [f"user-{name}" for name in usernames]
+    return names(memory) == pods and set(rows) == {("running", None)}
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_postgresql_tells_of_a_mark_at_its_commit(
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    memory: MemoryCluster,
+    request: pytest.FixtureRequest,
+) -> None:
+    """The poll comes so seldom that it has no part in it."""
+    monkeypatch.setattr(terms, "_POLL", 3600.0)
+    term: Term = request.getfixturevalue("term")
+    for name in ("alice", "bob"):
+        User.objects.create(username=name)
+        wait_for(lambda name=name: f"user-{name}" in names(memory), "its pod")  # type: ignore[misc]
+    assert term.dead_thread() == ""
+
+
+def test_marks_are_found(term: Term, memory: MemoryCluster) -> None:
+    alice = User.objects.create(username="alice")
+    User.objects.create(username="bob")
+    wait_for(lambda: is_running(memory, "alice", "bob"), "two pods")
+    alice.delete()
+    wait_for(lambda: is_running(memory, "bob"), "one pod")
+
+
+def test_a_database_that_dies_and_comes_back_is_no_end(
+    term: Term, memory: MemoryCluster, server: Server, run: Run
+) -> None:
+    User.objects.create(username="alice")
+    wait_for(lambda: is_running(memory, "alice"), "a pod")
+    server.kill(run)
+    try:
+        # Nobody tells of this: the database is what it would have to be held against.
+        for ref in list(memory.objects):
+            del memory.objects[ref]
+        with pytest.raises(DatabaseError):
+            UserPod.objects.count()
+        for pod in ("0123456789abcdef", "fedcba9876543210"):
+            term.pods.add(pod)
+        wait_for(lambda: term.pods.backlog().due == 0, "a try")
+    finally:
+        connections.close_all()
+        server.start(run)
+    began = time.monotonic()
+    User.objects.create(username="bob")
+    wait_for(lambda: is_running(memory, "alice", "bob"), "two pods")
+    MATRIX.note("database", time.monotonic() - began)
+    assert term.dead_thread() == ""
