@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from django_userpods.pages import assets, enter, home, own_access, waiting, whoami
+from django_userpods.pages.api import document, pods, tokens
 
 app_name = "userpods"
 
@@ -22,6 +23,13 @@ urlpatterns = [
         own_access.sign_out_everywhere,
         name="sign-out-everywhere",
     ),
+    path("userpods/api/openapi.json", document.show, name="api-document"),
+    path("userpods/api/me/", pods.me, name="api-me"),
+    path("userpods/api/pods/", pods.whole, name="api-pods"),
+    path("userpods/api/pods/<slug:name>/", pods.one, name="api-pod"),
+    path("userpods/api/pods/<slug:name>/<slug:operation>/", pods.operation, name="api-operation"),
+    path("userpods/api/tokens/", tokens.whole, name="api-tokens"),
+    path("userpods/api/tokens/<int:pk>/", tokens.one, name="api-token"),
     path("userpods/waiting/", waiting.waiting, name="waiting"),
     path("userpods/status/", waiting.status, name="status"),
     path("userpods/wake/", waiting.wake, name="wake"),

@@ -1,0 +1,106 @@
+"""Access tokens: one's own, and with permissions everybody's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.views.decorators.debug import sensitive_variables
+
+from django_userpods.models import AccessToken
+from django_userpods.pages.api.calling import (
+    Caller,
+    Refused,
+    body_of,
+    endpoint,
+    text_in,
+    wants_all,
+)
+from django_userpods.pages.api.listing import page
+
+if TYPE_CHECKING:
+    import datetime
+
+    from django.db.models import QuerySet
+
+#: Maximum number of tokens of one user that work at a time.
+MOST = 50
+
+
+def plain(token: AccessToken, *, inside: bool) -> dict[str, Any]:
+    """Return a token without its text, which nobody has any more."""
+    found = {
+        "id": token.pk,
+        "label": token.label,
+        "scope": token.scope,
+        "valid": token.is_valid,
+        "created_at": token.created_at.isoformat(),
+        **{
+            name: value.isoformat() if (value := getattr(token, name)) is not None else None
+            for name in ("expires_at", "revoked_at", "last_used_at")
+        },
+    }
+    return {**found, "user": token.user.get_username()} if inside else found
+
+
+def _own(caller: Caller) -> QuerySet[AccessToken]:
+    return AccessToken.objects.filter(user=caller.user.pk)
+
+
+def _list(request: HttpRequest, caller: Caller) -> HttpResponse:
+    every = wants_all(request, caller, "view_accesstoken")
+    rows = AccessToken.objects.select_related("user") if every else _own(caller)
+    return page(request, rows, lambda token: plain(token, inside=every), key=int)
+
+
+@sensitive_variables("text")
+def _issue(request: HttpRequest, caller: Caller) -> HttpResponse:
+    if caller.by_token:
+        # One that leaked would outlive its revocation.
+        raise Refused(403, "tokens are made by whoever is signed in at the site")
+    caller.require_self_service("tokens")
+    body = body_of(request, known=["label", "scope", "expires_at"])
+    label = text_in(body, "label", most=100).strip()
+    scope = text_in(body, "scope", most=16, default=AccessToken.Scope.REACH)
+    if not label:
+        raise Refused(400, "label has to say what the token is for")
+    if scope not in AccessToken.Scope.values:
+        raise Refused(400, f"scope has to be one of {', '.join(AccessToken.Scope.values)}")
+    valid = _own(caller).filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+    if valid.filter(revoked_at=None).count() >= MOST:
+        raise Refused(409, f"there are {MOST} tokens already: revoke one first")
+    token, text = AccessToken.objects.issue(
+        caller.user, label=label, scope=scope, expires_at=_end(body)
+    )
+    return JsonResponse({**plain(token, inside=False), "text": text}, status=201)
+
+
+def _end(body: dict[str, Any]) -> datetime.datetime | None:
+    given = body.get("expires_at")
+    if given is None:
+        return None
+    try:
+        found = parse_datetime(given) if isinstance(given, str) else None
+    except ValueError:
+        found = None
+    if found is None or timezone.is_naive(found) or found <= timezone.now():
+        raise Refused(400, "expires_at has to be a time to come, as in 2030-01-31T12:00:00Z")
+    return found
+
+
+def _revoke(_request: HttpRequest, caller: Caller, pk: int) -> HttpResponse:
+    rows = _own(caller).filter(pk=pk)
+    if not rows.exists():
+        rows = AccessToken.objects.filter(pk=pk)
+        if not caller.may("view_accesstoken") or not rows.exists():
+            raise Refused(404, "there is no such token")
+        caller.require("change_accesstoken")
+    AccessToken.objects.filter(pk=pk).revoke()
+    return HttpResponse(status=204)
+
+
+whole = endpoint(get=_list, post=_issue)
+one = endpoint(delete=_revoke)
