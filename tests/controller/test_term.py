@@ -17,6 +17,7 @@ from django_userpods.controller import idle
 from django_userpods.controller import term as terms
 from django_userpods.controller.metrics import Metrics
 from django_userpods.controller.term import EVERYTHING, Options, Term
+from django_userpods.core import naming
 from django_userpods.exceptions import ClusterUnavailable, Invalid, NotLeading
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
@@ -77,6 +78,21 @@ def test_who_is_deleted_or_stopped_has_it_done(term: Term, memory: MemoryCluster
     assert pairs(memory) == ["user-bob"]
     assert deployment(memory, "user-bob")["spec"]["replicas"] == 0
     assert (state("bob"), marked()) == ("stopped", 0)
+
+
+def test_an_object_that_names_a_pod_of_nobody_has_everything_looked_at(
+    term: Term, memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terms, "_STRANGE", 0.0)
+    UserFactory(username="alice")
+    work(term)
+    label = UserPod.objects.get().pk
+    deployment(memory, "user-alice")["metadata"]["labels"][naming.POD_LABEL] = "nobodys"
+    term.notice("nobodys")
+    work(term, rounds=4)
+    assert pairs(memory) == ["user-alice"]
+    assert deployment(memory, "user-alice")["metadata"]["labels"][naming.POD_LABEL] == label
+    assert state("alice") == "running"
 
 
 def test_a_pod_that_is_too_old_is_stopped(

@@ -47,6 +47,8 @@ BATCH = 50
 #: same pod, between tries of pods that wait for something else, after which a look at everything
 #: that was asked for begins.
 _POLL, _SETTLE, _WAITING, _GATHER = 1.0, 0.05, 1.0, 0.2
+#: Seconds until a look at everything because of objects of a pod that there is no row of.
+_STRANGE = 3.0
 #: Seconds of a pause after the cluster, or the database, did not answer; settings do not heal.
 _PAUSE, _LONGER_PAUSE = 1.0, 30.0
 
@@ -192,6 +194,7 @@ class Term:
         began = time.monotonic()
         marks = self.changes.marks_of(keys)
         try:
+            self._look_for_strangers(keys)
             report = reconcile(pods=keys, asked_deletions=True)
             put_off, failed = self._unfinished(report, keys)
             unfinished = put_off | failed.keys()
@@ -220,6 +223,15 @@ class Term:
         result = "failed" if failed else "ok"
         self._metrics.reconciled("pods", result, time.monotonic() - began)
         _log_done("pods", report, time.monotonic() - began)
+
+    def _look_for_strangers(self, keys: Sequence[str]) -> None:
+        """Have a look at everything where objects name a pod that there is no row of.
+
+        Somebody may have changed that label, and then it is another pod that lacks an object. Not
+        at once: what is left of a pod whose row has gone says the same for a moment.
+        """
+        if rows().filter(pk__in=keys).count() < len(keys):
+            self.everything.add(EVERYTHING, after=_STRANGE)
 
     def do_everything(self) -> None:
         """Look at all pods and users, as ``sync_userpods`` does."""
