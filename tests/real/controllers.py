@@ -36,7 +36,7 @@ BACKEND = "django_userpods.clusters.kubernetes.KubernetesCluster"
 _SETTINGS = """
 from tests.settings import *
 DATABASES = {{"default": {database!r}}}
-USERPODS_CLUSTER = {{"BACKEND": {backend!r}, "OPTIONS": {{"kubeconfig": {kubeconfig!r}, "qps": 0}}}}
+USERPODS_CLUSTER = {{"BACKEND": {backend!r}, "OPTIONS": {options!r}}}
 USERPODS_NAMESPACE = USERPODS_INSTANCE = {namespace!r}
 USERPODS_CONTROLLER = True
 """
@@ -122,15 +122,20 @@ class Site:
         self.controllers: list[Controller] = []
         self.database: dict[str, Any] = {}
 
-    def start(self, kubeconfig: Path, *options: str) -> Controller:
-        """Start a controller that reaches the API server by this kubeconfig."""
+    def start(
+        self, kubeconfig: Path, *options: str, cluster: dict[str, Any] | None = None
+    ) -> Controller:
+        """Start a controller that reaches the API server by this kubeconfig.
+
+        ``cluster`` are more options of the cluster's.
+        """
         number = len(self.controllers)
         name = f"settings_{number}"
         (self.folder / f"{name}.py").write_text(
             _SETTINGS.format(
                 database=self.database,
                 backend=BACKEND,
-                kubeconfig=str(kubeconfig),
+                options={"kubeconfig": str(kubeconfig), "qps": 0, **(cluster or {})},
                 namespace=self.namespace,
             )
         )
