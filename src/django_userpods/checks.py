@@ -17,6 +17,7 @@ from django_userpods.conf import conf
 from django_userpods.core.addresses import Way
 from django_userpods.exceptions import ClusterError, SettingError, TemplateError
 from django_userpods.models import UserPod
+from django_userpods.version import DOCUMENTATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -183,7 +184,7 @@ def check_cluster_is_named(
     return [
         checks.Warning(
             f"User pods cannot be made from here: {problem}.",
-            hint="See docs/settings.md, options of the Kubernetes cluster.",
+            hint=f"See {DOCUMENTATION}/settings.md#options-of-the-kubernetes-cluster",
             id=UNREACHABLE_ID,
         )
     ]
@@ -206,7 +207,7 @@ def check_client_is_installed(
     return [
         checks.Warning(
             f"User pods cannot be made from here: {problem}.",
-            hint="See docs/adopting.md, versions of the Kubernetes client.",
+            hint=f"See {DOCUMENTATION}/adopting.md#versions-of-the-kubernetes-client",
             id=CLIENT_ID,
         )
     ]
@@ -311,8 +312,8 @@ def _site_apart(where: Addresses, site: str | None) -> list[checks.CheckMessage]
                 checks.Warning(
                     f"{name} {domain!r} covers the hosts of pods: they are sent the cookie, and "
                     "can plant another.",
-                    hint="Leave it out, unless you mean to share the session: see "
-                    "docs/addresses.md. Silence this check then.",
+                    hint="Leave it out, unless you mean to share the session "
+                    f"({DOCUMENTATION}/one-login.md). Silence this check then.",
                     id=COOKIE_DOMAIN_ID,
                 )
             )

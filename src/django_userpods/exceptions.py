@@ -41,6 +41,8 @@ and what to do. It never carries a token, a request body or a whole server answe
 
 from __future__ import annotations
 
+from django_userpods.version import DOCUMENTATION
+
 __all__ = [
     "AdoptionError",
     "AlreadyExists",
@@ -167,7 +169,8 @@ class NotInTests(ClusterError):  # noqa: N818 - says what is not done
         super().__init__(
             "nothing was sent to the cluster: this is a test run, and USERPODS_CLUSTER does not "
             "say that tests may use it. Use django_userpods.testing to see what would be made, or "
-            "add 'IN_TESTS': True beside BACKEND; see docs/testing.md"
+            "add 'IN_TESTS': True beside BACKEND; see "
+            f"{DOCUMENTATION}/testing.md#a-real-cluster-for-tests"
         )
 
 
