@@ -61,5 +61,7 @@ def test_each_page_and_section_that_is_named_is_there(folder: str) -> None:
 
 def test_manifests_name_no_file_that_they_do_not_come_with() -> None:
     for file in MANIFESTS:
-        text = file.read_text().replace(DOCUMENTATION, "")
-        assert not re.search(r"\bdocs/|README", text), file
+        text = re.sub(rf"{re.escape(DOCUMENTATION)}\S*", "", file.read_text())
+        assert not re.search(r"\bdocs/", text), file
+        for name in re.findall(r"\b[\w-]+\.md\b", text):
+            assert (file.parent / name).exists(), f"{file}: {name}"
