@@ -13,6 +13,7 @@ import os
 import threading
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -332,8 +333,10 @@ class KubernetesCluster(Asking):
     def _deadline(self, timeout: float | None) -> Deadline:
         if self._pid != os.getpid():
             self._begin()
-        # The first import is this machine's work, not the cluster's, so it does not count.
+        # Imports are this machine's work, not the cluster's, so they do not count.
         client.modules()
+        for late in ("clusters.kubernetes.connecting", "core.kinds"):
+            import_module(f"django_userpods.{late}")
         return Deadline(self._timeout if timeout is None else timeout)
 
     def _get(self, ref: Ref, deadline: Deadline) -> Manifest | None:
