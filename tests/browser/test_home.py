@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from tests.browser.themed_site import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from selenium.webdriver.chrome.webdriver import WebDriver
     from selenium.webdriver.remote.webelement import WebElement
@@ -29,6 +31,7 @@ class Person:
     browser: WebDriver
     site: str
     has_scripts: bool
+    database: Path
 
     def find(self, css: str) -> WebElement:
         return self.browser.find_element(By.CSS_SELECTOR, css)
@@ -41,6 +44,20 @@ class Person:
             if found.text == text
         ]
         button.send_keys(Keys.ENTER)
+
+    def has_pod(self, state: str, message: str = "") -> None:
+        """Have the pod in a state that no look at the cluster changes."""
+        with closing(sqlite3.connect(self.database, timeout=30)) as database, database:
+            database.execute(
+                "UPDATE userpods_userpod SET state = ?, message = ?, looked_at = '2999-01-01' "
+                "WHERE name = 'user-boss'",
+                (state, message),
+            )
+
+    def steps(self) -> list[str]:
+        """The steps of the waiting page, as their looks tell them."""
+        found = self.browser.find_elements(By.CSS_SELECTOR, "#userpods-steps li")
+        return [str(item.get_attribute("class")) for item in found]
 
     def sees_state(self, text: str, pod: str) -> None:
         """Wait for a pod's state, which comes by itself where there are scripts."""
@@ -70,7 +87,7 @@ def person(
             # The driver needs scripts itself; all that the page has is this file.
             browser.execute_cdp_cmd("Network.enable", {})
             browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/userpods/assets/js*"]})
-        yield Person(browser, site, request.param == "scripts")
+        yield Person(browser, site, request.param == "scripts", folder / "db")
 
 
 def test_a_person_looks_after_what_is_theirs(person: Person) -> None:
@@ -108,3 +125,25 @@ def test_a_person_looks_after_what_is_theirs(person: Person) -> None:
     person.find("#pod-lab input[name=typed]").send_keys("lab", Keys.ENTER)
     person.sees("You have 1 of 3")
     assert not person.browser.find_elements(By.ID, "pod-lab")
+
+
+def test_the_waiting_page_shows_how_far_it_has_come(person: Person) -> None:
+    person.has_pod("pending")
+    person.browser.get(f"{person.site}/userpods/waiting/")
+    assert person.steps() == ["current", "", "", ""]
+    person.has_pod("starting")
+    if not person.has_scripts:
+        person.browser.refresh()
+    WebDriverWait(person.browser, 60, 0.2).until(
+        lambda _: person.steps() == ["done", "done", "current", ""]
+    )
+    keep_pictures(person.browser, "waiting-starting")
+    person.has_pod("failed", "ErrImagePull: no such image")
+    if not person.has_scripts:
+        person.browser.refresh()
+    person.sees("could not start", "h1")
+    assert person.steps() == ["done", "done", "failed", ""]
+    keep_pictures(person.browser, "waiting-failed")
+    person.press("My workspaces")
+    person.sees("The software that it runs could not be fetched.", "#pod-main")
+    keep_pictures(person.browser, "home-failed")

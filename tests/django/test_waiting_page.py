@@ -218,6 +218,7 @@ def test_on_a_pods_host_all_is_below_our_own_prefix(signed_in: Client, settings:
     answer = signed_in.get("/.userpods/waiting/", headers=headers)
 
     addresses = re.findall(r'(?:href|src|action|data-status)="([^"]*)"', answer.text)
+    addresses.remove("https://www.example.org/userpods/")
     assert len(addresses) == 5
     assert all(address.startswith("/.userpods/") for address in addresses), addresses
     assert "csrftoken" not in answer.cookies, "nothing of the site's is set there"
@@ -280,3 +281,40 @@ def test_a_reconcile_says_why_and_the_page_its_reason(
     reconcile()
     assert row(alice).state == "failed"
     assert "All the room that there is for workspaces is taken." in page(signed_in)
+
+
+def steps(client: Client) -> list[tuple[str, str]]:
+    return re.findall(r'<li class="(\w*)"[^>]*>([^<]+?) ?<', page(client))
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "expected"),
+    [
+        ("pending", "", ["current", "", "", ""]),
+        ("starting", "", ["done", "done", "current", ""]),
+        ("starting", "Unschedulable: 0/3 nodes are available", ["done", "current", "", ""]),
+        ("failed", "ErrImagePull: no such image", ["done", "done", "failed", ""]),
+        ("failed", CRASHES, ["done", "done", "done", "failed"]),
+        ("failed", "exceeded quota: pods", ["failed", "", "", ""]),
+        ("failed", "Internal error occurred", []),
+        ("running", "", ["done", "done", "done", "current"]),
+    ],
+)
+def test_the_steps_say_how_far_it_has_come_and_no_more(
+    signed_in: Client, state: str, message: str, expected: list[str]
+) -> None:
+    UserPod.objects.update(state=state, message=message, looked_at=timezone.now())
+    assert [status for status, _ in steps(signed_in)] == expected
+
+
+def test_the_time_since_it_was_asked_for_is_told(signed_in: Client) -> None:
+    since = timezone.now() - datetime.timedelta(minutes=3)
+    UserPod.objects.update(state="starting", message="", looked_at=timezone.now(), started_at=since)
+    text = page(signed_in)
+    assert "Asked for 3\xa0minutes ago." in text
+    assert 'id="userpods-elapsed"' in text
+
+
+def test_a_failure_leads_to_what_is_ones_own(signed_in: Client) -> None:
+    fail(CRASHES)
+    assert 'href="/userpods/">My workspaces</a>' in page(signed_in)

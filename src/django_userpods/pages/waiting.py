@@ -24,8 +24,9 @@ from django_userpods.pages.asking import (
     for_visitor,
     is_navigation,
 )
-from django_userpods.pages.links import beside_page, came_from
-from django_userpods.pages.refusals import page_of, sign_out
+from django_userpods.pages.links import beside_page, came_from, to_view
+from django_userpods.pages.refusals import page_of, sign_out, site_url
+from django_userpods.pages.steps import steps_of
 from django_userpods.pages.wording import title_of
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def _page(request: HttpRequest, words: dict[str, Any]) -> HttpResponse:
         **words,
         "status_url": beside_page(request, "status"),
         "wake_url": beside_page(request, "wake"),
+        "home_url": f"{site_url()}{to_view(request, 'home')}",
     }
     response = render(request, "userpods/waiting.html", context, status=503)
     response["Retry-After"] = str(RETRY_AFTER)
@@ -135,6 +137,8 @@ def _words_of(visitor: Visitor, pod: UserPod) -> dict[str, Any]:
         "title": title_of(pod),
         "message": pod.plain_message,
         "details": pod.message if visitor.is_staff else "",
+        "steps": steps_of(pod.state, pod.message),
+        "since": pod.started_at,
     }
 
 

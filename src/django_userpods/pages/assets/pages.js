@@ -26,7 +26,25 @@
     };
     const pause = (time) => new Promise((done) => setTimeout(done, time));
 
+    /* Marks how far it has come; what is said of a state that stays the same, the page knows. */
+    const step = (state) => {
+        const at = { pending: 0, starting: 2 }[state];
+        if (at === undefined) return;
+        document.querySelectorAll("#userpods-steps > li").forEach((item, number) => {
+            item.className = number < at ? "done" : number === at ? "current" : "";
+            if (number === at) item.setAttribute("aria-current", "step");
+            else item.removeAttribute("aria-current");
+        });
+    };
+    const count = (shown) => {
+        const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(shown.dataset.since)) / 1000));
+        const two = (number) => String(number).padStart(2, "0");
+        /* As clocks show it, in every language; a clock that is wrong by a day shows nothing. */
+        const text = `${Math.floor(seconds / 60)}:${two(seconds % 60)}`;
+        shown.textContent = seconds < 86400 ? `(${text})` : "";
+    };
     const watch = async () => {
+        let known = page.dataset.state;
         const { state, status } = page.dataset;
         const words = document.getElementById("userpods-message");
         let forbidden = false;
@@ -46,6 +64,7 @@
                 if (found.state === "running" || failed(found.state) !== failed(state)) {
                     return reload();
                 }
+                if (found.state !== known) step(known = found.state);
                 words.textContent = found.message;
             } catch {
                 /* The site is restarting: try again. Or the page may not ask, so it is loaded. */
@@ -67,6 +86,8 @@
                 reload();
             }
         });
+        const shown = document.getElementById("userpods-elapsed");
+        if (shown) setInterval(count, 1000, shown);
         watch();
     }
 
