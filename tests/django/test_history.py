@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django_userpods import lifecycle
 from django_userpods.exceptions import Forbidden
 from django_userpods.models import Transition, UserPod
-from django_userpods.reconcile import reconcile
+from django_userpods.reconcile import carry_out, outcomes, reconcile
 from tests.django.support import bulk
 from tests.factories import UserFactory
 
@@ -75,6 +75,26 @@ def test_a_sync_that_finds_nothing_new_writes_no_line(memory: MemoryCluster, ali
     assert lines() == before
 
 
+def test_what_two_runs_see_at_once_is_one_line(
+    memory: MemoryCluster, alice: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lifecycle.stop(UserPod.objects.all(), actor="admin")
+    Transition.objects.all().delete()
+    UserPod.objects.update(state="pending")
+    real = outcomes.write
+
+    def write(items: Any) -> Any:
+        # The other one, from the same reading to the end, comes first.
+        monkeypatch.setattr(outcomes, "write", real)
+        reconcile()
+        return real(items)
+
+    monkeypatch.setattr(outcomes, "write", write)
+    reconcile()
+    assert lines() == [("", "", "pending", "stopped", "")]
+    assert UserPod.objects.get().state == "stopped"
+
+
 def test_the_last_fifty_lines_are_kept(memory: MemoryCluster, alice: Any) -> None:
     bob = UserFactory(username="bob")
     pods = UserPod.objects.filter(owner=alice)
@@ -93,7 +113,11 @@ def test_it_goes_with_its_pod(memory: MemoryCluster, alice: Any) -> None:
     assert not Transition.objects.exists()
 
 
-def test_however_many_pods_it_takes_the_same_number_of_statements(memory: MemoryCluster) -> None:
+def test_however_many_pods_it_takes_the_same_number_of_statements(
+    memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All together, however slow the machine is.
+    monkeypatch.setattr(carry_out, "_FLUSH_SECONDS", 600.0)
     counts = []
     for number in (5, 50):
         bulk(number, prefix=f"b{number}x")

@@ -194,8 +194,12 @@ def _write_row(item: _Item, holders: dict[str, list[tuple[str, str]]]) -> Writte
         written.moved.add(entry.user_pk)
         _take_address(written, holders.get(changes["address"], ()))
     now = timezone.now()
-    if not rows().filter(**entry.as_asked).update(updated_at=now, looked_at=now, **changes):
-        _note_overtaken(written)
+    changes = {**changes, "updated_at": now, "looked_at": now}
+    as_read = rows().filter(**entry.as_asked, state=entry.state)
+    if not as_read.update(**changes):
+        # Another run has seen it in another state meanwhile, and written that line of its history.
+        if not rows().filter(**entry.as_asked).update(**changes):
+            _note_overtaken(written)
     elif history.is_news(
         entry.state,
         after := changes.get("state", entry.state),
