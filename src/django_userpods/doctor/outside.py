@@ -15,6 +15,7 @@ from django_userpods.conf import conf
 from django_userpods.core.addresses import Way
 from django_userpods.doctor.findings import note, ok, wrong
 from django_userpods.exceptions import SettingError
+from django_userpods.version import DOCUMENTATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +85,8 @@ def routers(timeout: float) -> Iterator[Finding]:
         return  # said of the settings
     if not urls:
         text = _("USERPODS_ROUTERS is empty: who signs out is let in by a router's memory a while.")
-        yield note(_ROUTER, text, _("Name the routers' internal addresses; see docs/router.md."))
+        do = _("Name the routers' internal addresses, as %(page)s says.")
+        yield note(_ROUTER, text, do % {"page": f"{DOCUMENTATION}/settings.md"})
     for url in urls:
         parts = urlsplit(url)
         # Without a name and password that a URL may have.

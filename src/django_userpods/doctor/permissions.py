@@ -15,6 +15,7 @@ from django_userpods.core.objects import LEASE
 from django_userpods.doctor.findings import note, ok, wrong
 from django_userpods.exceptions import ClusterError, Forbidden, SettingError, UnknownKind
 from django_userpods.status import cluster_trouble
+from django_userpods.version import DOCUMENTATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +36,8 @@ def cluster(timeout: float) -> Iterator[Finding]:
     """Ask whether it answers."""
     where, trouble = cluster_trouble(timeout)
     if not where:
-        yield wrong(_CLUSTER, trouble, _("Name one in USERPODS_CLUSTER; see docs/settings.md."))
+        do = _("Name one in USERPODS_CLUSTER, as %(page)s says.")
+        yield wrong(_CLUSTER, trouble, do % {"page": f"{DOCUMENTATION}/settings.md"})
     elif trouble:
         text = _("The cluster (%(where)s) does not do what it is asked: %(error)s")
         hint = _("See whether it runs and is reached from here, and the rights below.")
