@@ -38,6 +38,9 @@ SITE_HOST_ID = "userpods.W015"
 SITE_ORIGIN_ID = "userpods.W016"
 #: A pattern of the project's comes before our URLs and takes them.
 SHADOWED_ID = "userpods.W017"
+#: The middleware that leads back to a pod is there, and pods have no addresses to lead back to.
+BACK_TO_POD_ID = "userpods.W019"
+_BACK_TO_POD = "django_userpods.middleware.BackToPodMiddleware"
 #: What a route has beside a path: converters, regular expressions.
 _NOT_PLAIN = frozenset("<>()[]{}^$\\*+?|")
 
@@ -47,6 +50,7 @@ def register() -> None:
     checks.register(check_urls, "userpods")
     checks.register(check_login, "userpods")
     checks.register(check_anonymous_user, "userpods")
+    checks.register(check_back_to_pod, "userpods")
     checks.register(check_site_is_served, "userpods", deploy=True)
 
 
@@ -166,6 +170,28 @@ def check_anonymous_user(
             hint="Leave it out, as by USERPODS_SELECT = django_userpods.selectors.not_named"
             f"({name!r}).",
             id=GUARDIAN_ID,
+        )
+    ]
+
+
+def check_back_to_pod(
+    app_configs: Sequence[Any] | None = None,  # noqa: ARG001
+    **_: Any,  # noqa: ANN401
+) -> list[checks.CheckMessage]:
+    """Find out that a middleware does nothing, since nobody comes to the login by way of Django."""
+    try:
+        where = conf.USERPODS_URL
+    except SettingError:
+        return []  # said by check_settings
+    if where is not None or _BACK_TO_POD not in settings.MIDDLEWARE:
+        return []
+    return [
+        checks.Warning(
+            f"{_BACK_TO_POD} does nothing without USERPODS_URL: the router itself sends people to "
+            "the login, with the pod's page in 'next'.",
+            hint="Say in USERPODS_URL where pods are found. Otherwise have the login keep 'next', "
+            "a path of this host, as Django's own does, and leave the middleware out.",
+            id=BACK_TO_POD_ID,
         )
     ]
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def found(*, deploy: bool = False) -> dict[str, checks.CheckMessage]:
     """What is said by the checks of this module, by its id."""
     messages = checks.run_checks(tags=["userpods"], include_deployment_checks=deploy)
-    ours = {f"userpods.W{number:03}" for number in (6, 7, 8, 15, 16, 17)}
+    ours = {f"userpods.W{number:03}" for number in (6, 7, 8, 15, 16, 17, 19)}
     return {str(message.id): message for message in messages if message.id in ours}
 
 
@@ -126,6 +126,18 @@ def test_a_login_page_that_is_not_there(
         assert said["userpods.W007"].msg.startswith(f"LOGIN_URL is {value!r}")
         settings.USERPODS_LOGIN_URL = "also-not-there"
         assert found()["userpods.W007"].msg.startswith("USERPODS_LOGIN_URL is")
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [(None, True), ("/pods/{pod}/", False), ("https://{pod}.example.org/", False)],
+)
+def test_a_way_back_that_leads_nowhere(settings: Any, url: str | None, warned: bool) -> None:
+    settings.USERPODS_SITE_URL = "https://www.example.net/"
+    settings.USERPODS_URL = url
+    assert "userpods.W019" not in found()
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django_userpods.middleware.BackToPodMiddleware"]
+    assert ("userpods.W019" in found()) is warned
 
 
 def test_the_sites_own_host_has_to_be_allowed(settings: Any) -> None:
