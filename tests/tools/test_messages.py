@@ -1,0 +1,106 @@
+"""Translations: none is missing, none is of another shape, and what is compiled is current."""
+
+from __future__ import annotations
+
+import gettext
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.template import Context, Template
+from django.utils.translation import gettext as translated
+from django.utils.translation import ngettext, override, pgettext
+
+TOP = Path(__file__).resolve().parents[2]
+LOCALE = TOP / "src" / "django_userpods" / "locale" / "zh_Hans" / "LC_MESSAGES"
+#: A placeholder of Python's or of Django's.
+PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[a-z]|\{\w*\}|%%|<[^>]+>|USERPODS_\w+|--[a-z-]+|manage\.py")
+
+
+@pytest.fixture(scope="module")
+def tool() -> Any:
+    spec = importlib.util.spec_from_file_location("messages", TOP / "tools" / "messages.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def translations(tool: Any) -> dict[Any, str]:
+    found: dict[Any, str] = tool.read(LOCALE / "django.po")
+    return found
+
+
+def test_every_message_is_translated_and_nothing_else(
+    tool: Any, translations: dict[Any, str]
+) -> None:
+    """``make messages`` and the translations that it leaves empty are what is left to do."""
+    said = tool.extracted()
+    assert len(said) > 300
+    assert [message for message in said if not translations.get(message)] == []
+    assert [message for message in translations if message not in said] == []
+
+
+def test_placeholders_are_the_same(translations: dict[Any, str]) -> None:
+    for message, text in translations.items():
+        wanted = sorted(PLACEHOLDER.findall(message.text))
+        if message.plural and len(PLACEHOLDER.findall(message.plural)) > len(wanted):
+            wanted = sorted(PLACEHOLDER.findall(message.plural))
+        assert sorted(PLACEHOLDER.findall(text)) == wanted, message
+
+
+def test_translations_are_chinese_and_end_as_the_text_does(translations: dict[Any, str]) -> None:
+    same = {"pod", "pods", "DNS", "en"}
+    for message, text in translations.items():
+        if message.text not in same:
+            assert re.search(r"[\u4e00-\u9fff]", text), message
+        assert text.endswith("\uff1f") == message.text.endswith("?"), message
+        assert text.startswith("\n") == message.text.startswith("\n"), message
+
+
+def test_the_compiled_catalog_is_current(tool: Any, translations: dict[Any, str]) -> None:
+    stored = (LOCALE / "django.mo").read_bytes()
+    assert stored == tool.compiled("zh_Hans", translations), "run make messages"
+    with (LOCALE / "django.mo").open("rb") as file:
+        catalog = gettext.GNUTranslations(file)
+    for message, text in translations.items():
+        if message.plural:
+            assert catalog.ngettext(message.text, message.plural, 2) == text
+        elif message.context:
+            assert catalog.pgettext(message.context, message.text) == text
+        else:
+            assert catalog.gettext(message.text) == text
+
+
+def test_django_speaks_chinese_with_it() -> None:
+    with override("zh-hans"):
+        assert translated("Your workspace is starting") == "您的工作区正在启动"
+        assert ngettext("Stop %(count)s pod", "Stop %(count)s pods", 2) == "停止 %(count)s 个 pod"
+        assert pgettext("an action on pods", "Restart") == "重启"
+        page = "{% load i18n %}{% blocktranslate with time='5' %}Used {{ time }} ago."
+        page += "{% endblocktranslate %}"
+        assert Template(page).render(Context()) == "5前使用过。"
+
+
+def test_what_the_tool_finds_in_a_module_and_in_a_template(tool: Any, tmp_path: Path) -> None:
+    source = 'a = _("One"); b = ngettext("%(n)s pod", "%(n)s pods", 2); c = pgettext("x", "Two")'
+    assert set(tool._in_python(source)) == {
+        tool.Message("", "One"),
+        tool.Message("", "%(n)s pod", "%(n)s pods"),
+        tool.Message("x", "Two"),
+    }
+    page = tmp_path / "page.html"
+    page.write_text(
+        "{% translate 'It is \"so\"' %} {% translate 'Go' context 'verb' %}"
+        "{% blocktranslate trimmed count n=2 %}\n {{ n }} pod\n{% plural %}\n {{ n }} pods\n"
+        "{% endblocktranslate %}"
+    )
+    assert set(tool._in_python(tool._of_template(page))) == {
+        tool.Message("", 'It is "so"'),
+        tool.Message("verb", "Go"),
+        tool.Message("", "%(n)s pod", "%(n)s pods"),
+    }
