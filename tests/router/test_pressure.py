@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
@@ -39,6 +40,25 @@ def test_fifty_requests_of_nobody_ask_once_too(router: Router, django: FakeDjang
     django.delay = 1
     assert at_once(router, 50, ("Cookie", "sessionid=nobody")) == [401] * 50
     assert 1 <= django.count["/whoami"] <= 2
+
+
+@pytest.mark.parametrize("linger", [b"", struct.pack("ii", 1, 0)], ids=["closed", "reset"])
+def test_who_asked_first_and_goes_away_takes_no_answer_from_those_who_wait(
+    tmp_path: Path, django: FakeDjango, linger: bytes
+) -> None:
+    django.delay = 1
+    with (
+        Router(tmp_path / "nginx", django.port, workers=1) as router,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with socket.create_connection(("127.0.0.1", router.port)) as first:
+            first.sendall(b"GET / HTTP/1.1\r\nHost: site.test\r\nCookie: sessionid=s-alice\r\n\r\n")
+            eventually(lambda: django.count["/whoami"] == 1)
+            second = pool.submit(router.get, "/", ALICE)
+            if linger:
+                first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        assert second.result().status == 200
+    assert django.count["/whoami"] == 1
 
 
 def test_who_comes_after_a_purge_does_not_wait_for_an_older_answer(
