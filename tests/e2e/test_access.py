@@ -125,7 +125,9 @@ def test_a_bearer_token_leads_to_its_users_pod(site: Site) -> None:
     page = admin.get("/admin/userpods/accesstoken/add/", Accept="text/html").text
     choice = re.search(r'<option value="(\d+)"[^>]*>alice</option>', page)
     user = choice[1] if choice else _pk(site, "alice")
-    answer = admin.submit("/admin/userpods/accesstoken/add/", user=user, label="a script")
+    answer = admin.submit(
+        "/admin/userpods/accesstoken/add/", user=user, label="a script", scope="reach"
+    )
     page = answer.text if answer.status == 200 else admin.get(answer.header("Location")).text
     token = re.search(r"upt_[\w-]{20,}", page)
     assert token, page[-3000:]
