@@ -19,6 +19,8 @@ from django_userpods.management.commands import sync_userpods
 from tests.django.support import bulk, deployment, sync
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from django_userpods.testing import MemoryCluster
 
 pytestmark = pytest.mark.django_db
@@ -108,6 +110,15 @@ def test_what_nobody_expected_is_json_and_its_trace_is_not_lost(
         sync()
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Have SIGINT do what it does: shells have it ignored by what they start in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("how", ["text", "json"])
 def test_an_interruption_is_told_without_a_traceback(

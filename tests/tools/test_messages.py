@@ -104,3 +104,15 @@ def test_what_the_tool_finds_in_a_module_and_in_a_template(tool: Any, tmp_path: 
         tool.Message("verb", "Go"),
         tool.Message("", "%(n)s pod", "%(n)s pods"),
     }
+
+
+def test_the_chinese_readme_has_the_commands_and_settings_of_the_english_one() -> None:
+    english = (TOP / "README.md").read_text(encoding="utf-8")
+    chinese = (TOP / "README.zh-Hans.md").read_text(encoding="utf-8")
+    said = set(
+        re.findall(r"USERPODS_\w+ = [^\n#`]*?(?=  #|\n|`)|python manage\.py [\w-]+", chinese)
+    )
+    assert len(said) > 6
+    assert {text for text in said if text not in english} == {"python manage.py userpods_doctor"}
+    for target in re.findall(r"\]\(([^):]+)\)", chinese):
+        assert (TOP / target).exists(), target

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from django.utils.translation import gettext_lazy
+
 _CLEAR = "\r\033[K"
 
 
@@ -12,10 +14,10 @@ class Progress:
     """A progress bar on a terminal, nothing elsewhere: logs want lines, not bars."""
 
     _NAMES = {
-        "users": "Reading users",
-        "objects": "Reading the cluster",
-        "apply": "Applying",
-        "wait": "Waiting",
+        "users": gettext_lazy("Reading users"),
+        "objects": gettext_lazy("Reading the cluster"),
+        "apply": gettext_lazy("Applying"),
+        "wait": gettext_lazy("Waiting"),
     }
 
     def __init__(self, stream: Any, *, quiet: bool) -> None:  # noqa: ANN401 - Django's OutputWrapper
@@ -28,7 +30,7 @@ class Progress:
         if not self.shown or (now - self.last < 0.1 and done != total):
             return
         self.last = now
-        text = self._NAMES[phase]
+        text = str(self._NAMES[phase])
         if total and phase == "apply":
             filled = 30 * done // total
             text += f" [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}"

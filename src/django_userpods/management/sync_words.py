@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from django_userpods.core.plan import Verb
 from django_userpods.management import differences
 
@@ -12,8 +15,16 @@ if TYPE_CHECKING:
     from django_userpods.management.base import UserpodsCommand
     from django_userpods.reconcile.report import Failure, Report
 
-_DONE = {Verb.CREATE: "Created", Verb.UPDATE: "Updated", Verb.DELETE: "Deleted"}
-_WOULD = {Verb.CREATE: "Would create", Verb.UPDATE: "Would update", Verb.DELETE: "Would delete"}
+_DONE = {
+    Verb.CREATE: gettext_lazy("Created"),
+    Verb.UPDATE: gettext_lazy("Updated"),
+    Verb.DELETE: gettext_lazy("Deleted"),
+}
+_WOULD = {
+    Verb.CREATE: gettext_lazy("Would create"),
+    Verb.UPDATE: gettext_lazy("Would update"),
+    Verb.DELETE: gettext_lazy("Would delete"),
+}
 
 
 def tell(
@@ -23,14 +34,14 @@ def tell(
     if verbosity > 0:
         _tell_actions(command, report)
     for failure in report.failed:
-        command.complain(f"Failed {failure.name}: {failure.message}", "ERROR")
+        command.complain(_("Failed %(name)s: %(message)s") % _named(failure), "ERROR")
     for pod in unwell:
         if pod not in report.failed:
-            command.complain(f"Does not run {pod.name}: {pod.message}")
+            command.complain(_("Does not run %(name)s: %(message)s") % _named(pod))
     for text in report.overruled:
         command.complain(text)
     for name in report.not_done:
-        command.complain(f"Left for the next sync: {name}")
+        command.complain(_("Left for the next sync: %(name)s") % {"name": name})
     if report.refused:
         text = str(report.refused)
         command.complain(text[0].upper() + text[1:], "ERROR")
@@ -40,7 +51,7 @@ def tell(
 def _tell_actions(command: UserpodsCommand, report: Report) -> None:
     words = _WOULD if report.dry_run else _DONE
     if report.differences:
-        command.say("Of what would be updated: - is there, + should be.")
+        command.say(_("Of what would be updated: - is there, + should be."))
     for action in report.done:
         reason = f" ({action.reason})" if action.reason else ""
         command.say(f"{words[action.verb]} {action.ref}{reason}")
@@ -54,12 +65,26 @@ def _tell_differences(command: UserpodsCommand, report: Report, ref: Ref) -> Non
 
 
 def _summary(report: Report, unwell: list[Failure]) -> str:
+    told = {**report.counts(), "users": report.users, "unchanged": report.unchanged}
     if report.ok and not report.done:
-        how = f"but {len(unwell)} of their pods do not run" if unwell else "all as they should be"
-        return f"Nothing to do: {report.users} users, {how}."
-    counts, verb = report.counts(), "would be " if report.dry_run else ""
-    return (
-        f"{report.users} users: {counts['created']} objects {verb}created, "
-        f"{counts['updated']} updated, {counts['deleted']} deleted; "
-        f"{report.unchanged} users unchanged, {len(report.failed)} failed."
-    )
+        if unwell:
+            told["unwell"] = len(unwell)
+            text = _("Nothing to do: %(users)s users, but %(unwell)s of their pods do not run.")
+        else:
+            text = _("Nothing to do: %(users)s users, all as they should be.")
+        return text % told
+    if report.dry_run:
+        text = _(
+            "%(users)s users: %(created)s objects would be created, %(updated)s updated, "
+            "%(deleted)s deleted; %(unchanged)s users unchanged, %(failed)s failed."
+        )
+    else:
+        text = _(
+            "%(users)s users: %(created)s objects created, %(updated)s updated, %(deleted)s "
+            "deleted; %(unchanged)s users unchanged, %(failed)s failed."
+        )
+    return text % {**told, "failed": len(report.failed)}
+
+
+def _named(failure: Failure) -> dict[str, str]:
+    return {"name": failure.name, "message": failure.message}

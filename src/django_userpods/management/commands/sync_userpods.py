@@ -13,6 +13,8 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, router
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from django_userpods.access import router_client, tickets
 from django_userpods.cluster import get_cluster
@@ -50,19 +52,19 @@ _TELL_ROUTERS = 5.0
 class Command(UserpodsCommand):
     """Make the cluster agree with the database."""
 
-    help = (
+    help = gettext_noop(
         "Make the cluster agree with the database: every selected user gets a Deployment and a "
         "Service, objects of users who are gone are deleted, and what was changed by hand is put "
         "back. Safe to run at any time, as often as you like, several at once."
     )
-    epilog = (
+    epilog = gettext_noop(
         "Exit status: 0 all agree; 1 some could not be done (each is named); 3 refused, because "
         "more than half of all pods would be deleted."
     )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:  # noqa: ANN401
         """Add the exit statuses to ``--help``."""
-        return super().create_parser(prog_name, subcommand, epilog=self.epilog, **kwargs)
+        return super().create_parser(prog_name, subcommand, epilog=_(self.epilog), **kwargs)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Define the options."""
@@ -70,42 +72,42 @@ class Command(UserpodsCommand):
             "--user",
             action="append",
             metavar="NAME",
-            help="only this user (the username; may be given several times)",
+            help=_("only this user (the username; may be given several times)"),
         )
         parser.add_argument(
             "--dry-run",
             action="store_true",
-            help="say what would be done, with what is otherwise in each object, and do nothing",
+            help=_("say what would be done, with what is otherwise in each object, and do nothing"),
         )
         parser.add_argument(
-            "--no-prune", action="store_true", help="keep objects that belong to nobody known"
+            "--no-prune", action="store_true", help=_("keep objects that belong to nobody known")
         )
         parser.add_argument(
             "--wait",
             type=_seconds,
             default=0.0,
-            metavar="SECONDS",
-            help="wait up to so long until all pods run (or are stopped, or gone)",
+            metavar=_("SECONDS"),
+            help=_("wait up to so long until all pods run (or are stopped, or gone)"),
         )
         parser.add_argument(
             "--allow-mass-delete",
             action="store_true",
-            help="delete even if that is more than half of all pods",
+            help=_("delete even if that is more than half of all pods"),
         )
         parser.add_argument(
             "--adopt-from",
             metavar="ID",
-            help=(
+            help=_(
                 "first take over the objects of another installation, whose database is lost: "
                 "shows what it would take, and asks (ID is their label "
                 "django-userpods/installation)"
             ),
         )
         parser.add_argument(
-            "--no-input", action="store_true", help="take over without asking (--adopt-from)"
+            "--no-input", action="store_true", help=_("take over without asking (--adopt-from)")
         )
         parser.add_argument(
-            "--format", choices=["text", "json"], default="text", help="how to report [text]"
+            "--format", choices=["text", "json"], default="text", help=_("how to report [text]")
         )
 
     def handle(self, **options: Any) -> None:  # noqa: ANN401
