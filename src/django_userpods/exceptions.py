@@ -17,6 +17,7 @@ and what to do. It never carries a token, a request body or a whole server answe
     ├── InvalidCredentials
     │   └── NotLetIn
     ├── Undecided
+    ├── RequestRefused
     └── ClusterError
         ├── ClusterConfigurationError
         ├── NotInTests
@@ -129,6 +130,14 @@ class NotLetIn(InvalidCredentials):
 
 class Undecided(UserpodsError):  # noqa: N818 - says what the question is
     """Whether a user may come in cannot be told now."""
+
+
+class RequestRefused(UserpodsError):  # noqa: N818 - an answer, not a fault
+    """Ends a request to the JSON API with a status and a text for programs."""
+
+    def __init__(self, status: int, text: str, **headers: str) -> None:
+        self.status, self.text, self.headers = status, text, headers
+        super().__init__(text)
 
 
 class MassDeletionRefused(UserpodsError):  # noqa: N818 - says what happened, as the exit code does

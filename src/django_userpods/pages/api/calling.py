@@ -26,7 +26,12 @@ from django.views.decorators.csrf import csrf_exempt
 from django_userpods.access.authenticators import SessionAuthenticator, TokenAuthenticator
 from django_userpods.access.credentials import bearer
 from django_userpods.conf import conf
-from django_userpods.exceptions import InvalidCredentials, SettingError, UserpodsError
+from django_userpods.exceptions import (
+    InvalidCredentials,
+    RequestRefused,
+    SettingError,
+    UserpodsError,
+)
 from django_userpods.models import AccessToken
 
 if TYPE_CHECKING:
@@ -38,14 +43,6 @@ _answers = logging.getLogger("django_userpods.request")
 #: Maximum number of requests of one user in a window of so many seconds.
 RATE, WINDOW = 120, 60
 _SAFE = frozenset({"GET", "HEAD"})
-
-
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
-    """Ends a view with a status and a text for programs."""
-
-    def __init__(self, status: int, text: str, **headers: str) -> None:
-        self.status, self.text, self.headers = status, text, headers
-        super().__init__(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +65,12 @@ class Caller:
     def require(self, permission: str) -> None:
         """Refuse whoever has not this permission."""
         if not self.may(permission):
-            raise Refused(403, f"this needs the permission userpods.{permission}")
+            raise RequestRefused(403, f"this needs the permission userpods.{permission}")
 
     def require_self_service(self, what: str) -> None:
         """Refuse what users may not do with their own."""
         if what not in conf.USERPODS_SELF_SERVICE:
-            raise Refused(403, "not allowed here")
+            raise RequestRefused(403, "not allowed here")
 
 
 class _Csrf(CsrfViewMiddleware):
@@ -96,11 +93,11 @@ def endpoint(**handlers: Callable[..., HttpResponse]) -> Callable[..., HttpRespo
         handler = methods.get("GET" if method == "HEAD" else method)
         try:
             if handler is None:
-                raise Refused(405, "method not allowed", Allow=allow)
+                raise RequestRefused(405, "method not allowed", Allow=allow)
             caller = _caller(request)
             _throttle(caller)
             response = handler(request, caller, **arguments)
-        except Refused as refused:
+        except RequestRefused as refused:
             response = JsonResponse({"error": refused.text}, status=refused.status)
             for name, value in refused.headers.items():
                 response[name.replace("_", "-")] = value
@@ -151,27 +148,27 @@ def _caller(request: HttpRequest) -> Caller:
         return _by_token(request, text)
     user = SessionAuthenticator().authenticate(request)
     if user is None or not user.is_active:
-        raise Refused(401, "not signed in", WWW_Authenticate='Bearer realm="userpods"')
+        raise RequestRefused(401, "not signed in", WWW_Authenticate='Bearer realm="userpods"')
     if request.method not in _SAFE and (reason := _csrf(request)):
-        raise Refused(403, reason)
+        raise RequestRefused(403, reason)
     return Caller(user, by_token=False)
 
 
 def _by_token(request: HttpRequest, text: str) -> Caller:
     invalid = 'Bearer realm="userpods", error="invalid_token"'
     if not text.startswith(AccessToken.PREFIX):
-        raise Refused(401, "invalid token", WWW_Authenticate=invalid)
+        raise RequestRefused(401, "invalid token", WWW_Authenticate=invalid)
     token = AccessToken.objects.find(text)
     if token is None or not token.is_valid or not token.user.is_active:
-        raise Refused(401, "invalid token", WWW_Authenticate=invalid)
+        raise RequestRefused(401, "invalid token", WWW_Authenticate=invalid)
     if token.scope != AccessToken.Scope.MANAGE:
         scope = 'Bearer realm="userpods", error="insufficient_scope", scope="manage"'
-        raise Refused(403, "this token may not manage pods", WWW_Authenticate=scope)
+        raise RequestRefused(403, "this token may not manage pods", WWW_Authenticate=scope)
     try:
         # What notes its use, too.
         TokenAuthenticator().authenticate(request)
     except InvalidCredentials as error:
-        raise Refused(401, "invalid token", WWW_Authenticate=invalid) from error
+        raise RequestRefused(401, "invalid token", WWW_Authenticate=invalid) from error
     return Caller(token.user, by_token=True)
 
 
@@ -191,7 +188,7 @@ def _throttle(caller: Caller) -> None:
     except ValueError:
         return  # it was dropped in between
     if count > RATE:
-        raise Refused(429, "too many requests", Retry_After=str(WINDOW - now % WINDOW))
+        raise RequestRefused(429, "too many requests", Retry_After=str(WINDOW - now % WINDOW))
 
 
 # --- what a request says
@@ -202,11 +199,13 @@ def body_of(request: HttpRequest, *, known: Collection[str]) -> dict[str, Any]:
     try:
         found = json.loads(request.body or b"{}")
     except (ValueError, RecursionError, RequestDataTooBig, BadRequest) as error:
-        raise Refused(400, "the body has to be a JSON object") from error
+        raise RequestRefused(400, "the body has to be a JSON object") from error
     if not isinstance(found, dict):
-        raise Refused(400, "the body has to be a JSON object")
+        raise RequestRefused(400, "the body has to be a JSON object")
     if unknown := sorted(set(found) - set(known)):
-        raise Refused(400, f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        raise RequestRefused(
+            400, f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+        )
     return found
 
 
@@ -214,7 +213,7 @@ def text_in(body: dict[str, Any], name: str, *, most: int, default: str = "") ->
     """Return a text of a body; 400 for anything else, or one that is too long."""
     value = body.get(name, default)
     if not isinstance(value, str) or len(value) > most or "\0" in value:
-        raise Refused(400, f"{name} has to be a text of at most {most} characters")
+        raise RequestRefused(400, f"{name} has to be a text of at most {most} characters")
     return value
 
 
@@ -222,7 +221,7 @@ def wants_all(request: HttpRequest, caller: Caller, permission: str) -> bool:
     """Tell whether everybody's are asked for (``?all=true``), which needs a permission."""
     value = request.GET.get("all", "false")
     if value not in ("true", "false"):
-        raise Refused(400, "all has to be true or false")
+        raise RequestRefused(400, "all has to be true or false")
     if value == "true":
         caller.require(permission)
     return value == "true"

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, JsonResponse
 
-from django_userpods.pages.api.calling import Refused
+from django_userpods.exceptions import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +30,9 @@ def page(
         limit = int(request.GET.get("limit", LIMIT))
         after = key(request.GET["after"]) if "after" in request.GET else None
     except (ValueError, OverflowError) as error:
-        raise Refused(400, "limit and after have to be as in the answer before") from error
+        raise RequestRefused(400, "limit and after have to be as in the answer before") from error
     if not 1 <= limit <= MOST:
-        raise Refused(400, f"limit has to be from 1 to {MOST}")
+        raise RequestRefused(400, f"limit has to be from 1 to {MOST}")
     rows = rows.order_by("pk")
     if after is not None:
         rows = rows.filter(pk__gt=after)

@@ -10,11 +10,10 @@ from django.urls import reverse
 from django_userpods import lifecycle
 from django_userpods.conf import conf
 from django_userpods.core import naming
-from django_userpods.exceptions import PodNotAllowed
+from django_userpods.exceptions import PodNotAllowed, RequestRefused
 from django_userpods.models import UserPod
 from django_userpods.pages.api.calling import (
     Caller,
-    Refused,
     body_of,
     endpoint,
     text_in,
@@ -75,7 +74,7 @@ def _list(request: HttpRequest, caller: Caller) -> HttpResponse:
     state = request.GET.get("state")
     if state is not None:
         if state not in UserPod.State:
-            raise Refused(400, f"state has to be one of {', '.join(UserPod.State)}")
+            raise RequestRefused(400, f"state has to be one of {', '.join(UserPod.State)}")
         rows = rows.filter(state=state)
     return page(request, rows, lambda pod: plain(pod, inside=every))
 
@@ -85,12 +84,12 @@ def _add(request: HttpRequest, caller: Caller) -> HttpResponse:
     slot = text_in(body_of(request, known=["slot"]), "slot", most=200)
     if not naming.is_valid_slot(slot):
         text = f"slot has to be at most {naming.MAX_SLOT} of a-z, 0-9 and single dashes between"
-        raise Refused(400, text)
+        raise RequestRefused(400, text)
     try:
         pod = lifecycle.add_pod(caller.user, slot)
     except PodNotAllowed as error:
         # Its text says of itself which limit or name stands against it.
-        raise Refused(409, "taken, or as many pods as there may be") from error
+        raise RequestRefused(409, "taken, or as many pods as there may be") from error
     pod.refresh_from_db()
     response = JsonResponse(plain(pod, inside=False), status=201)
     if pod.name is not None:
@@ -109,7 +108,7 @@ def _find(caller: Caller, name: str, permission: str) -> tuple[UserPod, bool]:
         if pod is not None:
             caller.require(permission)
             return pod, True
-    raise Refused(404, "there is no such pod")
+    raise RequestRefused(404, "there is no such pod")
 
 
 def _show(_request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
@@ -124,19 +123,19 @@ def _remove(_request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
     try:
         lifecycle.remove_pod(pod)
     except PodNotAllowed as error:
-        raise Refused(409, "a main pod goes with its user; stop it instead") from error
+        raise RequestRefused(409, "a main pod goes with its user; stop it instead") from error
     return HttpResponse(status=204)
 
 
 def _operate(request: HttpRequest, caller: Caller, name: str, operation: str) -> HttpResponse:
     body_of(request, known=[])
     if operation not in list(lifecycle.Operation):
-        raise Refused(404, "there is no such operation")
+        raise RequestRefused(404, "there is no such operation")
     asked = lifecycle.Operation(operation)
     pod, another = _find(caller, name, OPERATIONS[asked])
     if not another and not caller.may(OPERATIONS[asked]):
         if operation not in _OWN:
-            raise Refused(403, f"this needs the permission userpods.{OPERATIONS[asked]}")
+            raise RequestRefused(403, f"this needs the permission userpods.{OPERATIONS[asked]}")
         caller.require_self_service(operation)
     rows = UserPod.objects.filter(pk=pod.pk)
     result = lifecycle.OPERATIONS[asked](rows, actor=caller.user.get_username())

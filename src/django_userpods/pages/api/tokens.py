@@ -10,10 +10,10 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.debug import sensitive_variables
 
+from django_userpods.exceptions import RequestRefused
 from django_userpods.models import AccessToken
 from django_userpods.pages.api.calling import (
     Caller,
-    Refused,
     body_of,
     endpoint,
     text_in,
@@ -60,18 +60,18 @@ def _list(request: HttpRequest, caller: Caller) -> HttpResponse:
 def _issue(request: HttpRequest, caller: Caller) -> HttpResponse:
     if caller.by_token:
         # One that leaked would outlive its revocation.
-        raise Refused(403, "tokens are made by whoever is signed in at the site")
+        raise RequestRefused(403, "tokens are made by whoever is signed in at the site")
     caller.require_self_service("tokens")
     body = body_of(request, known=["label", "scope", "expires_at"])
     label = text_in(body, "label", most=100).strip()
     scope = text_in(body, "scope", most=16, default=AccessToken.Scope.REACH)
     if not label:
-        raise Refused(400, "label has to say what the token is for")
+        raise RequestRefused(400, "label has to say what the token is for")
     if scope not in AccessToken.Scope.values:
-        raise Refused(400, f"scope has to be one of {', '.join(AccessToken.Scope.values)}")
+        raise RequestRefused(400, f"scope has to be one of {', '.join(AccessToken.Scope.values)}")
     valid = _own(caller).filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
     if valid.filter(revoked_at=None).count() >= MOST:
-        raise Refused(409, f"there are {MOST} tokens already: revoke one first")
+        raise RequestRefused(409, f"there are {MOST} tokens already: revoke one first")
     token, text = AccessToken.objects.issue(
         caller.user, label=label, scope=scope, expires_at=_end(body)
     )
@@ -87,7 +87,7 @@ def _end(body: dict[str, Any]) -> datetime.datetime | None:
     except ValueError:
         found = None
     if found is None or timezone.is_naive(found) or found <= timezone.now():
-        raise Refused(400, "expires_at has to be a time to come, as in 2030-01-31T12:00:00Z")
+        raise RequestRefused(400, "expires_at has to be a time to come, as in 2030-01-31T12:00:00Z")
     return found
 
 
@@ -96,7 +96,7 @@ def _revoke(_request: HttpRequest, caller: Caller, pk: int) -> HttpResponse:
     if not rows.exists():
         rows = AccessToken.objects.filter(pk=pk)
         if not caller.may("view_accesstoken") or not rows.exists():
-            raise Refused(404, "there is no such token")
+            raise RequestRefused(404, "there is no such token")
         caller.require("change_accesstoken")
     AccessToken.objects.filter(pk=pk).revoke()
     return HttpResponse(status=204)
