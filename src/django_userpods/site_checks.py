@@ -58,8 +58,12 @@ def check_urls(app_configs: Sequence[Any] | None = None, **_: Any) -> list[check
     """Find out that nothing leads to our pages, or to something else first."""
     if not getattr(settings, "ROOT_URLCONF", None):
         return []  # workers and the like have none
-    views = {ours.callback for ours in import_string("django_userpods.urls.urlpatterns")}
-    leaves = [leaf for leaf in _leaves(get_resolver().url_patterns) if leaf.view in views]
+    views = [ours.callback for ours in import_string("django_userpods.urls.urlpatterns")]
+    leaves = [
+        leaf
+        for leaf in _leaves(get_resolver().url_patterns)
+        if any(leaf.view is view for view in views)
+    ]
     if leaves:
         return _shadowed(leaves)
     return [
@@ -83,7 +87,7 @@ def _shadowed(leaves: Iterable[_Leaf]) -> list[checks.CheckMessage]:
             match = resolve(f"/{url.removeprefix(before)}")
         except (NoReverseMatch, Resolver404):
             continue
-        if "userpods" not in match.app_names:
+        if match.func is not leaf.view:
             taken[url] = match.route
     if not taken:
         return []

@@ -59,6 +59,12 @@ class Unavailable(BaseAuthentication):
         raise error
 
 
+class Unreached(BaseAuthentication):
+    def authenticate(self, request: Any) -> None:
+        # As those of requests, which mozilla-django-oidc lets through.
+        raise ConnectionError("refused")
+
+
 class ByApiKey(BaseAuthentication):
     """A key in a header of the project's own."""
 
@@ -75,6 +81,10 @@ class Keys(RestFrameworkAuthenticator):
 
 class Directory(RestFrameworkAuthenticator):
     authentication_classes = (f"{HERE}.Unavailable",)
+
+
+class Provider(RestFrameworkAuthenticator):
+    authentication_classes = (Unreached,)
 
 
 @pytest.fixture
@@ -112,6 +122,11 @@ def test_what_the_projects_api_refuses_is_refused(client: Client, alice: Any) ->
 def test_our_own_tokens_are_good_beside_them(client: Client, alice: Any) -> None:
     _, text = AccessToken.objects.issue(alice)
     assert ask(client, text).json()["user"] == "alice"
+
+
+def test_a_provider_that_is_not_reached_is_503(client: Client, alice: Any, settings: Any) -> None:
+    settings.USERPODS_AUTHENTICATORS = [f"{HERE}.Provider"]
+    assert ask(client, "x").status_code == 503
 
 
 def test_a_class_that_cannot_tell_is_503_and_lets_nobody_in(

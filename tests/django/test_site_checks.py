@@ -99,6 +99,12 @@ def test_a_pattern_for_every_path_takes_our_pages_where_it_comes_first(
     assert "first" in str(message.hint)
 
 
+def test_urls_that_are_the_whole_site_are_not_shadowed_by_themselves(settings: Any) -> None:
+    settings.ROOT_URLCONF = "django_userpods.urls"
+    clear_url_caches()
+    assert not {"userpods.W006", "userpods.W017"} & found().keys()
+
+
 def test_a_project_without_urls_needs_none(settings: Any) -> None:
     settings.ROOT_URLCONF = None
     assert found() == {}

@@ -88,6 +88,9 @@ class RestFrameworkAuthenticator(Authenticator):
                 if error.status_code >= 500:
                     raise Undecided(str(error)) from error
                 raise InvalidCredentials(str(error)) from error
+            except OSError as error:
+                # Of whom the class asks over the network; exceptions of requests are such, too.
+                raise Undecided(f"{type(error).__name__}: {error}") from error
             if found is not None and found[0] is not None and found[0].is_authenticated:
                 _note_expiry(request, found[1])
                 return found[0]  # type: ignore[no-any-return]
