@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.cache import caches
@@ -45,8 +44,7 @@ RATE, WINDOW = 120, 60
 _SAFE = frozenset({"GET", "HEAD"})
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who asks."""
 
     user: Any

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 
-from django_userpods import lifecycle
 from django_userpods.conf import conf
 from django_userpods.core import naming
+from django_userpods.core.operations import Operation
 from django_userpods.exceptions import PodNotAllowed, RequestRefused
 from django_userpods.models import UserPod
 from django_userpods.pages.api.calling import (
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 #: What may be asked of a pod, with the permission that staff needs for another's.
 OPERATIONS = {
-    lifecycle.Operation.START: "start_userpod",
-    lifecycle.Operation.STOP: "stop_userpod",
-    lifecycle.Operation.RESTART: "restart_userpod",
-    lifecycle.Operation.SYNC: "sync_userpod",
-    lifecycle.Operation.RECREATE: "recreate_userpod",
+    Operation.START: "start_userpod",
+    Operation.STOP: "stop_userpod",
+    Operation.RESTART: "restart_userpod",
+    Operation.SYNC: "sync_userpod",
+    Operation.RECREATE: "recreate_userpod",
 }
 _OWN = ("start", "stop", "restart")
 
@@ -73,7 +73,7 @@ def _list(request: HttpRequest, caller: Caller) -> HttpResponse:
     rows = UserPod.objects.select_related("owner") if every else _own(caller)
     state = request.GET.get("state")
     if state is not None:
-        if state not in UserPod.State:
+        if state not in list(UserPod.State):
             raise RequestRefused(400, f"state has to be one of {', '.join(UserPod.State)}")
         rows = rows.filter(state=state)
     return page(request, rows, lambda pod: plain(pod, inside=every))
@@ -85,6 +85,8 @@ def _add(request: HttpRequest, caller: Caller) -> HttpResponse:
     if not naming.is_valid_slot(slot):
         text = f"slot has to be at most {naming.MAX_SLOT} of a-z, 0-9 and single dashes between"
         raise RequestRefused(400, text)
+    from django_userpods import lifecycle
+
     try:
         pod = lifecycle.add_pod(caller.user, slot)
     except PodNotAllowed as error:
@@ -120,6 +122,8 @@ def _remove(_request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
     pod, another = _find(caller, name, "delete_userpod")
     if not another:
         caller.require_self_service("delete")
+    from django_userpods import lifecycle
+
     try:
         lifecycle.remove_pod(pod)
     except PodNotAllowed as error:
@@ -129,15 +133,17 @@ def _remove(_request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
 
 def _operate(request: HttpRequest, caller: Caller, name: str, operation: str) -> HttpResponse:
     body_of(request, known=[])
-    if operation not in list(lifecycle.Operation):
+    if operation not in list(Operation):
         raise RequestRefused(404, "there is no such operation")
-    asked = lifecycle.Operation(operation)
+    asked = Operation(operation)
     pod, another = _find(caller, name, OPERATIONS[asked])
     if not another and not caller.may(OPERATIONS[asked]):
         if operation not in _OWN:
             raise RequestRefused(403, f"this needs the permission userpods.{OPERATIONS[asked]}")
         caller.require_self_service(operation)
     rows = UserPod.objects.filter(pk=pod.pk)
+    from django_userpods import lifecycle
+
     result = lifecycle.OPERATIONS[asked](rows, actor=caller.user.get_username())
     pod = UserPod.objects.select_related("owner").filter(pk=pod.pk).first() or pod
     inside = caller.may("view_userpod")
