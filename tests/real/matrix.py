@@ -41,17 +41,25 @@ ROWS = {
 }
 
 
+def busy() -> float:
+    """Return how many processes want each core: one that has to share takes so much longer."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 @dataclass
 class Matrix:
     """What was measured, in seconds, by the rows' keys."""
 
     measured: dict[str, float] = field(default_factory=dict)
+    #: The busiest that the machine was at a row.
+    busiest: float = 1.0
 
     def note(self, row: str, seconds: float) -> None:
         """Note the longest that a row took, and hold it to its bound."""
         what, bound = ROWS[row]
         self.measured[row] = max(seconds, self.measured.get(row, 0.0))
-        assert seconds <= bound, f"{what}: {seconds:.1f} s of {bound}"
+        self.busiest = max(self.busiest, load := busy())
+        assert seconds <= bound * load, f"{what}: {seconds:.1f} s of {bound}, at {load:.1f} a core"
 
     def write(self) -> None:
         """Write the page; only a run that measured every row replaces it."""
@@ -68,6 +76,9 @@ class Matrix:
             "other tests beside it: a real API server, with a proxy in front where it has to",
             "misbehave. Each row is a test (`tests/real/test_controller*.py`). Seconds count from",
             "the end of what goes wrong to both agreeing; where not, the row says so.",
+            "",
+            "The bounds are those of a machine that has nothing else to do; where others wanted",
+            f"its cores, too (here up to {self.busiest:.1f} processes each), they are longer.",
             "",
             "| What happens | at most | measured |",
             "|---|---|---|",
