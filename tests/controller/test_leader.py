@@ -271,6 +271,18 @@ def test_a_cluster_that_refuses_makes_no_leader_and_is_asked_every_2_seconds(
     assert leading(leader) == ["a"]
 
 
+def test_a_renewal_that_failed_is_tried_again_soon(memory: MemoryCluster) -> None:
+    clock = Clock()
+    leader = candidate(memory, "a", clock)
+    assert leader.step() == TERMS.retry
+    memory.fail_with(ClusterUnavailable("busy"), times=1)
+    pause = leader.step()
+    assert pause == 0.5
+    clock.now += pause
+    assert leader.step() == TERMS.retry
+    assert leading(leader) == ["a"]
+
+
 def test_after_an_outage_the_leader_goes_on_where_nobody_took_over(memory: MemoryCluster) -> None:
     clock = Clock()
     leader = candidate(memory, "a", clock)

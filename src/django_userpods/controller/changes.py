@@ -12,8 +12,9 @@ import select
 import time
 from typing import TYPE_CHECKING, Any
 
+from django import db
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, connections, router
+from django.db import connections, router
 from django.db.models import Count, Exists, IntegerField, Max, OuterRef
 
 from django_userpods import marks
@@ -59,7 +60,7 @@ class Changes:
         self._count_again = 0.0
 
     def poll(self) -> None:
-        """Look. Raises DatabaseError where the database cannot be asked; then look again."""
+        """Look. Raises db.Error where the database cannot be asked; then look again."""
         found = marks.waiting()
         before, self._marks = self._marks, found
         if new := [pk for pk, asked_at in found.items() if before.get(pk) != asked_at]:
@@ -153,9 +154,12 @@ def listen(stop: threading.Event, wake: Callable[[], None]) -> None:
             # What came before that was told to nobody.
             wake()
             while not stop.is_set():
-                if _is_told(connection.connection):
+                # Here the driver's own methods are called, with errors of its own.
+                with connection.wrap_database_errors:
+                    told = _is_told(connection.connection)
+                if told:
                     wake()
-        except (DatabaseError, OSError, ValueError) as error:
+        except (db.Error, OSError, ValueError) as error:
             logger.warning("cannot listen to the database, the poll goes on: %s", error)
         finally:
             connection.close()

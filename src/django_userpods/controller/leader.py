@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("django_userpods.controller")
 
 #: Seconds that one call about the Lease may take: a second try has to fit in before it is over.
-_CALL = 3.0
+_CALL = 4.5
+#: A renewal that failed is tried again after this part of the usual pause.
+_SOON = 1 / 4
 _SHORTEST_PAUSE = 0.05
 
 
@@ -233,7 +235,7 @@ class Leader:
     def _pause(self) -> float:
         retry = self.terms.retry
         if self.is_leading:
-            return retry
+            return retry * _SOON if self.trouble else retry
         # All look at a Lease that is about to be over, but not all in the same moment.
         pause = retry * (1 - self._chance() / 5)
         left = self._seen_at + self.terms.takeover - self._clock() if self.holder else 0.0

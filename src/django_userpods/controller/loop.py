@@ -13,7 +13,8 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
-from django.db import DatabaseError, connections
+from django import db
+from django.db import connections
 
 from django_userpods.cluster import another_cluster, get_cluster
 from django_userpods.conf import conf
@@ -84,10 +85,10 @@ class Controller:
                 if self._term is None and self.leader.is_leading:
                     self._begin_term()
                 elif self._term is not None and not self.leader.is_leading:
-                    # Its writes are refused by now, so it ends soon.
-                    self._end_term()
+                    # Its writes are refused by now, so it ends by itself, and nobody waits for it.
+                    self._end_term(0.0)
                 self._stop.wait(_LOOK if self._term or not self.leader.is_leading else _AGAIN)
-            ended = self._end_term()
+            ended = self._end_term(self._options.grace)
         finally:
             self._stop_election.set()
             self._election.join(self._options.grace)
@@ -102,7 +103,7 @@ class Controller:
             # Before anything is looked at, so that nothing is missed in between.
             self._watched.clear()
             self._watch(term)
-        except (SettingError, TemplateError, DatabaseError) as error:
+        except (SettingError, TemplateError, db.Error) as error:
             logger.error("nothing can be done: %s", error)
             term.stopping.set()
             connections.close_all()
@@ -111,13 +112,13 @@ class Controller:
         term.start()
         self._term = term
 
-    def _end_term(self) -> bool:
+    def _end_term(self, grace: float) -> bool:
         term, self._term = self._term, None
         if term is None:
             return True
-        ended = term.end(self._options.grace)
-        if not ended:
-            logger.warning("not all that had begun came to its end in %g s", self._options.grace)
+        ended = term.end(grace)
+        if grace and not ended:
+            logger.warning("not all that had begun came to its end in %g s", grace)
         return ended
 
     # --- watches

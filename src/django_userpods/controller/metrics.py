@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError
+from django import db
 from django.db.models import Count
 
 from django_userpods.core.states import State
@@ -146,7 +146,7 @@ class _Now:
         yield calls
         try:
             states = metrics.pods_by_state()
-        except DatabaseError:
+        except db.Error:
             return
         pods = GaugeMetricFamily("userpods_pods", "Pods by state", labels=["state"])
         for state, number in sorted(states.items()):

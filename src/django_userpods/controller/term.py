@@ -13,7 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db import DatabaseError, connections
+from django import db
+from django.db import connections
 from django.db.models import Q
 from django.utils import timezone
 
@@ -304,7 +305,8 @@ class Term:
         if isinstance(error, ClusterError | SettingError | TemplateError):
             logger.error("nothing can be done: %s", error)
             return _LONGER_PAUSE if not isinstance(error, ClusterError) else _PAUSE * 5
-        if isinstance(error, DatabaseError):
+        # (A closed connection is an InterfaceError to some drivers, which is no DatabaseError.)
+        if isinstance(error, db.Error):
             logger.warning("the database does not answer: %s", error)
             connections.close_all()
             self.stopping.wait(_PAUSE)
