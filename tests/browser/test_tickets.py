@@ -6,7 +6,6 @@ sends a navigation without credentials to sign in.
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -15,12 +14,12 @@ from django.conf import settings as django_settings
 from django.http import HttpResponse, HttpResponseRedirect
 from django.test import Client
 from pytest_django.live_server_helper import LiveServer
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from django_userpods.models import PodSession
 from django_userpods.pages.whoami import whoami
 from django_userpods.reconcile import reconcile
+from tests.browser.chromium import chromium as started
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -80,25 +79,8 @@ def site(settings: Any, memory: MemoryCluster) -> Iterator[str]:
 
 @pytest.fixture
 def chromium(site: str, tmp_path: Path) -> Iterator[WebDriver]:
-    options = webdriver.ChromeOptions()
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--disable-background-networking",
-        f"--user-data-dir={tmp_path / 'profile'}",
-    ):
-        options.add_argument(flag)
-    options.binary_location = shutil.which("chromium") or ""
-    driver = shutil.which("chromedriver") or ""
-    if not options.binary_location or not driver:
-        pytest.fail("Chromium is missing (Debian: apt-get install chromium chromium-driver)")
-    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    browser.set_page_load_timeout(30)
-    yield browser
-    browser.quit()
+    with started(tmp_path) as browser:
+        yield browser
 
 
 def sign_in(chromium: WebDriver, site: str, name: str) -> Client:

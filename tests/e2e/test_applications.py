@@ -117,14 +117,11 @@ class Patient(Visitor):
 def visitor(way: WayIn, folder: Path, name: str) -> Iterator[Visitor]:
     """Somebody who has signed in at the site, coming from their pod's address."""
     url = f"https://{pods_host(name)}/"
-    browser = traefik.chromium(way, folder)
-    try:
+    with traefik.browser(way, folder) as browser:
         browser.get(url)
         assert browser.current_url.startswith(f"{ORIGIN}/accounts/login/")
         sign_in(browser, name, way.site.passwords[name])
         yield Patient(name, url, browser, folder)
-    finally:
-        browser.quit()
 
 
 def test_jupyterlab_runs_a_cell(way: WayIn, tmp_path: Path) -> None:

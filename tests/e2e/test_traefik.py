@@ -73,8 +73,7 @@ def test_chromium_signs_in_and_comes_to_the_page_that_was_asked_for(
     way: WayIn, tmp_path: Path, name: str
 ) -> None:
     page = f"https://{pods_host(name)}/some/page?x=1"
-    browser = traefik.chromium(way, tmp_path)
-    try:
+    with traefik.browser(way, tmp_path) as browser:
         browser.get(page)
         assert browser.current_url.startswith(f"{ORIGIN}/accounts/login/")
         browser.find_element(By.NAME, "username").send_keys(name)
@@ -102,8 +101,6 @@ def test_chromium_signs_in_and_comes_to_the_page_that_was_asked_for(
         WebDriverWait(browser, 60).until(lambda it: "/accounts/login/" in it.current_url)
         browser.get(page)
         assert browser.current_url.startswith(f"{ORIGIN}/accounts/login/")
-    finally:
-        browser.quit()
 
 
 def test_a_websocket_reaches_its_users_pod(way: WayIn) -> None:

@@ -8,8 +8,7 @@ import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from selenium import webdriver
-
+from tests.browser.chromium import chromium
 from tests.e2e.client import Client, pods_host
 from tests.e2e.images import TOP
 from tests.testcluster import build
@@ -102,30 +101,18 @@ def way_in(site: Site, name: str) -> Iterator[WayIn]:
         site.kubectl("delete", "-k", folder)
 
 
-def chromium(way: WayIn, folder: Path) -> WebDriver:
-    """A browser for which all names lead to the gateway."""
-    options = webdriver.ChromeOptions()
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
+@contextmanager
+def browser(way: WayIn, folder: Path) -> Iterator[WebDriver]:
+    """Chromium for which all names lead to the gateway."""
+    with chromium(
+        folder,
         "--no-proxy-server",
-        "--disable-background-networking",
-        # In a narrow one applications put away half of what they show.
-        "--window-size=1500,900",
-        f"--user-data-dir={folder / 'profile'}",
         f"--host-resolver-rules=MAP *.example.org {way.address}",
         # Chromium has a list of authorities of its own; the certificate is checked by curl.
         "--ignore-certificate-errors",
-    ):
-        options.add_argument(flag)
-    options.binary_location = "/usr/bin/chromium"
-    browser = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
-    browser.set_page_load_timeout(90)
-    return browser
+    ) as found:
+        found.set_page_load_timeout(90)
+        yield found
 
 
 def _pings(url: str) -> bool:

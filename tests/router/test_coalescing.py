@@ -9,12 +9,12 @@ HTTP/2 with what is at hand; Traefik takes minutes to build and runs with the en
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
-from selenium import webdriver
 
+from tests.browser.chromium import chromium
 from tests.router.gateways import HOSTS, TRAEFIK, Gateway, Second, gateway
 from tests.router.hostile_answers import HOSTILE
 from tests.router.test_hostile_answers import PASSED, REFUSED, UNENDED
@@ -63,29 +63,27 @@ def running_gateway(
 
 @pytest.fixture(scope="module")
 def browser(running_gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tabs]:
-    with Tabs(running_gateway, tmp_path_factory.mktemp("profile")) as tabs:
-        yield tabs
+    with chromium(
+        tmp_path_factory.mktemp("profile"),
+        "--no-proxy-server",
+        "--host-resolver-rules=MAP *.site.test 127.0.0.1",
+        # Not "all errors": a connection with an error that is ignored is never shared.
+        f"--ignore-certificate-errors-spki-list={running_gateway.pin}",
+    ) as driver:
+        yield Tabs(driver, running_gateway.secure)
 
 
 class Tabs:
     """A browser with a tab for each user, who is signed in on a host of their own."""
 
-    def __init__(self, running: Gateway, profile: Path) -> None:
-        self.running = running
-        self.profile = profile
-
-    def __enter__(self) -> Self:
-        self.driver = _chromium(self.running, self.profile)
+    def __init__(self, driver: WebDriver, port: int) -> None:
+        self.driver = driver
         self.tabs = {}
         for name, host in USERS.items():
-            self.driver.switch_to.new_window("tab")
-            self.tabs[name] = self.driver.current_window_handle
-            self.driver.get(f"https://{host}:{self.running.secure}/static/")
-            self.driver.add_cookie({"name": "sessionid", "value": f"s-{name}", "secure": True})
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.driver.quit()
+            driver.switch_to.new_window("tab")
+            self.tabs[name] = driver.current_window_handle
+            driver.get(f"https://{host}:{port}/static/")
+            driver.add_cookie({"name": "sessionid", "value": f"s-{name}", "secure": True})
 
     def fetch(self, name: str, *paths: str) -> list[str]:
         """What the user gets for these paths, all asked for at once."""
@@ -133,27 +131,3 @@ def client_ports(running: Gateway, answers: list[dict[str, Any]]) -> set[str]:
     assert len(asked) == len(answers)
     assert {line["RequestProtocol"] for line in asked} == {"HTTP/2.0"}
     return {line["ClientPort"] for line in asked}
-
-
-def _chromium(running: Gateway, profile: Path) -> WebDriver:
-    options = webdriver.ChromeOptions()
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--no-proxy-server",
-        "--disable-background-networking",
-        f"--user-data-dir={profile}",
-        "--host-resolver-rules=MAP *.site.test 127.0.0.1",
-        # Not "all errors": a connection with an error that is ignored is never shared.
-        f"--ignore-certificate-errors-spki-list={running.pin}",
-    ):
-        options.add_argument(flag)
-    options.binary_location = "/usr/bin/chromium"
-    browser = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
-    browser.set_page_load_timeout(60)
-    browser.set_script_timeout(30)
-    return browser
