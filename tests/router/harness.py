@@ -70,11 +70,15 @@ class Process:
 
     command: list[str]
     log: Path
+    #: All of its environment; None for this process's own.
+    environment: dict[str, str] | None = None
     process: subprocess.Popen[bytes] = field(init=False)
 
     def __enter__(self) -> Self:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=log, env=self.environment
+            )
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import re
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from tests.router.harness import ROOT, Process, Response, Router, eventually, free_port, is_open
-from tests.router.test_django import changed
+from tests.router.harness import Response, Router, free_port
+from tests.router.real_django import SLOW, RealSite, environment_of, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,25 +36,10 @@ server {{
 
 
 @dataclass(frozen=True)
-class Site:
+class Site(RealSite):
     """A running site. ``peers`` are the pods' own addresses, by whose they are."""
 
-    router: Router
-    environment: dict[str, str]
     peers: dict[str, str]
-
-    def command(self, *arguments: str) -> str:
-        """Change the site's database as an admin would (site_command)."""
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.router.site_command", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
 
     def received(self, name: str) -> list[str]:
         """Return the last requests that reached a pod (``GET /path``)."""
@@ -70,10 +52,7 @@ class Site:
 def hosts_site(folder: Path, peers: dict[str, str]) -> Iterator[Site]:
     """Run a site with alice and bob, whose pods are at these addresses (``alice``, ``bob``)."""
     django = free_port()
-    # A long cache and a slow recheck: what happens quickly, happens because Django told us.
-    options: dict[str, object] = {
-        "cache_seconds": 60,
-        "recheck_seconds": 60,
+    options = SLOW | {
         "pods_url": "https://{pod}.pods.example.org/",
         "site_url": f"{SITE}/",
         "session_cookie": "__Host-sessionid",
@@ -81,19 +60,11 @@ def hosts_site(folder: Path, peers: dict[str, str]) -> Iterator[Site]:
     }
     router = Router(folder / "nginx", django, options=options, gateway=True)
     router.servers = _SERVERS.format(port=router.port)
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "tests.router.hosts_settings",
-        "SITE_DATABASE": str(folder / "db.sqlite3"),
-        "SITE_ROUTER": f"http://127.0.0.1:{router.internal}",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
-    }
+    environment = environment_of(folder, router, settings="tests.router.hosts_settings")
     site = Site(router, environment, peers)
-    command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{django}", "--threads=4"]
-    command += ["--worker-tmp-dir", str(folder), "django.core.wsgi:get_wsgi_application()"]
     with router:
         site.command("prepare", peers["alice"], peers["bob"])
-        with changed(environment), Process(command, folder / "gunicorn.log"):
-            eventually(lambda: is_open(django), 30)
+        with serving(folder, django, environment):
             yield site
 
 

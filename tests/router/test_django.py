@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import subprocess
-import sys
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -16,7 +12,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.router.harness import ROOT, Process, Response, Router, eventually, free_port, is_open
+from tests.router.harness import Response, Router, free_port
+from tests.router.real_django import SLOW, RealSite, environment_of, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,24 +24,8 @@ pytestmark = pytest.mark.router
 HTML = ("Accept", "text/html")
 
 
-@dataclass(frozen=True)
-class Site:
-    """Django and the router in front of it, and a way to change users as an admin would."""
-
-    router: Router
-    environment: dict[str, str]
-
-    def command(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.router.site_command", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+class Site(RealSite):
+    """A site whose users sign in through its login page."""
 
     def sign_in(self, name: str) -> tuple[str, str]:
         """Through the login page; the Cookie header of the session."""
@@ -91,46 +72,17 @@ def running_site(
 ) -> Iterator[Site]:
     """Start Django and a router in front of it, in a folder."""
     port = free_port()
-    # A long cache and a slow recheck: what happens quickly, happens because Django told us.
     router = Router(
         folder / "nginx",
         port,
-        options={
-            "cache_seconds": 60,
-            "recheck_seconds": 60,
-            "login_url": "/admin/login/",
-            "pods_url": pods_url,
-            "site_url": site_url,
-        },
+        options=SLOW | {"login_url": "/admin/login/", "pods_url": pods_url, "site_url": site_url},
     )
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "tests.router.site_settings",
-        "SITE_DATABASE": str(folder / "db.sqlite3"),
-        "SITE_ROUTER": f"http://127.0.0.1:{router.internal}",
-        "SITE_PODS": pods_url,
-        "SITE_URL": site_url,
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
-    }
+    environment = environment_of(folder, router, SITE_PODS=pods_url, SITE_URL=site_url)
     site = Site(router, environment)
-    command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--threads=4"]
-    command += ["--worker-tmp-dir", str(folder), "django.core.wsgi:get_wsgi_application()"]
     with router:
         site.command("prepare", alice_pod, bob_pod)
-        with changed(environment), Process(command, folder / "gunicorn.log"):
-            eventually(lambda: is_open(port), 30)
+        with serving(folder, port, environment):
             yield site
-
-
-@contextlib.contextmanager
-def changed(environment: dict[str, str]) -> Iterator[None]:
-    """This process's environment, for its children."""
-    before = dict(os.environ)
-    os.environ.update(environment)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def test_alice_and_bob_sign_in_and_reach_their_own(site: Site) -> None:

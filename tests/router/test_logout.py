@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -12,8 +10,9 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from tests.router.harness import ROOT, Process, Router, eventually, free_port, is_open
-from tests.router.test_django import Site, changed
+from tests.router.harness import Router, eventually, free_port
+from tests.router.real_django import SLOW, environment_of, serving
+from tests.router.test_django import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,31 +52,21 @@ def two_routers(
 ) -> Iterator[tuple[Site, Site]]:
     """One site, whose logout takes its time, as it is seen through two routers."""
     port = free_port()
-    # What ends within this time, ends because Django told the routers.
-    options: dict[str, object] = {
-        "cache_seconds": 60,
-        "recheck_seconds": 60,
-        "login_url": "/admin/login/",
-    }
+    # What ends at once, ends because Django told the routers.
+    options = SLOW | {"login_url": "/admin/login/"}
     routers = [Router(tmp_path / name, port, options=options) for name in ("one", "two")]
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "tests.router.site_settings",
-        "SITE_DATABASE": str(tmp_path / "db.sqlite3"),
-        "SITE_ROUTER": " ".join(f"http://127.0.0.1:{router.internal}" for router in routers),
-        "SITE_URLS": "tests.router.site_urls",
-        "SITE_CACHE": str(tmp_path / "cache") if request.param else "",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
-    }
-    command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--threads=8"]
-    command += ["--worker-tmp-dir", str(tmp_path), "django.core.wsgi:get_wsgi_application()"]
+    environment = environment_of(
+        tmp_path,
+        *routers,
+        SITE_URLS="tests.router.site_urls",
+        SITE_CACHE=str(tmp_path / "cache") if request.param else "",
+    )
     with ExitStack() as stack:
         for router in routers:
             stack.enter_context(router)
-        stack.enter_context(changed(environment))
         one, two = (Site(router, environment) for router in routers)
         one.command("prepare", alice_pod, bob_pod)
-        stack.enter_context(Process(command, tmp_path / "gunicorn.log"))
-        eventually(lambda: is_open(port), 30)
+        stack.enter_context(serving(tmp_path, port, environment, threads=8))
         yield one, two
 
 

@@ -67,13 +67,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
     (folder / "static" / "big.bin").write_bytes(b"x" * 8_000_000)
     command = [sys.executable, "-m", "gunicorn", "--chdir", str(PROJECT)]
     command += ["--config", str(PROJECT / "gunicorn.conf.py"), "example.wsgi:application"]
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        with Process(command, folder / "gunicorn.log"), router:
-            eventually(lambda: is_open(port), 30)
-            eventually(lambda: router.get("/accounts/login/").status == 200, 30)
-            yield router
+    with Process(command, folder / "gunicorn.log", environment), router:
+        eventually(lambda: is_open(port), 30)
+        eventually(lambda: router.get("/accounts/login/").status == 200, 30)
+        yield router
 
 
 def connection_from(router: Router, source: str) -> socket.socket:

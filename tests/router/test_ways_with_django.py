@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.router.harness import ROOT, Process, Router, eventually, free_port, is_open
+from tests.router.harness import Router, free_port
+from tests.router.real_django import SLOW, RealSite, environment_of, serving
 from tests.router.web import Browser
 
 if TYPE_CHECKING:
@@ -24,41 +21,15 @@ HOSTS, ONE_HOST, PATHS = "https://{pod}.pods.test/", "https://app.test/", "/pods
 SHARED = "https://{pod}.pods.site.test/"
 
 
-@dataclass(frozen=True)
-class World:
-    """The router, and a way to do things in the site's database."""
-
-    router: Router
-    environment: dict[str, str]
-
-    def command(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.router.site_command", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-
 @pytest.fixture
 def world(
     request: pytest.FixtureRequest, tmp_path: Path, alice_pod: str, bob_pod: str
-) -> Iterator[World]:
+) -> Iterator[RealSite]:
     """All of it, with pods found at this URL."""
     url: str = request.param
     port, public = free_port(), free_port()
-    options: dict[str, object] = {
-        "cache_seconds": 60,
-        "recheck_seconds": 60,
-        "login_url": "/admin/login/",
-        "pods_url": url,
-        "site_url": f"{SITE}/",
-    }
-    more = {}
+    options = SLOW | {"login_url": "/admin/login/", "pods_url": url, "site_url": f"{SITE}/"}
+    more = {"SITE_PODS": url}
     if url == SHARED:
         options["credential_cookies"] = ["__Host-userpods", "userpods_token", "sessionid"]
         more["SITE_COOKIE_DOMAIN"] = "site.test"
@@ -75,30 +46,11 @@ def world(
         port=public,
         servers="" if url == PATHS else servers,
     )
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "tests.router.site_settings",
-        "SITE_DATABASE": str(tmp_path / "db.sqlite3"),
-        "SITE_ROUTER": f"http://127.0.0.1:{router.internal}",
-        "SITE_PODS": url,
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
-        **more,
-    }
-    world = World(router, environment)
-    command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--threads=4"]
-    command += ["--worker-tmp-dir", str(tmp_path), "django.core.wsgi:get_wsgi_application()"]
-    world.command("prepare", alice_pod, bob_pod)
-    with (
-        router,
-        Process(["/usr/bin/env", *pairs(environment), *command], tmp_path / "gunicorn.log"),
-    ):
-        eventually(lambda: is_open(port), 30)
-        yield world
-
-
-def pairs(environment: dict[str, str]) -> list[str]:
-    return [
-        f"{name}={value}" for name, value in environment.items() if environment is not os.environ
-    ]
+    environment = environment_of(tmp_path, router, **more)
+    site = RealSite(router, environment)
+    site.command("prepare", alice_pod, bob_pod)
+    with router, serving(tmp_path, port, environment):
+        yield site
 
 
 def on(*urls: str) -> Callable[[object], object]:
@@ -118,7 +70,7 @@ ALICES = {HOSTS: "https://alice.pods.test", ONE_HOST: "https://app.test"}
 
 
 @on(HOSTS, ONE_HOST)
-def test_a_stranger_signs_in_at_the_site_and_comes_to_the_page_asked_for(world: World) -> None:
+def test_a_stranger_signs_in_at_the_site_and_comes_to_the_page_asked_for(world: RealSite) -> None:
     host = ALICES[world.environment["SITE_PODS"]]
     browser = Browser(world.router)
     page = browser.get(f"{host}/notes?a=b%20c&d")
@@ -140,7 +92,7 @@ def test_a_stranger_signs_in_at_the_site_and_comes_to_the_page_asked_for(world: 
 
 
 @on(HOSTS)
-def test_a_ticket_is_good_once_and_for_its_browser(world: World) -> None:
+def test_a_ticket_is_good_once_and_for_its_browser(world: RealSite) -> None:
     browser = Browser(world.router)
     browser.sign_in(browser.get(f"{SITE}/admin/"), "alice")
     page = browser.get("https://alice.pods.test/")
@@ -151,7 +103,7 @@ def test_a_ticket_is_good_once_and_for_its_browser(world: World) -> None:
 
 
 @on(HOSTS)
-def test_nobody_reaches_anothers_host(world: World) -> None:
+def test_nobody_reaches_anothers_host(world: RealSite) -> None:
     """Not with a session there, nor with one of the site, nor with a token."""
     browser = Browser(world.router)
     browser.sign_in(browser.get(f"{SITE}/admin/"), "bob")
@@ -166,7 +118,7 @@ def test_nobody_reaches_anothers_host(world: World) -> None:
 
 
 @on(HOSTS)
-def test_a_logout_at_the_site_ends_the_session_of_every_host(world: World) -> None:
+def test_a_logout_at_the_site_ends_the_session_of_every_host(world: RealSite) -> None:
     browser = Browser(world.router)
     page = browser.sign_in(browser.get(f"{SITE}/admin/"), "alice")
     assert pod(browser, "https://alice.pods.test/") == "alice"
@@ -180,7 +132,7 @@ def test_a_logout_at_the_site_ends_the_session_of_every_host(world: World) -> No
 
 
 @on(HOSTS)
-def test_who_signs_out_on_a_pods_host_is_out_there(world: World) -> None:
+def test_who_signs_out_on_a_pods_host_is_out_there(world: RealSite) -> None:
     browser = Browser(world.router)
     browser.sign_in(browser.get("https://alice.pods.test/"), "alice")
     session = browser.jars["alice.pods.test"]["__Host-userpods"]
@@ -191,7 +143,7 @@ def test_who_signs_out_on_a_pods_host_is_out_there(world: World) -> None:
 
 
 @on(HOSTS)
-def test_status_and_waiting_page_are_those_of_the_host(world: World) -> None:
+def test_status_and_waiting_page_are_those_of_the_host(world: RealSite) -> None:
     browser = Browser(world.router)
     browser.sign_in(browser.get("https://alice.pods.test/"), "alice")
     page = browser.get("https://alice.pods.test/.userpods/status/")
@@ -201,7 +153,7 @@ def test_status_and_waiting_page_are_those_of_the_host(world: World) -> None:
 
 
 @on(ONE_HOST)
-def test_who_comes_after_another_finds_nothing_of_theirs(world: World) -> None:
+def test_who_comes_after_another_finds_nothing_of_theirs(world: RealSite) -> None:
     browser = Browser(world.router)
     browser.sign_in(browser.get("https://app.test/"), "alice")
     browser.jars["app.test"] |= {"sessionid": "alices", "__Host-x": "alices", "theme": "dark"}
@@ -220,7 +172,7 @@ def test_who_comes_after_another_finds_nothing_of_theirs(world: World) -> None:
 
 
 @on(PATHS)
-def test_paths_below_the_sites_host_lead_to_their_pods(world: World) -> None:
+def test_paths_below_the_sites_host_lead_to_their_pods(world: RealSite) -> None:
     browser = Browser(world.router)
     page = browser.get(f"{SITE}/pods/alice/notes?a=b")
     assert page.url.startswith(f"{SITE}/admin/login/?next=%2Fpods%2Falice%2Fnotes")
@@ -234,7 +186,7 @@ def test_paths_below_the_sites_host_lead_to_their_pods(world: World) -> None:
 
 
 @on(SHARED)
-def test_a_shared_session_cookie_needs_no_ticket(world: World) -> None:
+def test_a_shared_session_cookie_needs_no_ticket(world: RealSite) -> None:
     browser = Browser(world.router)
     browser.sign_in(browser.get(f"{SITE}/admin/"), "alice")
     page = browser.get("https://alice.pods.site.test/x")
