@@ -7,14 +7,14 @@ import json
 import socket
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.router.fuzz.clients import LATE, Clients
 from tests.router.fuzz.examples import ClientExample, PodExample
 from tests.router.fuzz.findings import Report, dump, load
-from tests.router.fuzz.oracles import most_requests
+from tests.router.fuzz.oracles import Finding, log_findings, most_requests
 from tests.router.fuzz.pods import Pod, Pods, Program, Received
 from tests.router.fuzz.run import Fuzzer
 from tests.router.fuzz.world import World
@@ -57,6 +57,36 @@ def test_a_router_that_knows_no_tokens_is_found_out(tmp_path: Path) -> None:
         both = ALICE.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer @TA@\r\n\r\n")
         found = ClientExample(both).run(world)
     assert {finding.oracle for finding in found} == {"secret"}
+
+
+class Logs:
+    """An example that has these lines in nginx's log, one each time that it is run."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = list(lines)
+
+    def run(self, _: World) -> list[Finding]:
+        return log_findings([self.lines.pop(0)])
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["cut short", ""], 0),
+        (["cut short", "cut short"], 1),
+        (["cut short", "status 400"], 1),
+        (["status 400"], 1),
+    ],
+)
+def test_a_django_that_is_silent_is_held_against_an_example_that_silences_it_twice(
+    tmp_path: Path, lines: list[str], found: int
+) -> None:
+    world = World(tmp_path)
+    report = Report(tmp_path, world.count)
+    example: Any = Logs(*(line and f"whoami gave no usable answer: {line}" for line in lines))
+    Fuzzer(world, report, 0).attempt(example, 1)
+    assert example.lines == []
+    assert sum(report.times.values()) == found
 
 
 def arrives(pod: Pod, source: str) -> Received:

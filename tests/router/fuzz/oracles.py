@@ -51,6 +51,11 @@ def log_findings(lines: Iterable[str]) -> list[Finding]:
     return [Finding("log", match[0], line) for line in lines if (match := _LOGGED.search(line))]
 
 
+def is_silence(finding: Finding) -> bool:
+    """Tell whether this is Django's not answering whoami in time (nginx.conf: 5 s)."""
+    return finding.oracle == "log" and "whoami gave no usable answer: cut short" in finding.detail
+
+
 # -- answers of pods --------------------------------------------------------------------------
 
 
