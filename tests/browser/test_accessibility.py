@@ -148,6 +148,7 @@ def look_at_pages(seen: Seen) -> None:
         state(one, "CrashLoopBackOff: back-off 5m0s restarting failed container=app")
         seen.look(f"waiting, {one}", "/userpods/waiting/")
     state(State.FAILED, "CrashLoopBackOff: back-off 5m0s restarting failed container=app")
+    seen.look("own pods and tokens", "/userpods/")
     users = get_user_model().objects
     users.filter(username="alice").update(is_staff=True)
     seen.browser.get(f"{seen.site}/userpods/waiting/")
