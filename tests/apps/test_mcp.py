@@ -68,7 +68,8 @@ def tokens(demo: Demo) -> dict[str, str]:
     for name in ("alice", "bob"):
         user = re.search(r"/admin/auth/user/(\d+)/change/", page(f"/admin/auth/user/?q={name}"))
         assert user
-        shown = page("/admin/userpods/accesstoken/add/", user=user[1], label="agent")
+        about = {"user": user[1], "label": "agent", "scope": "reach"}
+        shown = page("/admin/userpods/accesstoken/add/", **about)
         made[name] = re.findall(r"upt_\w[\w-]+", shown)[0]
     return made
 
