@@ -77,7 +77,11 @@ def running_site(
         port,
         options=SLOW | {"login_url": "/admin/login/", "pods_url": pods_url, "site_url": site_url},
     )
-    environment = environment_of(folder, router, SITE_PODS=pods_url, SITE_URL=site_url)
+    # Pods are where the test says: the cluster in memory would move them to addresses of its own,
+    # and whatever answers there would be taken for them.
+    environment = environment_of(
+        folder, router, SITE_PODS=pods_url, SITE_URL=site_url, SITE_INLINE_TIMEOUT="0"
+    )
     site = Site(router, environment)
     with router:
         site.command("prepare", alice_pod, bob_pod)

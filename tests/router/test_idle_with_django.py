@@ -40,10 +40,8 @@ def port() -> int:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, port: int, bob_pod: str) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SITE_INLINE_TIMEOUT", "0")
-        with running_site(folder, f"{HOST}:{port}", bob_pod) as found:
-            yield found
+    with running_site(folder, f"{HOST}:{port}", bob_pod) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
