@@ -79,9 +79,12 @@ bench: tools  ## The benchmarks, into docs/benchmarks (several minutes; wants a 
 matrix: venv  ## The unit tests on every Python and Django that is at hand (ENVS=py312-django60,... for some)
 	$(BIN)/tox $(if $(ENVS),-e $(ENVS))
 
+# (A comma would end the first of the two that $(or) chooses from.)
+CLIENTS := client-19,client-35,client-36
+
 clients: tools  ## The tests of clusters with older versions of the kubernetes client (ENVS=client-19,... for some)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prepare test
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/tox -e $(or $(ENVS),client-19,client-35,client-36)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/tox -e $(or $(ENVS),$(CLIENTS))
 
 # What the tests need of the machine: Debian packages, and a Go to build the test cluster with.
 tools: venv
