@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 import os
+import secrets
 import signal
 import time
 from typing import TYPE_CHECKING, Any
