@@ -20,7 +20,7 @@ from django_userpods.controller.term import EVERYTHING, Options, Term
 from django_userpods.core import naming
 from django_userpods.exceptions import ClusterUnavailable, Invalid, NotLeading
 from django_userpods.models import UserPod
-from django_userpods.reconcile import reconcile
+from django_userpods.reconcile import observe, reconcile
 from tests.django.support import deployment, names, pairs, writes
 from tests.factories import UserFactory
 
@@ -272,6 +272,70 @@ def test_what_waits_for_a_name_gets_it_once_that_is_free(term: Term, memory: Mem
     work(term, rounds=4)
     assert pairs(memory) == ["user-alice"]
     assert (state("alice"), marked()) == ("running", 0)
+
+
+def test_what_a_look_at_everything_saw_before_a_worker_does_not_stay(
+    term: Term, memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took its list, the pod became ready, a worker said so, and then it wrote what it knew."""
+    UserFactory(username="alice")
+    work(term)
+    pod = UserPod.objects.get().pk
+    status = deployment(memory, "user-alice")["status"]
+    ready, status["readyReplicas"] = status["readyReplicas"], 0
+    term.notice(pod)
+    work(term)
+    assert state("alice") == "starting"
+    UserPod.objects.update(state="pending")
+    real = observe.observe
+
+    def slowly(*arguments: Any) -> Any:
+        found = real(*arguments)
+        monkeypatch.setattr("django_userpods.reconcile.run.observe", real)
+        status["readyReplicas"] = ready
+        term.notice(pod)
+        term.do(term.pods.take(terms.BATCH))
+        assert state("alice") == "running"
+        # Nor does it help that the row is as it was when it was read.
+        UserPod.objects.update(state="pending")
+        return found
+
+    monkeypatch.setattr("django_userpods.reconcile.run.observe", slowly)
+    term.do_everything()
+    work(term)
+    assert state("alice") == "running"
+
+
+def test_a_pod_at_work_when_a_look_at_everything_begins_is_looked_at_once_more(
+    term: Term, memory: MemoryCluster
+) -> None:
+    UserFactory(username="alice")
+    work(term)
+    pod = UserPod.objects.get().pk
+    term.notice(pod)
+    assert term.pods.take(terms.BATCH) == [pod]
+    term.do_everything()
+    assert term.pods.take(terms.BATCH) == []
+    term.pods.done(pod)
+    assert term.pods.take(terms.BATCH) == [pod]
+
+
+def test_a_term_that_was_lost_writes_neither_objects_nor_rows(
+    term: Term, memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where its leader leads anew: another term does that."""
+    UserFactory(username="alice")
+    cluster = get_cluster()
+    cluster.guard = lambda: term.check(lambda: None)
+    work(term)
+    deployment(memory, "user-alice")["status"]["readyReplicas"] = 0
+    term.notice(UserPod.objects.get().pk)
+    term.is_lost = True
+    work(term)
+    assert state("alice") == "running"
+    term.is_lost = False
+    work(term)
+    assert state("alice") == "starting"
 
 
 def test_changes_are_logged_with_their_reason(

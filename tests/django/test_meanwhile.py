@@ -10,7 +10,7 @@ from django_userpods import lifecycle
 from django_userpods.core.objects import POD, SERVICE, Ref
 from django_userpods.exceptions import QuotaExceeded
 from django_userpods.models import UserPod
-from django_userpods.reconcile import reconcile
+from django_userpods.reconcile import observe, reconcile
 from django_userpods.testing import MemoryCluster
 from tests.django.support import deployment, pairs, row, service, users
 from tests.factories import UserFactory
@@ -70,6 +70,29 @@ def test_a_stop_during_a_sync_is_not_undone(
     assert reconcile().ok
     assert deployment(memory, "user-alice")["spec"]["replicas"] == 0
     assert (row(edited).wanted, row(edited).state) == ("stopped", "stopped")
+
+
+def test_who_wrote_another_state_during_a_sync_has_it_look_again(
+    memory: MemoryCluster, edited: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither knows which of the two saw the cluster later."""
+    reconcile()
+    status = deployment(memory, "user-alice")["status"]
+    ready, status["readyReplicas"] = status["readyReplicas"], 0
+    real = observe.observe
+
+    def slowly(*arguments: Any) -> Any:
+        found = real(*arguments)
+        monkeypatch.setattr("django_userpods.reconcile.run.observe", real)
+        status["readyReplicas"] = ready
+        reconcile()
+        assert row(edited).state == "running"
+        return found
+
+    mine().update(state="pending")
+    monkeypatch.setattr("django_userpods.reconcile.run.observe", slowly)
+    assert reconcile().ok
+    assert row(edited).state == "running"
 
 
 def test_a_restart_during_a_sync_is_not_undone(

@@ -11,12 +11,13 @@ import os
 import secrets
 import socket
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django import db
 from django.db import connections
 
-from django_userpods.cluster import another_cluster, get_cluster
+from django_userpods.cluster import another_cluster, get_cluster, renew_cluster
 from django_userpods.conf import conf
 from django_userpods.controller.leader import Leader
 from django_userpods.controller.metrics import Metrics
@@ -76,8 +77,6 @@ class Controller:
 
     def run(self) -> bool:
         """Run until ``stop``; tell whether all that had begun came to its end."""
-        self._cluster.guard = self.leader.check
-        self._cluster.on_answer = self.metrics.answered
         self._election.start()
         ended = True
         try:
@@ -85,8 +84,11 @@ class Controller:
                 if self._term is None and self.leader.is_leading:
                     self._begin_term()
                 elif self._term is not None and not self.leader.is_leading:
-                    # Its writes are refused by now, so it ends by itself, and nobody waits for it.
+                    # Its writes are refused from now on, even if this one leads again before it
+                    # has ended, so it ends by itself, and nobody waits for it.
+                    self._term.is_lost = True
                     self._end_term(0.0)
+                    self._cluster = renew_cluster()
                 self._stop.wait(_LOOK if self._term or not self.leader.is_leading else _AGAIN)
             ended = self._end_term(self._options.grace)
         finally:
@@ -99,6 +101,8 @@ class Controller:
     def _begin_term(self) -> None:
         """Begin a term, if all that it needs can be had now; else the next look tries again."""
         term = Term(self._options, self.metrics)
+        self._cluster.guard = partial(term.check, self.leader.check)
+        self._cluster.on_answer = self.metrics.answered
         try:
             # Before anything is looked at, so that nothing is missed in between.
             self._watched.clear()

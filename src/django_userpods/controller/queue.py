@@ -171,6 +171,11 @@ class KeyedQueue:
         """Return how often work on a key failed in a row."""
         return self._failures.get(key, 0)
 
+    def running(self) -> frozenset[str]:
+        """Return the keys that are being worked on."""
+        with self._changed:
+            return frozenset(self._running)
+
     def backlog(self) -> Backlog:
         """Return how much waits."""
         with self._changed:

@@ -80,6 +80,18 @@ class Term:
         #: Called after each look at everything that came to an end.
         self.after_full_look: Callable[[], None] = lambda: None
         self.is_synced = False
+        #: Whether it ended because its leader led no more; see ``check``.
+        self.is_lost = False
+        #: Pods that were worked on while everything is looked at; None while it is not.
+        self._overlapping: set[str] | None = None
+        self._overlapping_lock = threading.Lock()
+
+    def check(self, leads: Callable[[], None]) -> None:
+        """Raise NotLeading unless this is still the term of a leader; ``leads`` raises it, too."""
+        if self.is_lost:
+            message = "this controller's term is over, so nothing of it is written any more"
+            raise NotLeading(message)
+        leads()
 
     # --- told by watches
 
@@ -193,6 +205,9 @@ class Term:
     def do(self, keys: Sequence[str]) -> None:
         """Look at some pods that were taken from the queue."""
         began = time.monotonic()
+        with self._overlapping_lock:
+            if self._overlapping is not None:
+                self._overlapping.update(keys)
         marks = self.changes.marks_of(keys)
         try:
             self._look_for_strangers(keys)
@@ -235,7 +250,22 @@ class Term:
             self.everything.add(EVERYTHING, after=_STRANGE)
 
     def do_everything(self) -> None:
-        """Look at all pods and users, as ``sync_userpods`` does."""
+        """Look at all pods and users, as ``sync_userpods`` does.
+
+        Pods that a worker looks at meanwhile are looked at once more after it: what it saw of them
+        may be older than what the worker saw, and be written later.
+        """
+        with self._overlapping_lock:
+            self._overlapping = set(self.pods.running())
+        try:
+            self._do_everything()
+        finally:
+            with self._overlapping_lock:
+                overlapping, self._overlapping = self._overlapping, None
+            for pod in overlapping or ():
+                self.pods.notice(pod)
+
+    def _do_everything(self) -> None:
         began = time.monotonic()
         try:
             report = reconcile()

@@ -165,6 +165,8 @@ def _side_by_side(
 
 def _record_outcomes(run: Run, items: list[tuple[Subject, apply.Outcome]]) -> None:
     """Write rows, send signals, and add to the report; of a dry run nothing but that."""
+    if items and not run.request.dry_run:
+        run.check_guard()
     write = outcomes.unwritten if run.request.dry_run else outcomes.write
     for written in write(items):
         run.report.done.extend(written.outcome.done)

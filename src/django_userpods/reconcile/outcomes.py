@@ -198,6 +198,8 @@ def _write_row(item: _Item, holders: dict[str, list[tuple[str, str]]]) -> Writte
     as_read = rows().filter(**entry.as_asked, state=entry.state)
     if not as_read.update(**changes):
         # Another run has seen it in another state meanwhile, and written that line of its history.
+        # Which of the two looked later nobody knows, so one of them looks again.
+        written.again.add(entry.user_pk)
         if not rows().filter(**entry.as_asked).update(**changes):
             _note_overtaken(written)
     elif history.is_news(

@@ -12,6 +12,7 @@ from django_userpods.reconcile.report import Report
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from django_userpods.clusters.base import Cluster
     from django_userpods.core.objects import Ref
     from django_userpods.core.shape import Difference
     from django_userpods.reconcile.entries import Entry, Scope
@@ -39,6 +40,8 @@ class Run:
 
     request: Request
     report: Report
+    #: The cluster that it began with, to its end.
+    cluster: Cluster | None = None
     #: By ``time.monotonic()``; None for one that may take its time.
     deadline: float | None = None
     #: Users who want another pass, and whether this pass gave that one something to go on.
@@ -58,6 +61,11 @@ class Run:
         if request.timeout is not None:
             run.deadline = time.monotonic() + request.timeout
         return run
+
+    def check_guard(self) -> None:
+        """Raise NotLeading where rows, as objects, are another controller's to write by now."""
+        if self.cluster is not None and self.cluster.guard is not None:
+            self.cluster.guard()
 
     def remaining(self) -> float | None:
         """Return the seconds left; raise OutOfTime where there are none."""

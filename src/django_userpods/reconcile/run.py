@@ -94,7 +94,7 @@ def _silent(_phase: str, _done: int, _total: int) -> None:
 
 def _one_pass(run: Run, scope: Scope, *, first: bool) -> None:
     desired = TemplateSource(this_installation(write=not run.request.dry_run))
-    cluster = get_cluster()
+    cluster = run.cluster = run.cluster or get_cluster()
     cluster.prepare()
     subjects, plans = _look(run, cluster, desired, scope, first=first)
     if run.request.dry_run:
@@ -167,6 +167,7 @@ def _store(
     plans: dict[str, list[Action]],
 ) -> None:
     """Write the rows; who came to be otherwise meanwhile is left to the next pass."""
+    run.check_guard()
     for pk, entry in store(changes, but_for_absent=run.report.refused is not None):
         plans.pop(pk, None)
         subjects.pop(pk, None)
