@@ -17,8 +17,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from django.core.management import call_command
 from django.db import connections
+from django.db.models import F
 from django.db.utils import ConnectionHandler
 from django.test.utils import override_settings
 
@@ -53,9 +55,17 @@ def until(
     began = time.monotonic()
     while not condition():
         passed = time.monotonic() - began
-        assert passed < seconds * busy(), f"{what or condition} did not come in {passed:.0f} s"
+        if passed >= seconds * busy():
+            pytest.fail(f"{what or condition} did not come in {passed:.0f} s; {_unsettled()}")
         time.sleep(every)
     return time.monotonic() - began
+
+
+def _unsettled() -> str:
+    """Say which rows are not as they are to be."""
+    found = UserPod.objects.exclude(state=F("wanted"), asked_at=None).order_by("looked_at")
+    said = found.values_list("name", "state", "wanted", "asked_at", "looked_at", "message")
+    return f"of {UserPod.objects.count()} rows not settled: {len(said)}, such as {said[:3]}"
 
 
 class Controller:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
 import time
@@ -28,13 +27,7 @@ if TYPE_CHECKING:
     from tests.faultproxy import Exchange
     from tests.testcluster.cluster import Cluster
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(
-        "USERPODS_FAULTS" not in os.environ,
-        reason="a row fails after others, not alone, and why is not known: USERPODS_FAULTS=1",
-    ),
-]
+pytestmark = pytest.mark.cluster
 
 LONG = 60.0
 WRITES = ("POST", "PATCH", "DELETE", "PUT")
