@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import secrets
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,6 @@ from django_userpods import joins
 from django_userpods.signals import tokens_revoked
 
 if TYPE_CHECKING:
-    import datetime
     from collections.abc import Sequence
 
 
@@ -83,6 +83,8 @@ class AccessToken(models.Model):
 
     #: What every token's text begins with, so that scanners can find leaked ones.
     PREFIX = "upt_"
+    #: What ends later cannot be read any more where it is another year (PostgreSQL, pages).
+    LATEST_END = datetime.datetime(9999, 1, 1, tzinfo=datetime.UTC)
 
     class Scope(models.TextChoices):
         """What a token lets its holder do. Every scope reaches the user's pods."""

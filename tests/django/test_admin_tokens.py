@@ -115,6 +115,14 @@ def test_an_expiry_in_the_past_is_refused(boss: Client) -> None:
     assert not AccessToken.objects.exists()
 
 
+def test_an_expiry_that_is_another_year_elsewhere_is_refused(boss: Client, settings: Any) -> None:
+    settings.TIME_ZONE = "America/New_York"
+    alice = UserFactory(username="alice")
+    response = new(boss, alice, expires_at_0="9999-12-31", expires_at_1="23:00:00")
+    assert list(response.context["adminform"].form.errors) == ["expires_at"]
+    assert not AccessToken.objects.exists()
+
+
 def test_nothing_but_the_label_can_be_changed(boss: Client) -> None:
     alice, bob = UserFactory(username="alice"), UserFactory(username="bob")
     token, _ = AccessToken.objects.issue(alice, label="old")

@@ -245,7 +245,15 @@ def test_a_token_is_made_shown_once_and_revoked(signed_in: Client, alice: Any) -
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"label": " "}, {"label": "x" * 101}, {"days": "8"}, {"days": "-1"}, {"scope": "all"}]
+    "wrong",
+    [
+        {"label": " "},
+        {"label": "x" * 101},
+        {"label": "a\0b"},
+        {"days": "8"},
+        {"days": "-1"},
+        {"scope": "all"},
+    ],
 )
 def test_a_token_of_odd_wishes_is_not_made(signed_in: Client, wrong: dict[str, str]) -> None:
     sent = {"label": "laptop", "days": "30", "scope": "reach", **wrong}

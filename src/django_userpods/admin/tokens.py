@@ -92,6 +92,8 @@ class TokenForm(_ModelForm):
         expires_at: datetime.datetime | None = self.cleaned_data["expires_at"]
         if expires_at is not None and expires_at <= timezone.now():
             raise ValidationError(_("This is in the past."), code="past")
+        if expires_at is not None and expires_at > AccessToken.LATEST_END:
+            raise ValidationError(self.fields["expires_at"].error_messages["invalid"], "invalid")
         return expires_at
 
 

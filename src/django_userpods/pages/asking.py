@@ -77,6 +77,11 @@ def expected(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     return answer
 
 
+def is_storable(text: str) -> bool:
+    """Tell whether every database takes the text: JSON may carry halves of surrogate pairs."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def is_navigation(request: HttpRequest) -> bool:
     """Tell whether a person's browser opens a page (Fetch Metadata, else the Accept header)."""
     mode = request.headers.get("Sec-Fetch-Mode")

@@ -18,6 +18,7 @@ from django_userpods.access import site_sessions, tickets
 from django_userpods.conf import conf
 from django_userpods.models import AccessToken, PodSession
 from django_userpods.pages import assets
+from django_userpods.pages.asking import is_storable
 from django_userpods.pages.home import back, for_user, page
 from django_userpods.pages.links import to_view
 
@@ -44,7 +45,7 @@ def make_token(request: HttpRequest) -> HttpResponse:
         expires_at__lte=timezone.now()
     )
     most = AccessToken._meta.get_field("label").max_length  # noqa: SLF001 - Django's documented name
-    if not 0 < len(label) <= (most or 0):
+    if not 0 < len(label) <= (most or 0) or not is_storable(label):
         error = gettext("Say in a few words what the token is for.")
     elif days not in map(str, DAYS) or scope not in AccessToken.Scope.values:
         error = gettext("Choose how long the token is good for, and what it may do.")

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.cache import caches
-from django.core.exceptions import BadRequest, RequestDataTooBig
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import Error
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.log import log_response
 from django.views.decorators.cache import never_cache
@@ -32,6 +32,7 @@ from django_userpods.exceptions import (
     UserpodsError,
 )
 from django_userpods.models import AccessToken
+from django_userpods.pages.asking import is_storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -42,6 +43,9 @@ _answers = logging.getLogger("django_userpods.request")
 #: Maximum number of requests of one user in a window of so many seconds.
 RATE, WINDOW = 120, 60
 _SAFE = frozenset({"GET", "HEAD"})
+#: What reading a body may raise: malformed, too large, with too many fields, or broken off.
+_UNREADABLE = (BadRequest, SuspiciousOperation, UnreadablePostError)
+_NO_OBJECT = "the body has to be a JSON object"
 
 
 class Caller(NamedTuple):
@@ -172,19 +176,28 @@ def _by_token(request: HttpRequest, text: str) -> Caller:
 
 def _csrf(request: HttpRequest) -> str:
     check = _Csrf(lambda _request: HttpResponse())
-    check.process_request(request)
-    found: Any = check.process_view(request, None, (), {})  # type: ignore[arg-type]
+    try:
+        # Kept, or a form of several parts, in which Django looks for its token, could be read once.
+        _ = request.body
+        check.process_request(request)
+        found: Any = check.process_view(request, None, (), {})  # type: ignore[arg-type]
+    except _UNREADABLE as error:
+        raise RequestRefused(400, _NO_OBJECT) from error
     return f"CSRF: {found}" if found else ""
 
 
 def _throttle(caller: Caller) -> None:
     now = int(time.time())
     cache = caches[conf.USERPODS_CACHE or "default"]
-    key = f"userpods-api:{caller.user.pk}:{now // WINDOW}"
+    # A digest: a cache may take no key with a blank, which a user's key may have.
+    key = f"userpods-api:{AccessToken.digest_of(str(caller.user.pk))}:{now // WINDOW}"
     try:
         count = 1 if cache.add(key, 1, WINDOW * 2) else cache.incr(key)
     except ValueError:
         return  # it was dropped in between
+    except Exception:  # each cache's own; one that is down is as good as none
+        logger.warning("the requests of the API could not be counted", exc_info=True)
+        return
     if count > RATE:
         raise RequestRefused(429, "too many requests", Retry_After=str(WINDOW - now % WINDOW))
 
@@ -196,10 +209,10 @@ def body_of(request: HttpRequest, *, known: Collection[str]) -> dict[str, Any]:
     """Return the JSON object that was sent, with no other than the known keys; 400 for others."""
     try:
         found = json.loads(request.body or b"{}")
-    except (ValueError, RecursionError, RequestDataTooBig, BadRequest) as error:
-        raise RequestRefused(400, "the body has to be a JSON object") from error
+    except (ValueError, RecursionError, *_UNREADABLE) as error:
+        raise RequestRefused(400, _NO_OBJECT) from error
     if not isinstance(found, dict):
-        raise RequestRefused(400, "the body has to be a JSON object")
+        raise RequestRefused(400, _NO_OBJECT)
     if unknown := sorted(set(found) - set(known)):
         raise RequestRefused(
             400, f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(known))}"
@@ -210,7 +223,7 @@ def body_of(request: HttpRequest, *, known: Collection[str]) -> dict[str, Any]:
 def text_in(body: dict[str, Any], name: str, *, most: int, default: str = "") -> str:
     """Return a text of a body; 400 for anything else, or one that is too long."""
     value = body.get(name, default)
-    if not isinstance(value, str) or len(value) > most or "\0" in value:
+    if not isinstance(value, str) or len(value) > most or not is_storable(value):
         raise RequestRefused(400, f"{name} has to be a text of at most {most} characters")
     return value
 

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, JsonResponse
 
 from django_userpods.exceptions import RequestRefused
+from django_userpods.pages.asking import is_storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,8 @@ def page(
         after = key(request.GET["after"]) if "after" in request.GET else None
     except (ValueError, OverflowError) as error:
         raise RequestRefused(400, "limit and after have to be as in the answer before") from error
+    if not is_storable(request.GET.get("after", "")):
+        raise RequestRefused(400, "after has to be as in the answer before")
     if not 1 <= limit <= MOST:
         raise RequestRefused(400, f"limit has to be from 1 to {MOST}")
     rows = rows.order_by("pk")

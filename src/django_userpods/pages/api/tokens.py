@@ -86,7 +86,11 @@ def _end(body: dict[str, Any]) -> datetime.datetime | None:
         found = parse_datetime(given) if isinstance(given, str) else None
     except ValueError:
         found = None
-    if found is None or timezone.is_naive(found) or found <= timezone.now():
+    if (
+        found is None
+        or timezone.is_naive(found)
+        or not timezone.now() < found <= AccessToken.LATEST_END
+    ):
         raise RequestRefused(400, "expires_at has to be a time to come, as in 2030-01-31T12:00:00Z")
     return found
 
