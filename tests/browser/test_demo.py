@@ -89,7 +89,7 @@ def test_a_number_leads_to_the_name(demo: Demo, browser: WebDriver) -> None:
     assert browser.current_url.startswith(f"{demo.site}/accounts/login/")
 
 
-def test_sign_out_and_in_as_somebody_else(demo: Demo, browser: WebDriver) -> None:
+def test_after_a_sign_out_somebody_else_signs_in(demo: Demo, browser: WebDriver) -> None:
     alices, bobs = demo.pods["alice"], demo.pods["bob"]
     browser.get(alices)
     sign_in(browser, "alice", demo.passwords["alice"])
@@ -184,7 +184,7 @@ def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
         time.sleep(0.2)
 
 
-def test_its_terminal_is_closed(tmp_path: Path) -> None:
+def test_it_ends_when_its_terminal_closes(tmp_path: Path) -> None:
     demo = started(tmp_path)
     assert demo.process.stdout is not None
     demo.process.stdout.close()
@@ -193,7 +193,7 @@ def test_its_terminal_is_closed(tmp_path: Path) -> None:
     assert left_running(tmp_path) == []
 
 
-def test_a_port_that_is_none(tmp_path: Path) -> None:
+def test_what_is_no_port_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(DEMO)],
         env={**os.environ, "DEMO_PORT": "eighty"},

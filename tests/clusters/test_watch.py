@@ -194,7 +194,7 @@ def test_a_server_that_sends_whole_objects_is_understood(
         (line("RENAMED"), BadAnswer, "says nothing"),
     ],
 )
-def test_what_a_line_says_instead_of_an_event(
+def test_a_line_that_is_no_event_raises_what_it_says(
     watched: KubernetesCluster,
     proxy: FaultProxy,
     said: bytes,

@@ -245,7 +245,9 @@ def test_more_than_was_agreed_to_is_asked_again(boss: Client) -> None:
     assert not LogEntry.objects.exists()
 
 
-def test_the_actions_on_the_user_list(boss: Client, memory: MemoryCluster) -> None:
+def test_the_user_lists_actions_reach_users_without_a_row(
+    boss: Client, memory: MemoryCluster
+) -> None:
     model: Any = get_user_model()
     UserFactory(username="alice")
     model.objects.bulk_create([model(**{model.USERNAME_FIELD: "bulk"})])

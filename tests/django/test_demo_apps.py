@@ -134,7 +134,9 @@ class TestInstalling:
             (Needs(below="3.14"), "3.13.9", ""),
         ],
     )
-    def test_versions(self, needs: Needs, version: str, words: str) -> None:
+    def test_versions_outside_the_bounds_are_refused(
+        self, needs: Needs, version: str, words: str
+    ) -> None:
         assert needs.refusal(version) == words
 
     def test_another_python_is_asked_for(self, tmp_path: Path) -> None:

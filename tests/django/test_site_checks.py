@@ -53,7 +53,7 @@ def a_page(request: Any) -> Any:
 LOGIN = path("sign-in/", a_page, name="sign-in")
 
 
-def test_urls_that_are_not_included(urls: Callable[..., None], settings: Any) -> None:
+def test_urls_that_are_not_included_are_warned_of(urls: Callable[..., None], settings: Any) -> None:
     settings.LOGIN_URL = "sign-in"
     urls(LOGIN)
     message = found()["userpods.W006"]
@@ -121,7 +121,7 @@ def test_a_project_without_urls_needs_none(settings: Any) -> None:
         ("https://login.example.org/", True),
     ],
 )
-def test_a_login_page_that_is_not_there(
+def test_a_login_page_that_is_not_there_is_warned_of(
     urls: Callable[..., None], settings: Any, value: str, leads: bool
 ) -> None:
     urls(LOGIN, path("", include("django_userpods.urls")))
@@ -138,7 +138,9 @@ def test_a_login_page_that_is_not_there(
     ("url", "warned"),
     [(None, True), ("/pods/{pod}/", False), ("https://{pod}.example.org/", False)],
 )
-def test_a_way_back_that_leads_nowhere(settings: Any, url: str | None, warned: bool) -> None:
+def test_a_way_back_that_leads_nowhere_is_warned_of(
+    settings: Any, url: str | None, warned: bool
+) -> None:
     settings.USERPODS_SITE_URL = "https://www.example.net/"
     settings.USERPODS_URL = url
     assert "userpods.W019" not in found()

@@ -33,7 +33,7 @@ class Terminal(StringIO):
         return True
 
 
-def test_created_then_nothing_to_do(memory: MemoryCluster) -> None:
+def test_the_first_sync_creates_and_the_second_has_nothing_to_do(memory: MemoryCluster) -> None:
     bulk(2)
     status, out, err = sync()
     assert (status, err) == (0, "")
@@ -281,7 +281,7 @@ def test_json_tells_what_was_done(memory: MemoryCluster) -> None:
 
 
 @pytest.mark.parametrize("fault", ["cluster", "refused"])
-def test_json_when_all_is_lost(memory: MemoryCluster, fault: str) -> None:
+def test_json_is_complete_when_all_is_lost(memory: MemoryCluster, fault: str) -> None:
     bulk(11)
     sync()
     if fault == "cluster":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 
-def test_waiting_until_all_is_up(memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_ends_when_all_is_up(memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     UserFactory(username="alice")
     sync()
     live = deployment(memory, "user-alice")

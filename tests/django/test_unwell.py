@@ -47,7 +47,7 @@ def add_pod(memory: MemoryCluster, name: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 8])
-def test_why_a_pod_does_not_start(memory: MemoryCluster, count: int) -> None:
+def test_a_row_says_why_its_pod_does_not_start(memory: MemoryCluster, count: int) -> None:
     some = bulk(count)
     reconcile()
     for number in range(count):

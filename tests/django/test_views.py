@@ -157,7 +157,7 @@ def test_wake_needs_no_csrf_token_and_only_post(alice: Any) -> None:
     assert client.get("/userpods/wake/").status_code == 405
 
 
-def test_wake_while_the_cluster_is_down(
+def test_a_wake_is_kept_while_the_cluster_is_down(
     signed_in: Client, alice: Any, memory: MemoryCluster
 ) -> None:
     stop()

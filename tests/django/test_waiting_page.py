@@ -192,7 +192,7 @@ def test_its_files_are_everybodys_and_may_be_kept(signed_in: Client, client: Cli
     assert Client().get("/userpods/assets/..%2fwaiting").status_code == 404
 
 
-def test_signing_out_of_the_site_from_the_page(alice: Any) -> None:
+def test_the_page_signs_out_of_the_site(alice: Any) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(alice)
     fail(CRASHES)

@@ -124,7 +124,7 @@ def test_clients_that_dawdle_with_their_bodies_hold_up_nobody(open_to_all: int) 
     eventually(lambda: ask(open_to_all)[0] == 200)
 
 
-def test_one_client_tries_so_many_passwords(behind_us: int) -> None:
+def test_the_passwords_that_one_client_tries_are_limited(behind_us: int) -> None:
     def attempts(path: str, address: str) -> list[int]:
         said = {"X-Forwarded-For": address}
         return [ask(behind_us, "POST", path, body=b"{}", headers=said)[0] for _ in range(30)]

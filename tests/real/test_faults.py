@@ -225,7 +225,7 @@ def test_retry_after_is_honoured(proxy: FaultProxy, cluster: Cluster, namespace:
     assert objects(cluster, namespace) == pair("user-ida")
 
 
-def test_a_cluster_that_goes_down_in_the_middle_of_a_sync(
+def test_a_cluster_that_goes_down_in_the_middle_is_not_asked_for_every_user(
     proxy: FaultProxy, cluster: Cluster, namespace: str
 ) -> None:
     User.objects.bulk_create([User(username=f"user{number}") for number in range(60)])

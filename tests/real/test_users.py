@@ -66,7 +66,9 @@ def test_a_renamed_user_keeps_the_name(real: str, cluster: Cluster) -> None:
     assert objects(cluster, real) == pair("user-ann", name)
 
 
-def test_is_active_off_and_on(real: str, cluster: Cluster) -> None:
+def test_deactivating_takes_the_pod_and_activating_brings_it_back(
+    real: str, cluster: Cluster
+) -> None:
     ann = User.objects.create_user("ann")
     ann.is_active = False
     ann.save()

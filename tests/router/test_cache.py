@@ -146,7 +146,7 @@ def test_the_cache_can_be_off(tmp_path: Path, django: FakeDjango) -> None:
         assert router.get("/", ALICE).status == 403
 
 
-def test_an_address_that_passes_to_another_user(
+def test_an_address_that_passed_to_another_user_leads_to_their_pod(
     router: Router, django: FakeDjango, tmp_path: Path
 ) -> None:
     """A kept connection to alice's pod is never used for bob, whose pod has the address now.

@@ -139,7 +139,7 @@ def test_a_hundred_clients_that_dawdle_hold_up_nobody(
             assert_others_are_served(site)
 
 
-def test_one_client_has_so_many_requests_at_a_time_and_no_more(site: Router) -> None:
+def test_one_clients_simultaneous_requests_are_limited(site: Router) -> None:
     with contextlib.ExitStack() as stack:
         slow = [
             stack.enter_context(contextlib.closing(connection_from(site, SOURCES[0])))
@@ -241,7 +241,9 @@ def test_clients_behind_one_gateway_are_counted_apart(impatient: Router) -> None
         assert impatient.get("/accounts/login/").status == 200
 
 
-def test_one_client_tries_so_many_passwords_for_all_accounts(tmp_path: Path, site: Router) -> None:
+def test_the_passwords_that_one_client_tries_are_limited_over_all_accounts(
+    tmp_path: Path, site: Router
+) -> None:
     with Router(tmp_path / "nginx", site.django, gateway=True, workers=1) as router:
 
         def log_in(client: str, number: int) -> Response:

@@ -197,7 +197,7 @@ def holding(tmp_path: Path, django: FakeDjango, down: int) -> Iterator[Router]:
         yield router
 
 
-def test_by_a_setting_all_are_held_but_for_people_and_no_more_than_so_many(
+def test_by_a_setting_all_but_people_are_held_up_to_a_limit(
     holding: Router, django: FakeDjango, down: int, tmp_path: Path
 ) -> None:
     assert holding.get("/x", ALICE, *NAVIGATE).body == b"<p>Django says wait</p>"

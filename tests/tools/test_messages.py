@@ -86,7 +86,7 @@ def test_django_speaks_chinese_with_it() -> None:
         assert Template(page).render(Context()) == "5前使用过。"
 
 
-def test_what_the_tool_finds_in_a_module_and_in_a_template(tool: Any, tmp_path: Path) -> None:
+def test_the_tool_finds_texts_in_modules_and_templates(tool: Any, tmp_path: Path) -> None:
     source = 'a = _("One"); b = ngettext("%(n)s pod", "%(n)s pods", 2); c = pgettext("x", "Two")'
     assert set(tool._in_python(source)) == {
         tool.Message("", "One"),

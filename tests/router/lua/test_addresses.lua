@@ -10,26 +10,26 @@ local function refuses(pods_url, site_url, words)
     assert(problem:find(words, 1, true), problem)
 end
 
-function tests.a_host_for_each_pod()
+function tests.a_placeholder_in_the_host_gives_each_pod_a_host()
     local found = assert(addresses.parse("https://{pod}.pods.example.org/", SITE))
     assert(found.way == addresses.HOSTS and found.scheme == "https")
     found = assert(addresses.parse("http://{pod}.localhost:8080/", "http://localhost:8080/"))
     assert(found.way == addresses.HOSTS and found.scheme == "http" and found.port == 8080)
 end
 
-function tests.one_host_for_all()
+function tests.a_host_without_a_placeholder_is_for_all_pods()
     local found = assert(addresses.parse("https://app.example.org/", SITE))
     assert(found.way == addresses.ONE_HOST and found.host == "app.example.org")
 end
 
-function tests.a_path_for_each_pod()
+function tests.a_placeholder_in_the_path_gives_each_pod_a_path()
     local found = assert(addresses.parse("/pods/{pod}/", ""))
     assert(found.way == addresses.PATHS and found.prefix == "/pods/" and found.scheme == nil)
     found = assert(addresses.parse("/a/b_c/{pod}/", SITE))
     assert(found.prefix == "/a/b_c/" and found.scheme == "https")
 end
 
-function tests.whatever_is_not_the_sites()
+function tests.without_a_url_pods_get_whatever_is_not_the_sites()
     assert(assert(addresses.parse("", "")).way == addresses.SHARED)
     assert(assert(addresses.parse("", SITE)).scheme == "https")
 end

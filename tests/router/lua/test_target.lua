@@ -6,7 +6,7 @@ local function configured(allow_loopback)
     target.configure { allow_loopback = allow_loopback or false }
 end
 
-function tests.names_of_services()
+function tests.a_name_that_a_service_may_have_is_taken()
     configured()
     for _, name in ipairs {
         "user-a", "user-alice", "user-a-b", "user-0", "lab-a", "a", "user-" .. ("a"):rep(58),
@@ -15,7 +15,7 @@ function tests.names_of_services()
     end
 end
 
-function tests.names_that_no_service_has()
+function tests.a_name_that_no_service_has_is_refused()
     configured()
     for _, name in ipairs {
         "user-", "user-a-", "-a", "0-a", "127.0.0.1", "user-A", "user-a.b", "user-a/b", "user-a:80",
@@ -26,7 +26,7 @@ function tests.names_that_no_service_has()
     assert(not target.is_service(nil))
 end
 
-function tests.peers()
+function tests.a_peer_is_an_address_and_a_port()
     configured()
     local ip, port = target.peer "10.96.0.7:8000"
     assert(ip == "10.96.0.7" and port == 8000)
@@ -34,7 +34,7 @@ function tests.peers()
     assert(ip == "[fd00::7]" and port == 65535)
 end
 
-function tests.peers_that_cannot_be()
+function tests.a_peer_that_cannot_be_is_refused()
     configured(true)
     for _, peer in ipairs {
         "10.96.0.7", "10.96.0.7:", "10.96.0.7:0", "10.96.0.7:65536", "10.96.0.7:8000\n",
@@ -48,7 +48,7 @@ function tests.peers_that_cannot_be()
     assert(target.peer(nil) == nil)
 end
 
-function tests.loopback_only_where_it_is_allowed()
+function tests.loopback_is_refused_unless_it_is_allowed()
     local peers = { "127.0.0.1:80", "127.255.255.254:80", "[::1]:80", "[0:0:0:0:0:0:0:1]:80" }
     configured(false)
     for _, peer in ipairs(peers) do
@@ -60,7 +60,7 @@ function tests.loopback_only_where_it_is_allowed()
     end
 end
 
-function tests.usernames()
+function tests.a_username_is_plain_or_percent_encoded()
     for _, name in ipairs { "alice", "a%20b", "a@b.example", "a+b", "a/b", "a-b_c.d~e" } do
         assert(target.is_username(name), name)
     end
@@ -70,7 +70,7 @@ function tests.usernames()
     assert(not target.is_username(nil))
 end
 
-function tests.user_ids()
+function tests.a_user_id_is_not_empty_and_has_no_blanks()
     assert(target.is_user_id "7")
     assert(target.is_user_id "6f1c9a2e-0000-4000-8000-000000000000")
     assert(not target.is_user_id "a b" and not target.is_user_id "" and not target.is_user_id(nil))
