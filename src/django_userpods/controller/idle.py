@@ -131,10 +131,10 @@ def note(
         pod.last_activity = at
         if before is None or at - before >= minute or now - at >= minute:
             changed.append(pod)
-    _write(changed)
+    _write_last_activity(changed)
 
 
-def _write(pods: Sequence[UserPod]) -> None:
+def _write_last_activity(pods: Sequence[UserPod]) -> None:
     for batch in batches(sorted(pods, key=lambda pod: pod.pk)):
 
         def work(batch: Sequence[UserPod] = batch) -> None:
@@ -208,7 +208,7 @@ def _asked_themselves(
     ]
     for pod in used:
         pod.last_activity = said[pod.pk]
-    _write(used)
+    _write_last_activity(used)
     still = decide(_lifetimes(pods, known_since), now=now).idle
     return [pod for pod in still if pod.pk not in asked or pod.pk in said]
 

@@ -151,7 +151,7 @@ class Leader:
         if not was_leading or self._seen is None:
             return
         try:
-            self._write(self._seen, holder="")
+            self._write_lease(self._seen, holder="")
             logger.info("gave the Lease back")
         except ClusterError as error:
             logger.warning("the Lease %s could not be given back: %s", self.ref, error)
@@ -191,7 +191,7 @@ class Leader:
         return self._clock() - self._seen_at >= self.terms.takeover
 
     def _take(self, lease: Manifest, began: float) -> None:
-        self._lead(self._write(lease, holder=self.identity), began)
+        self._lead(self._write_lease(lease, holder=self.identity), began)
 
     def _lead(self, lease: Manifest, began: float) -> None:
         is_new = not self.is_leading
@@ -200,7 +200,7 @@ class Leader:
         if is_new and self.is_leading:
             logger.info("leading, as %s", self.identity)
 
-    def _write(self, lease: Manifest, *, holder: str) -> Manifest:
+    def _write_lease(self, lease: Manifest, *, holder: str) -> Manifest:
         before: dict[str, Any] = lease.get("spec") or {}
         spec = self._spec(holder)
         spec["leaseTransitions"] = int(before.get("leaseTransitions") or 0)

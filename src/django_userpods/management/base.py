@@ -114,13 +114,13 @@ class UserpodsCommand(BaseCommand):
 
     def say(self, text: str, style: str = "") -> None:
         """Write a line to stdout, in one of Django's styles where that is a terminal."""
-        self._write(self.stdout, text, style)
+        self._write_line(self.stdout, text, style)
 
     def complain(self, text: str, style: str = "WARNING") -> None:
         """Write a line to stderr, in that style alone: Django's own would make all of it red."""
-        self._write(self.stderr, text, style)
+        self._write_line(self.stderr, text, style)
 
-    def _write(self, stream: Any, text: str, style: str) -> None:  # noqa: ANN401 - OutputWrapper
+    def _write_line(self, stream: Any, text: str, style: str) -> None:  # noqa: ANN401 - OutputWrapper
         stream.write(text, self.styled(stream, style))
 
     def styled(self, stream: Any, style: str) -> Any:  # noqa: ANN401 - OutputWrapper; a function

@@ -36,14 +36,14 @@ class Progress:
             text += f" [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}"
         elif done or total:
             text += f": {done or total}"
-        self._write(f"{_CLEAR}{text}")
+        self._draw(f"{_CLEAR}{text}")
 
     def clear(self) -> None:
         """Take the bar away."""
         if self.shown:
-            self._write(_CLEAR)
+            self._draw(_CLEAR)
 
-    def _write(self, text: str) -> None:
+    def _draw(self, text: str) -> None:
         # A style of its own: stderr's is for what went wrong, in red.
         self.stream.write(text, str, ending="")
         self.stream.flush()

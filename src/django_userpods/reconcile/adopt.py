@@ -137,7 +137,7 @@ def take_over(adoption: Adoption) -> list[Failure]:
     for candidate in adoption.pods:
         try:
             _check_unchanged(cluster, candidate, adoption.identifier)
-            _write_row(candidate)
+            _make_row(candidate)
         except ClusterError as error:
             failures.append(_failure(candidate, str(error)))
             continue
@@ -319,7 +319,7 @@ def _obstacle(candidate: Candidate, here: set[str | None]) -> str:
     return "another pod here has its name" if other.exists() else ""
 
 
-def _write_row(candidate: Candidate) -> None:
+def _make_row(candidate: Candidate) -> None:
     entry = Entry(
         pk=candidate.pod,
         user_pk=key_of(candidate.user),
