@@ -8,6 +8,7 @@ from django.utils.translation import gettext, ngettext
 
 from django_userpods.admin.wording import number
 from django_userpods.conf import conf
+from django_userpods.core.objects import CLAIM
 from django_userpods.exceptions import SettingError
 from django_userpods.models import UserPod
 
@@ -55,5 +56,5 @@ def _volumes(pod: UserPod) -> tuple[list[str], list[str]]:
         retained = conf.USERPODS_RETAIN
     except SettingError:
         retained = frozenset()  # the check says what is wrong
-    volumes = {kind for kind in kinds if kind == "PersistentVolumeClaim"}
+    volumes = {kind for kind in kinds if kind == CLAIM.kind}
     return sorted(kinds & retained), sorted(volumes - retained)

@@ -132,6 +132,14 @@ _PLACE_BETWEEN = len(_FIRST)
 
 #: Kinds whose pods a selector finds.
 WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"})
+#: Those of them that say how many pods there are to be.
+SCALED = WORKLOADS - {"DaemonSet"}
+#: Those that label their pods with a name that they make of their own (controller-revision-hash).
+REVISIONED = frozenset({"StatefulSet", "DaemonSet"})
+#: All kinds that run pods, which may need other objects.
+POD_RUNNERS = WORKLOADS | {"CronJob", "Job", "Pod"}
+#: Those that may be deleted and made anew where a field changed that cannot be changed.
+REPLACEABLE = frozenset({"Job"})
 
 
 def about(kind: Kind) -> About | None:

@@ -35,6 +35,7 @@ class Kind(NamedTuple):
 DEPLOYMENT = Kind("apps/v1", "Deployment")
 SERVICE = Kind("v1", "Service")
 POD = Kind("v1", "Pod")
+CLAIM = Kind("v1", "PersistentVolumeClaim")
 LEASE = Kind("coordination.k8s.io/v1", "Lease")
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from django_userpods.core.shape import Values
 
 
-#: What a controller appends to a StatefulSet's or DaemonSet's name in the label
+#: What a controller appends to the name of one of ``kinds.REVISIONED`` in the label
 #: ``controller-revision-hash`` of its pods, which as a label's value ends at 63 characters.
 REVISION_HASH = len("-0123456789")
 
@@ -148,7 +148,7 @@ def compile_template(
         if document["kind"] == "Secret":
             _encode_secret(document, literal=name != "{name}")
     digest = _digest(documents, installation)
-    kinds = frozenset(map(Kind.of, documents))
+    made = frozenset(map(Kind.of, documents))
     return Template(
         objects=tuple(
             _compile(document, installation=installation, digest=digest, literal=name != "{name}")
@@ -156,14 +156,14 @@ def compile_template(
         ),
         digest=digest,
         room=max(_room(document, name) for document in documents),
-        kinds=kinds,
-        kinds_text=",".join(sorted(map(str, kinds))),
+        kinds=made,
+        kinds_text=",".join(sorted(map(str, made))),
     )
 
 
 def _room(document: Manifest, own: str) -> int:
     """Return how much longer than the pod's name an object's name gets, and names made of it."""
-    appended = REVISION_HASH if document["kind"] in ("StatefulSet", "DaemonSet") else 0
+    appended = REVISION_HASH if document["kind"] in kinds.REVISIONED else 0
     return len(document["metadata"]["name"]) - len(own) + appended
 
 
@@ -275,7 +275,7 @@ def _compile(
         pod_metadata["labels"].update(labels)
         spec["selector"]["matchLabels"][naming.POD_LABEL] = Value("pod")
         pod_metadata["annotations"][naming.RESTARTED_AT_ANNOTATION] = Value("restarted_at")
-        if document["kind"] != "DaemonSet":
+        if document["kind"] in kinds.SCALED:
             if spec.get("replicas") is None:
                 spec["replicas"] = _FreeReplicas(0)
                 # Tells our 0, which starting takes back, from an autoscaler's.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from django_userpods.core import kinds, naming
 from django_userpods.core.health import Health
-from django_userpods.core.objects import POD, SERVICE, Manifest, Ref
+from django_userpods.core.objects import CLAIM, POD, SERVICE, Manifest, Ref
 from django_userpods.core.plan import Action, Holder, Verb, holder
 from django_userpods.core.states import State
 from django_userpods.exceptions import (
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from django_userpods.reconcile.observe import Subject
 
 logger = logging.getLogger("django_userpods")
-
-#: The kinds that run pods, which may need other objects.
-_RUNNING = kinds.WORKLOADS | {"CronJob", "Job", "Pod"}
 
 
 @dataclass(slots=True)
@@ -91,7 +88,7 @@ def _has_to_wait(action: Action, subject: Subject, something_is_missing: bool) -
     """
     if action.verb == Verb.DELETE:
         return subject.template is not None and not subject.entry.recreate
-    return something_is_missing and action.ref.kind.kind in _RUNNING
+    return something_is_missing and action.ref.kind.kind in kinds.POD_RUNNERS
 
 
 def _act(
@@ -164,7 +161,7 @@ def _update(
 ) -> Action:
     ref = action.ref
     manifest = subject.manifest(ref)
-    if ref.kind.kind == "PersistentVolumeClaim":
+    if ref.kind == CLAIM:
         found = cluster.get(ref, timeout=remaining())
         manifest = manifest if found is None else claims.as_large(manifest, found)
     # With the UID the API server refuses if another object has taken the name since.
@@ -175,7 +172,7 @@ def _update(
         fixed = fixed_changes(subject, ref)
         if not fixed:
             raise
-        if ref.kind.kind != "Job":
+        if ref.kind.kind not in kinds.REPLACEABLE:
             message = (
                 f"{error}. What cannot be changed of a {ref.kind.kind} is {', '.join(fixed)}: "
                 f"take the change back, or delete {ref} (with what it holds) and sync"

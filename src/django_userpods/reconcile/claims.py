@@ -9,6 +9,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from django_userpods.core import quantity
+from django_userpods.core.objects import CLAIM, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ _STORAGE = ".spec.resources.requests.storage"
 
 def is_larger(path: str, found: Manifest, declared: Callable[[], Manifest]) -> bool:
     """Tell whether a difference at this path is that a claim is larger than declared."""
-    if path != _STORAGE or found["kind"] != "PersistentVolumeClaim":
+    if path != _STORAGE or Kind.of(found) != CLAIM:
         return False
     there, wanted = _size(found), _size(declared())
     return there is not None and wanted is not None and there > wanted
