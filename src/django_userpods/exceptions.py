@@ -246,10 +246,12 @@ class Conflict(ClusterError):  # noqa: N818 - Kubernetes' own reason
 
 
 class StillDeleting(Conflict):
-    """An object of before is still being deleted; one of its name is made once it is gone."""
+    """An earlier object of this name is still being deleted; the new one has to wait for that."""
 
     def __init__(self, what: object) -> None:
-        super().__init__(f"{what} of before is still being deleted; it is made once that is gone")
+        super().__init__(
+            f"an earlier {what} is still being deleted; the new one is made once it is gone"
+        )
 
 
 class Expired(ClusterError):  # noqa: N818 - Kubernetes' own reason

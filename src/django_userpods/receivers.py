@@ -275,7 +275,7 @@ def _wake(changes: Sequence[_Change]) -> None:
     except Exception:
         # The users are saved; whatever this was, the next sync finds the difference.
         names = ", ".join(last)
-        logger.exception("user %s: could not be looked after now; the next sync does it", names)
+        logger.exception("user %s: the pod could not be seen to now; the next sync does it", names)
     if any(change.is_out for change in last.values()):
         # Whoever did that may look whether it is so, as after a logout.
         router_client.wait_idle(ROUTERS_WAIT)

@@ -43,7 +43,7 @@ def with_permission(name: str) -> Selector:
     Of the user, or by a group, as the authentication backends say.
     """
     if name.count(".") != 1:
-        message = f"{name!r} is no permission; write 'app_label.codename'"
+        message = f"{name!r} is not a permission; write 'app_label.codename'"
         raise ValueError(message)
 
     def select(user: User) -> bool:

@@ -18,9 +18,9 @@ _REASONS: dict[Reason, _StrOrPromise] = {
     Reason.IMAGE: gettext_lazy("The software that it runs could not be fetched."),
     Reason.SETTINGS: gettext_lazy("It is set up in a way that cannot be started."),
     Reason.ROOM: gettext_lazy("There is no room for it at the moment."),
-    Reason.QUOTA: gettext_lazy("All the room that there is for workspaces is taken."),
+    Reason.QUOTA: gettext_lazy("There is no room left for more workspaces."),
     Reason.SLOW: gettext_lazy("It has been taking too long to start."),
-    Reason.PREVIOUS: gettext_lazy("What was here before it is still being removed."),
+    Reason.PREVIOUS: gettext_lazy("What was here before is still being removed."),
 }
 
 

@@ -143,7 +143,9 @@ def authenticators(name: str, default: Sequence[str]) -> list[Any]:
             one = cls()
         except TypeError as error:
             hint = "Name subclasses of django_userpods.access.Authenticator."
-            raise invalid(name, f"has {cls!r}, of which none can be made: {error}", hint) from error
+            raise invalid(
+                name, f"has {cls!r}, which cannot be instantiated: {error}", hint
+            ) from error
         methods = [getattr(one, method, None) for method in ("authenticate", "fingerprint")]
         if not all(map(callable, methods)):
             hint = (
@@ -153,10 +155,12 @@ def authenticators(name: str, default: Sequence[str]) -> list[Any]:
                 if hasattr(one, "authenticate_header")
                 else "Name subclasses of django_userpods.access.Authenticator."
             )
-            raise invalid(name, f"has {cls!r}, which is no authenticator of ours", hint)
+            raise invalid(
+                name, f"has {cls!r}, which is not an authenticator of django-userpods", hint
+            )
         if any(map(inspect.iscoroutinefunction, methods)):
             hint = "Write it without async; call what is async itself by async_to_sync."
-            raise invalid(name, f"has {cls!r}, of which a method is async", hint)
+            raise invalid(name, f"has {cls!r}, which has an async method", hint)
         made.append(one)
     return made
 
@@ -179,6 +183,6 @@ def check_options(name: str, factory: Any, backend: str, options: dict[str, Any]
         if option not in known:
             raise invalid(
                 name,
-                f"OPTIONS: {option!r} is no option of {backend}",
+                f"OPTIONS: {option!r} is not an option of {backend}",
                 f"{nearest(str(option), known)}It has {', '.join(known)}.",
             )

@@ -97,7 +97,7 @@ class Status:
 
 
 def status(*, timeout: float = TIMEOUT, ask_cluster: bool = True) -> Status:
-    """Return how the whole is doing: four queries, and one call to the cluster within ``timeout``.
+    """Return how everything is doing: four queries, and one call to the cluster within ``timeout``.
 
     Without ``ask_cluster`` nothing is said of that. Raises database errors as they are.
     """

@@ -185,8 +185,8 @@ class Confused(JWTAuthenticator):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("Asynchronous", "of which a method is async"),
-        ("Abstract", "of which none can be made"),
+        ("Asynchronous", "which has an async method"),
+        ("Abstract", "which cannot be instantiated"),
         ("Open", "no authentication_classes"),
         ("Anybodys", "says no audience"),
         ("Keyless", "neither of key, jwks_url"),

@@ -270,7 +270,7 @@ def test_a_mistyped_option_of_the_cluster_is_named_as_the_settings(settings: Any
     settings.USERPODS_CLUSTER = {"BACKEND": backend, "OPTIONS": {"contxt": "x"}}
     (message,) = found()
     assert message.id == "userpods.E011"
-    assert f"USERPODS_CLUSTER: OPTIONS: 'contxt' is no option of {backend}" in message.msg
+    assert f"USERPODS_CLUSTER: OPTIONS: 'contxt' is not an option of {backend}" in message.msg
     assert "__init__" not in message.msg
     assert str(message.hint).startswith("Did you mean context? It has context, kubeconfig,")
 

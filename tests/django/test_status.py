@@ -1,4 +1,4 @@
-"""``userpods_status``: how the whole is doing, in numbers."""
+"""``userpods_status``: how everything is doing, in numbers."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_a_pod_that_crashes_is_no_success(memory: MemoryCluster) -> None:
     assert status == 0
     assert "all as they should be" not in out
     assert "1 of their pods do not run" in out
-    assert "Does not run user-alice: CrashLoopBackOff" in err
+    assert "Not running: user-alice: CrashLoopBackOff" in err
     status, out, err = sync("--wait", "1")
     assert status == 1
     assert "Failed user-alice: CrashLoopBackOff" in err

@@ -280,7 +280,7 @@ def test_a_reconcile_says_why_and_the_page_its_reason(
     }
     reconcile()
     assert row(alice).state == "failed"
-    assert "All the room that there is for workspaces is taken." in page(signed_in)
+    assert "There is no room left for more workspaces." in page(signed_in)
 
 
 def steps(client: Client) -> list[tuple[str, str]]:

@@ -103,7 +103,7 @@ def test_a_script_that_does_not_wait_wakes_it_all_the_same(
 @pytest.mark.parametrize(
     ("state", "message", "said"),
     [
-        ("failed", "exceeded quota: small", "All the room that there is for workspaces is taken."),
+        ("failed", "exceeded quota: small", "There is no room left for more workspaces."),
         ("starting", "Unschedulable: 0/3 nodes", "There is no room for it at the moment."),
         ("failed", "CrashLoopBackOff", "It stops right after it is started."),
     ],

@@ -113,7 +113,9 @@ def _deferred(n: int) -> str:
 
 
 def _stopped(n: int) -> str:
-    return ngettext("%(count)s is stopped: left so.", "%(count)s are stopped: left so.", n)
+    return ngettext(
+        "%(count)s is stopped and was left so.", "%(count)s are stopped and were left so.", n
+    )
 
 
 def _absent(n: int) -> str:
@@ -199,7 +201,7 @@ def said(result: OperationResult, *, without: int = 0) -> list[tuple[int, str]]:
     if good or late or other or not result.failures:
         sentences = [*good, *late, *other]
         if not result.pods:
-            sentences.insert(0, gettext("Nothing was to be done."))
+            sentences.insert(0, gettext("There was nothing to do."))
         elif not result.done:
             sentences[0] = f"{LABELS[operation]}: {sentences[0]}"
         level = messages.SUCCESS if good and not late else messages.WARNING

@@ -241,14 +241,14 @@ def _parse_origin(url: str) -> tuple[str, str, int | None]:
     try:
         port = urlsplit(url).port
     except ValueError:
-        message = "has a port that is none"
+        message = "has an invalid port"
         raise ValueError(message) from None
     host = authority if port is None else authority.removesuffix(f":{port}")
     if port == 0 or (port is not None and host == authority) or host.endswith(":"):
-        message = "has a port that is none"
+        message = "has an invalid port"
         raise ValueError(message)
     if len(host) > _MAX_HOST or not all(map(naming.is_valid_label, host.split("."))):
-        message = f"has {host!r}, which is no host's name"
+        message = f"has {host!r}, which is not a host name"
         raise ValueError(message)
     return scheme, host, None if port == _DEFAULT_PORTS[scheme] else port
 

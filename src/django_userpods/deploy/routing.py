@@ -92,7 +92,7 @@ def login_url() -> str:
     try:
         return str(resolve_url(conf.USERPODS_LOGIN_URL))
     except NoReverseMatch as error:
-        message = f"is {conf.USERPODS_LOGIN_URL!r}, which is no name of a URL"
+        message = f"is {conf.USERPODS_LOGIN_URL!r}, which is not the name of a URL"
         hint = "Give a URL, or the name of one in ROOT_URLCONF."
         raise SettingError(message, setting="USERPODS_LOGIN_URL", hint=hint) from error
 

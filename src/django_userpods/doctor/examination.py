@@ -87,7 +87,7 @@ class _Running:
                 self.findings = list(self.part())
         except Exception as error:  # noqa: BLE001 - one part that fails is no reason to say nothing
             # The kind of error alone: its text may be anything, a password too.
-            text = _("This could not be looked at: %(error)s.") % {"error": type(error).__name__}
+            text = _("This could not be examined: %(error)s.") % {"error": type(error).__name__}
             self.findings = [note(self.about, text)]
         finally:
             connections.close_all()

@@ -84,7 +84,9 @@ def routers(timeout: float) -> Iterator[Finding]:
     except SettingError:
         return  # said of the settings
     if not urls:
-        text = _("USERPODS_ROUTERS is empty: who signs out is let in by a router's memory a while.")
+        text = _(
+            "USERPODS_ROUTERS is empty: routers let in who has signed out for a few seconds more."
+        )
         do = _("Name the routers' internal addresses, as %(page)s says.")
         yield note(_ROUTER, text, do % {"page": f"{DOCUMENTATION}/settings.md"})
     for url in urls:

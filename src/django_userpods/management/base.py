@@ -135,7 +135,7 @@ def seconds(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 < value < float("inf"):
-        message = gettext("%(text)r is no number of seconds above 0") % {"text": text}
+        message = gettext("%(text)r is not a number of seconds above 0") % {"text": text}
         raise argparse.ArgumentTypeError(message)
     return value
 

@@ -37,7 +37,7 @@ def tell(
         command.complain(_("Failed %(name)s: %(message)s") % _named(failure), "ERROR")
     for pod in unwell:
         if pod not in report.failed:
-            command.complain(_("Does not run %(name)s: %(message)s") % _named(pod))
+            command.complain(_("Not running: %(name)s: %(message)s") % _named(pod))
     for text in report.overruled:
         command.complain(text)
     for name in report.not_done:
@@ -51,7 +51,7 @@ def tell(
 def _tell_actions(command: UserpodsCommand, report: Report) -> None:
     words = _WOULD if report.dry_run else _DONE
     if report.differences:
-        command.say(_("Of what would be updated: - is there, + should be."))
+        command.say(_("In what would be updated, - is what is there, + what should be."))
     for action in report.done:
         reason = f" ({action.reason})" if action.reason else ""
         command.say(f"{words[action.verb]} {action.ref}{reason}")

@@ -34,11 +34,11 @@ local function origin(url)
     end
     local host, port = authority:match "^(.-):(%d+)$"
     if port and not (tonumber(port) >= 1 and tonumber(port) <= 65535) then
-        return nil, "has a port that is none"
+        return nil, "has an invalid port"
     end
     host = host or authority
     if not is_host(host) then
-        return nil, "has '" .. host .. "', which is no host's name in lower case"
+        return nil, "has '" .. host .. "', which is not a host name in lower case"
     end
     return { scheme = scheme, host = host, port = tonumber(port or DEFAULT_PORTS[scheme]) }
 end

@@ -40,7 +40,7 @@ end
 --- Makes an entry of whoami's words, or nil and what is wrong with them.
 function _M.entry(words, sent)
     if not target.is_service(words.service) then
-        return nil, "a target that is no name of a Service"
+        return nil, "a target that is not a Service's name"
     end
     if not target.is_username(words.user) or not target.is_user_id(words.user_id) then
         return nil, "no user"

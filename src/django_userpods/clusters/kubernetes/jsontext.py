@@ -43,12 +43,12 @@ def split_list(body: bytes) -> tuple[dict[str, Any], Iterator[Any]]:
         import msgspec
     whole = msgspec.json.decode(body, type=dict[str, msgspec.Raw]) if fast else json.loads(body)
     if not isinstance(whole, dict) or "items" not in whole:
-        message = "is no object with items"
+        message = "is not an object with items"
         raise ValueError(message)
     items = whole.pop("items")
     if not fast:
         if not isinstance(items, list | None):
-            message = "has items that are no list"
+            message = "has items that are not a list"
             raise ValueError(message)
         return whole, iter(items or ())
     items = msgspec.json.decode(items, type=list[msgspec.Raw] | None)

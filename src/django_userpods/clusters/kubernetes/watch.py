@@ -164,7 +164,7 @@ class KubernetesWatch(Watch):
         except ValueError:
             said = None
         if not isinstance(said, dict) or not isinstance(said.get("object"), dict):
-            raise BadAnswer(f"{self._what}: {self._server()} sent a line that is no event")
+            raise BadAnswer(f"{self._what}: {self._server()} sent a line that is not an event")
         found: dict[str, Any] = said["object"]
         if said.get("type") == "ERROR":
             raise errors.from_answer(

@@ -50,7 +50,7 @@ class Command(BaseCommand):
             type=_seconds,
             default=_DEFAULTS.resync,
             metavar="SECONDS",
-            help="look at everything, as sync_userpods does, that often [%(default)g]",
+            help="how often to look at everything, as sync_userpods does [%(default)g]",
         )
         parser.add_argument(
             "--lease-namespace",
@@ -73,7 +73,7 @@ class Command(BaseCommand):
             type=_seconds,
             default=_DEFAULTS.grace,
             metavar="SECONDS",
-            help="at the end, wait so long for what has begun [%(default)g]",
+            help="how long to wait, when it ends, for what has begun [%(default)g]",
         )
         parser.add_argument(
             "--log-format",
@@ -147,14 +147,14 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 < seconds < float("inf"):
-        message = f"{text!r} is no number of seconds above 0"
+        message = f"{text!r} is not a number of seconds above 0"
         raise argparse.ArgumentTypeError(message)
     return seconds
 
 
 def _namespace(text: str) -> str:
     if not naming.is_valid_label(text):
-        message = f"{text!r} is no name of a namespace"
+        message = f"{text!r} is not a valid namespace name"
         raise argparse.ArgumentTypeError(message)
     return text
 
@@ -164,6 +164,6 @@ def _address(text: str | tuple[str, int]) -> tuple[str, int]:
         return text
     host, found, port = text.rpartition(":")
     if not found or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        message = f"{text!r} is no HOST:PORT, as in 0.0.0.0:8090"
+        message = f"{text!r} is not HOST:PORT, as in 0.0.0.0:8090"
         raise argparse.ArgumentTypeError(message)
     return host.strip("[]"), int(port)

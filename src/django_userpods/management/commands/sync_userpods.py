@@ -77,17 +77,17 @@ class Command(UserpodsCommand):
         parser.add_argument(
             "--dry-run",
             action="store_true",
-            help=_("say what would be done, with what is otherwise in each object, and do nothing"),
+            help=_("show what would be done, with the differences in each object, and do nothing"),
         )
         parser.add_argument(
-            "--no-prune", action="store_true", help=_("keep objects that belong to nobody known")
+            "--no-prune", action="store_true", help=_("keep objects whose owner is not known")
         )
         parser.add_argument(
             "--wait",
             type=_seconds,
             default=0.0,
             metavar=_("SECONDS"),
-            help=_("wait up to so long until all pods run (or are stopped, or gone)"),
+            help=_("longest time to wait until all pods run (or are stopped, or gone)"),
         )
         parser.add_argument(
             "--allow-mass-delete",

@@ -58,7 +58,7 @@ class Command(UserpodsCommand):
         parser.add_argument(
             "--controller",
             action="store_true",
-            help=_("ask for the rights of run_userpods, too"),
+            help=_("check the rights that run_userpods needs, too"),
         )
         parser.add_argument(
             "--format", choices=["text", "json"], default="text", help=_("how to report [text]")

@@ -305,28 +305,28 @@ def _groups(text: str) -> list[str]:
 
 def _namespace(text: str) -> str:
     if not naming.is_valid_label(text):
-        message = f"{text!r} is no name of a namespace (a-z, 0-9 and '-')"
+        message = f"{text!r} is not a valid namespace name (a-z, 0-9 and '-')"
         raise argparse.ArgumentTypeError(message)
     return text
 
 
 def _host(text: str) -> str:
     if len(text) > 253 or not all(map(naming.is_valid_label, text.split("."))):
-        message = f"{text!r} is no DNS name (labels of a-z, 0-9 and '-', with dots between)"
+        message = f"{text!r} is not a DNS name (labels of a-z, 0-9 and '-', with dots between)"
         raise argparse.ArgumentTypeError(message)
     return text
 
 
 def _image(text: str) -> str:
     if not re.fullmatch(r"[\w./:@-]+", text, flags=re.ASCII):
-        message = f"{text!r} is no image"
+        message = f"{text!r} is not an image"
         raise argparse.ArgumentTypeError(message)
     return text
 
 
 def _path(text: str) -> str:
     if not re.fullmatch(r"(= )?/[\w./~-]*", text, flags=re.ASCII):
-        message = f"{text!r} is no path such as /shop/ (or '= /shop' for that page alone)"
+        message = f"{text!r} is not a path such as /shop/ (or '= /shop' for that page alone)"
         raise argparse.ArgumentTypeError(message)
     return text
 

@@ -1,4 +1,4 @@
-"""``manage.py userpods_status``: how the whole is doing, in numbers."""
+"""``manage.py userpods_status``: how everything is doing, in numbers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class Command(UserpodsCommand):
-    """Say how the whole is doing."""
+    """Say how everything is doing."""
 
     help = gettext_noop(
-        "Say how the whole is doing: pods by state, the last sync and its age, whether the cluster "
-        "answers, and the most frequent reasons of failure. Exit status 1 where the cluster or the "
-        "database does not answer."
+        "Show how everything is doing: pods by state, the last sync and its age, whether the "
+        "cluster answers, and the most frequent reasons of failure. Exit status 1 where the "
+        "cluster or the database does not answer."
     )
     requires_system_checks = ()
 
