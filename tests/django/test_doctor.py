@@ -188,7 +188,7 @@ def test_a_part_that_breaks_leaves_the_others_and_tells_no_secret(
     monkeypatch.setattr(outside, "names", broken)
     found = examine()
     assert [f.text for f in found if f.about == "dns"] == [
-        "This could not be looked at: RuntimeError."
+        "This could not be examined: RuntimeError."
     ]
     assert "hunter2" not in str(found)
     assert any(f.about == "database" and f.level is Level.OK for f in found) or (
