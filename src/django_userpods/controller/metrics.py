@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from django import db
@@ -67,6 +68,11 @@ class Metrics:
             ["kind", "reason"],
             registry=registry,
         )
+        # What has not been counted yet is 0, so that Prometheus sees the first of each.
+        for what, result in product(("pods", "everything"), ("ok", "failed", "error")):
+            self._reconciles.labels(what, result)
+        for state in filter(lambda state: state.is_settled, State):
+            self._ready.labels(str(state))
         registry.register(_Now(self))
 
     def reconciled(self, what: str, result: str, seconds: float) -> None:
