@@ -114,9 +114,12 @@ def test_the_api_server_accepts_it_without_a_warning(site: Site, group: str) -> 
         site.cluster.kubectl("create", "namespace", site.django)
         assert site.apply("isolation", "rbac") == ""
         return
+    values = {}
     if group == "controller":
         # Its rights are in the namespace of users.
         site.cluster.kubectl("create", "namespace", site.users)
+    if group == "monitoring":
+        values = {"text": {"monitoring-namespace": site.django}}
     labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
     site.cluster.create(
         {
@@ -131,7 +134,7 @@ def test_the_api_server_accepts_it_without_a_warning(site: Site, group: str) -> 
             pytest.skip("SKIPPED ON YOUR CLUSTER: it would change your ingress-nginx")
         site.cluster.kubectl("create", "namespace", "ingress-nginx")
         site.cluster.kubectl("create", "namespace", site.users)
-    assert site.apply(group) == ""
+    assert site.apply(group, **values) == ""
 
 
 def test_the_controller_takes_the_place_of_the_sync_and_of_djangos_rights(

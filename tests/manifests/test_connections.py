@@ -198,7 +198,10 @@ def test_the_sites_own_parts_are_reached_by_each_other_alone(
 def test_the_controller_comes_where_the_sync_does_and_is_reached_by_prometheus_alone(
     objects: list[dict[str, Any]], found: dict[str, dict[str, set[int]]]
 ) -> None:
-    more = kustomize.build([shipped.source() / "controller"])
+    alone = kustomize.build([shipped.source() / "controller"])
+    before = matrix([*objects, *(item for item in yaml.safe_load_all(alone) if item)])
+    assert "userpods-controller" not in before
+    more = kustomize.build([shipped.source() / name for name in ("controller", "monitoring")])
     now = matrix([*objects, *(item for item in yaml.safe_load_all(more) if item)])
     assert now["userpods-controller"] == {"prometheus": {8090}}
     mine, syncs = (

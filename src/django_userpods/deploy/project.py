@@ -34,7 +34,8 @@ class Options:
     ``host`` is the site's (None: from ``USERPODS_SITE_URL`` or ``ALLOWED_HOSTS``), ``site_image``
     the image of Django, ``site_paths`` the paths that are Django's where pods are at ``/`` of its
     host (None: as shipped and as ``LOGIN_URL`` and ``STATIC_URL`` need), ``private`` addresses
-    (CIDR) that users' pods may not reach, ``kinds`` those that no look at the template finds.
+    (CIDR) that users' pods may not reach, ``kinds`` those that no look at the template finds,
+    ``monitoring_namespace`` where Prometheus and Grafana are.
     """
 
     django_namespace: str = shipped.DEFAULTS["django-namespace"]
@@ -43,6 +44,7 @@ class Options:
     site_paths: Collection[str] | None = None
     gateway_class: str = shipped.DEFAULTS["gateway-class"]
     gateway_namespace: str | None = None
+    monitoring_namespace: str = shipped.DEFAULTS["monitoring-namespace"]
     private: Collection[str] = ()
     kinds: Collection[Kind] = ()
 
@@ -89,6 +91,7 @@ def _text(options: Options, warn: Warn) -> dict[str, str]:
         "user-port": str(conf.USERPODS_PORT),
         "cluster-domain": get_cluster().cluster_domain,
         "gateway-class": options.gateway_class,
+        "monitoring-namespace": options.monitoring_namespace,
         "users-namespace": namespace if isinstance(namespace, str) else None,
         "user-image": conf.USERPODS_IMAGE if conf.USERPODS_TEMPLATE is None else None,
         "site-image": options.site_image,

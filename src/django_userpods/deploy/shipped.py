@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: What there is, in the order in which it is to be applied.
 GROUPS = (
-    *("isolation", "rbac", "controller", "example"),
+    *("isolation", "rbac", "controller", "monitoring", "example"),
     *("router", "ingress", "gateway", "ingress-nginx"),
 )
 #: Of these, what takes requests in, and ends TLS.
@@ -43,6 +43,7 @@ DEFAULTS = {
     "user-port": "8000",
     "site-image": "django-userpods-example-site:1",
     "gateway-class": "traefik",
+    "monitoring-namespace": "monitoring",
     "cluster-domain": "cluster.local",
     "site-url": "https://userpods.example.org/",
     "pods-url": "https://{pod}.pods.example.org/",

@@ -33,6 +33,7 @@ what there is (for --only):
   isolation      the namespace of users' pods: Pod Security, network policies, quota
   rbac           ServiceAccount and exactly the rights that Django needs in it
   controller     run_userpods in two replicas, with an account of its own
+  monitoring     alerts and a dashboard for it, and Prometheus' way to its port
   example        a Deployment of Django, with PostgreSQL and sync_userpods as a CronJob
   router         nginx with Lua that takes every signed-in user to their own pod
   ingress        an Ingress: the site's host to Django, pods' to the router
@@ -239,7 +240,7 @@ def _add_site_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_gateway_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("the ingress or gateway")
+    group = parser.add_argument_group("what is in the cluster already")
     group.add_argument(
         "--gateway-class",
         type=_host,
@@ -253,6 +254,13 @@ def _add_gateway_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="the namespace of your ingress or gateway: only its pods may then bring requests "
         "to Django and the router [anybody who can reach them; pods of users cannot]",
+    )
+    group.add_argument(
+        "--monitoring-namespace",
+        type=_namespace,
+        default=shipped.DEFAULTS["monitoring-namespace"],
+        metavar="NAME",
+        help="the namespace of your Prometheus and Grafana, for `monitoring` [%(default)s]",
     )
 
 
@@ -286,6 +294,7 @@ def _project_options(options: dict[str, Any]) -> project.Options:
         site_paths=options["site_path"],
         gateway_class=options["gateway_class"],
         gateway_namespace=options["gateway_namespace"],
+        monitoring_namespace=options["monitoring_namespace"],
         private=options["private"],
         kinds=options["kind"],
     )
