@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from django_userpods.core.states import State
@@ -127,19 +128,19 @@ def state(name: str, message: str = "") -> None:
 
 
 @pytest.mark.timeout(900)  # a machine that does other things at the same time
-def test_axe_finds_nothing_serious_in_any_of_our_pages(seen: Seen) -> None:
+def test_axe_finds_nothing_serious_in_any_of_our_pages(seen: Seen, settings: Any) -> None:
     users = get_user_model().objects
     alice = users.create_user("alice")
     users.create_user("stranger")
     users.create_superuser("boss", password="boss")
     reconcile()
-    look_at_pages(seen)
+    look_at_pages(seen, settings)
     look_at_the_admin(seen, alice)
     look_at_the_routers_pages(seen)
     assert seen.findings == [], "\n".join(seen.findings)
 
 
-def look_at_pages(seen: Seen) -> None:
+def look_at_pages(seen: Seen, settings: Any) -> None:
     seen.look("nobody", "/userpods/waiting/")
     seen.sign_in("stranger")
     seen.look("no workspace", "/userpods/waiting/")
@@ -149,6 +150,16 @@ def look_at_pages(seen: Seen) -> None:
         seen.look(f"waiting, {one}", "/userpods/waiting/")
     state(State.FAILED, "CrashLoopBackOff: back-off 5m0s restarting failed container=app")
     seen.look("own pods and tokens", "/userpods/")
+    # What is folded away is looked at as well: its form is on the way to the token's page.
+    seen.browser.find_element(By.CSS_SELECTOR, "details:has(#userpods-label) summary").click()
+    seen.look("own pods and tokens, about to make one")
+    seen.browser.find_element(By.ID, "userpods-label").send_keys("laptop", Keys.ENTER)
+    seen.wait_for("#userpods-token")
+    seen.look("own new token")
+    settings.USERPODS_URL = "/pods/{pod}/"
+    seen.look("another's workspace", "/userpods/enter/?to=/pods/boss/")
+    assert "not your workspace" in seen.browser.find_element(By.TAG_NAME, "h1").text
+    settings.USERPODS_URL = None
     users = get_user_model().objects
     users.filter(username="alice").update(is_staff=True)
     seen.browser.get(f"{seen.site}/userpods/waiting/")
