@@ -22,6 +22,8 @@ from tests.fresh import readme
 from tests.testcluster import build
 
 ROOT = Path(__file__).parents[2]
+#: The one that the README names.
+IMAGE = "registry.example/app:1.2"
 
 
 @dataclass(frozen=True)
@@ -142,13 +144,17 @@ class Site:
         self.env["PYTHONPATH"] = os.pathsep.join(map(str, [folder, ROOT / "src"]))
         self.settings = "before"
 
-    def add_the_app(self, kubeconfig: Path, namespace: str) -> None:
-        """Do what the README says, in copies of the files that it names."""
+    def add_the_app(self, kubeconfig: Path, namespace: str, *, image: str = "") -> None:
+        """Do what the README says, in copies of the files that it names.
+
+        ``image`` is what runs in pods, where that is to be another one than the README's.
+        """
         snippets = readme.snippets("Add it to a project")
         # Each has a page of its own where users sign in, and its own class for their admin.
         settings = re.sub(r"^LOGIN_URL.*\n", "", snippets["settings.py"], flags=re.MULTILINE)
         settings = settings.replace('"kind-dev"', '"test"')
         settings = settings.replace('"userpods-users"', f'"{namespace}"')
+        settings = settings.replace(IMAGE, image or IMAGE)
         admin = snippets["admin.py"].replace("django.contrib.auth.admin", self.product.admin)
         files = {
             "after.py": readme.added_to(
