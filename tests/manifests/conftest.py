@@ -66,18 +66,26 @@ def site(cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def cluster_wide(site: Site) -> Iterator[str]:
-    """The namespace of a ServiceAccount with the rights of ``rbac/cluster``, under other names."""
+    """The namespace of the ServiceAccounts that have rights in all, under names of the test's own.
+
+    Those of Django, by ``rbac/cluster``, and of the controller, by ``controller/cluster``.
+    """
     site.cluster.kubectl("create", "namespace", site.django)
-    folder = site.write("rbac", everywhere=True) / "rbac" / "cluster"
-    for file in ("clusterrole.yaml", "clusterrolebinding.yaml"):
-        text = (folder / file).read_text()
-        head, _, subjects = text.partition("subjects:")
-        changed = head.replace("name: userpods-django", f"name: {site.django}")
-        (folder / file).write_text(changed + (f"subjects:{subjects}" if subjects else ""))
-    site.cluster.kubectl("apply", "-k", folder)
+    folder = site.write("rbac", "controller", everywhere=True)
+    for group, account in (("rbac", "userpods-django"), ("controller", "userpods-controller")):
+        for file in ("clusterrole.yaml", "clusterrolebinding.yaml"):
+            path = folder / group / "cluster" / file
+            head, subjects, rest = path.read_text().partition("subjects:")
+            changed = head.replace(f"name: {account}", f"name: {site.django}-{group}")
+            path.write_text(changed + subjects + rest)
+    site.cluster.kubectl("apply", "-k", folder / "rbac" / "cluster")
+    site.cluster.kubectl("apply", "-k", folder / "controller" / "cluster")
+    for file in ("serviceaccount.yaml", "lease.yaml"):
+        site.cluster.kubectl("apply", "-f", folder / "controller" / file)
     yield site.django
     site.cluster.kubectl(
-        "delete", "clusterrole,clusterrolebinding", site.django, "--ignore-not-found"
+        *("delete", "clusterrole,clusterrolebinding", "--ignore-not-found"),
+        *(f"{site.django}-{group}" for group in ("rbac", "controller")),
     )
 
 

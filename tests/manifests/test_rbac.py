@@ -232,8 +232,13 @@ def test_a_namespace_for_each_user_takes_the_cluster_wide_variant(
     whole_job(site)
 
 
-def test_both_variants_have_the_same_rules() -> None:
-    assert shipped_rules("rbac/cluster/clusterrole.yaml") == RULES
+def test_all_variants_have_the_same_rules() -> None:
+    for path in (
+        "rbac/cluster/clusterrole",
+        "controller/role/role",
+        "controller/cluster/clusterrole",
+    ):
+        assert shipped_rules(f"{path}.yaml") == RULES, path
     accounts = [
         (shipped.source() / folder / "serviceaccount.yaml").read_text()
         for folder in ("rbac", "rbac/cluster")

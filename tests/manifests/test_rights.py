@@ -178,13 +178,18 @@ def test_django_has_these_rights_in_the_namespace_of_users_and_no_other(
     assert found == of_django(site.users) | ANYBODY
 
 
-def test_django_has_the_same_in_all_namespaces_where_they_are_chosen_per_user(
+def test_both_have_the_same_in_all_namespaces_where_they_are_chosen_per_user(
     site: Site, api: ApiClient, resources: dict[str, bool], namespace: str, cluster_wide: str
 ) -> None:
     account = (cluster_wide, "userpods-django")
     found = allowed(api, resources, account, [namespace, "kube-system"])
     everywhere = (of_django(where) for where in (namespace, "kube-system", ALL))
     assert found == ANYBODY.union(*everywhere)
+    # The controller's are those and its Lease.
+    account = (cluster_wide, "userpods-controller")
+    found = allowed(api, resources, account, [namespace, cluster_wide])
+    everywhere = (of_django(where) for where in (namespace, cluster_wide, ALL))
+    assert found == ANYBODY.union(of_election(cluster_wide), *everywhere)
 
 
 def test_the_controller_has_these_rights_and_no_others(

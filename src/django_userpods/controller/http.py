@@ -67,6 +67,8 @@ class Server:
 
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
+    #: Whoever comes while so many wait is answered a second later; Python's 5 are few for probes.
+    request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
         logger.debug("a client of /healthz, /readyz or /metrics went away", exc_info=True)
