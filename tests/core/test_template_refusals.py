@@ -165,4 +165,19 @@ def test_a_port_may_go_to_a_named_port_or_a_number() -> None:
         service["spec"]["ports"][0]["targetPort"] = "http"
 
     assert compiled(changed(named)).objects
+
+    def of_a_sidecar(deployment: dict[str, Any], service: dict[str, Any]) -> None:
+        to_a_port_of_nobody(deployment, service)
+        ports = [{"name": "web", "containerPort": 81}]
+        sidecar = {"name": "proxy", "image": "p:1", "ports": ports, "restartPolicy": "Always"}
+        deployment["spec"]["template"]["spec"]["initContainers"] = [sidecar]
+
+    assert compiled(changed(of_a_sidecar)).objects
+
+    def of_one_that_ends(deployment: dict[str, Any], service: dict[str, Any]) -> None:
+        of_a_sidecar(deployment, service)
+        del deployment["spec"]["template"]["spec"]["initContainers"][0]["restartPolicy"]
+
+    with pytest.raises(TemplateError, match="the name of no port"):
+        compiled(changed(of_one_that_ends))
     assert compiled(in_service(ports=[{"port": 80, "targetPort": 8000}])).objects

@@ -68,7 +68,20 @@ def check_way(documents: list[Manifest], name: str) -> None:
             message = f'"{key}: {value}" does not select the pods of the Deployment "{name}", '
             message += f"whose labels are {_shown(labels)}; the router would reach nothing"
             raise TemplateError(message, where="Service.spec.selector")
-    _check_port(service["ports"][0], deployment["template"]["spec"]["containers"])
+    _check_port(service["ports"][0], _lasting(deployment["template"]["spec"]))
+
+
+def _lasting(pod: dict[str, Any]) -> list[Any]:
+    """Return the containers that run as long as the pod: sidecars among those that begin it, too.
+
+    Source: ``FindPort`` of k8s.io/endpointslice, by which Services find a named port.
+    """
+    sidecars = [
+        container
+        for container in pod.get("initContainers") or ()
+        if isinstance(container, dict) and container.get("restartPolicy") == "Always"
+    ]
+    return [*pod["containers"], *sidecars]
 
 
 def _check_port(port: Any, containers: list[Any]) -> None:  # noqa: ANN401 - a person wrote it
