@@ -121,6 +121,12 @@ def to_a_port_of_nobody(deployment: dict[str, Any], service: dict[str, Any]) -> 
     service["spec"]["ports"] = [{"port": 80, "targetPort": "web"}]
 
 
+def to_a_port_over_udp(deployment: dict[str, Any], service: dict[str, Any]) -> None:
+    to_a_port_of_nobody(deployment, service)
+    ports = [{"name": "web", "containerPort": 80, "protocol": "UDP"}]
+    deployment["spec"]["template"]["spec"]["containers"][0]["ports"] = ports
+
+
 def without_a_number(_: dict[str, Any], service: dict[str, Any]) -> None:
     service["spec"]["ports"] = [{"name": "http"}]
 
@@ -133,6 +139,7 @@ def without_a_number(_: dict[str, Any], service: dict[str, Any]) -> None:
         (of_another_tier, "Service.spec.selector", 'whose labels are "app: {name}"'),
         (over_udp, "Service.spec.ports[0].protocol", "put the app's TCP port first"),
         (to_a_port_of_nobody, "Service.spec.ports[0].targetPort", "they have http"),
+        (to_a_port_over_udp, "Service.spec.ports[0].targetPort", "they have none"),
         (without_a_number, "Service.spec.ports[0]", "has no port"),
     ],
 )
@@ -178,6 +185,6 @@ def test_a_port_may_go_to_a_named_port_or_a_number() -> None:
         of_a_sidecar(deployment, service)
         del deployment["spec"]["template"]["spec"]["initContainers"][0]["restartPolicy"]
 
-    with pytest.raises(TemplateError, match="the name of no port"):
+    with pytest.raises(TemplateError, match="the name of no TCP port"):
         compiled(changed(of_one_that_ends))
     assert compiled(in_service(ports=[{"port": 80, "targetPort": 8000}])).objects

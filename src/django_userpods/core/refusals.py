@@ -101,10 +101,10 @@ def _check_port(port: Any, containers: list[Any]) -> None:  # noqa: ANN401 - a p
         for container in containers
         if isinstance(container, dict)
         for entry in container.get("ports") or ()
-        if isinstance(entry, dict)
+        if isinstance(entry, dict) and (entry.get("protocol") or "TCP") == "TCP"
     }
     if target not in named:
-        message = f'"{target}" is the name of no port of the Deployment\'s containers; '
+        message = f'"{target}" is the name of no TCP port of the Deployment\'s containers; '
         message += f"they have {', '.join(sorted(filter(None, named))) or 'none'}"
         raise TemplateError(message, where=f"{where}.targetPort")
 
