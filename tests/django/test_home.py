@@ -274,6 +274,23 @@ def test_nobody_makes_tokens_without_end(signed_in: Client, alice: Any) -> None:
     assert AccessToken.objects.get(label="one more").expires_at is None
 
 
+def test_of_tokens_that_are_over_few_are_read(signed_in: Client, alice: Any) -> None:
+    past = timezone.now() - datetime.timedelta(days=1)
+    for label, over in (("gone", {"revoked_at": past}), ("late", {"expires_at": past})):
+        AccessToken.objects.bulk_create(
+            AccessToken(user=alice, label=label, digest=f"{label}{number}", **over)
+            for number in range(30)
+        )
+    AccessToken.objects.issue(alice, label="lasting")
+    with CaptureQueriesContext(connection) as queries:
+        page = signed_in.get(HOME).text
+    assert len(re.findall(r"<strong>(?:gone|late)</strong>", page)) == 10
+    assert "lasting" in page
+    asked = [query["sql"] for query in queries if "userpods_accesstoken" in query["sql"]]
+    assert asked
+    assert all("LIMIT" in sql for sql in asked)
+
+
 def test_a_session_on_a_pods_host_is_seen_and_ended(signed_in: Client, alice: Any) -> None:
     session = session_of(alice, row(alice))
     assert "Signed in at workspaces" in signed_in.get(HOME).text

@@ -10,7 +10,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.contrib.auth.decorators import login_not_required
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import NoReverseMatch, reverse
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 #: What people may ask of a pod here, in the order of the buttons.
 _OPERATIONS = (Operation.START, Operation.STOP, Operation.RESTART)
-#: Maximum number of sessions, and of tokens that are over, on the page.
-_SESSIONS, _OLD_TOKENS = 50, 10
+#: Maximum number of sessions, of tokens that work, and of those that are over, on the page.
+_SESSIONS, _TOKENS, _OLD_TOKENS = 50, 200, 10
 
 
 class ShownPod(NamedTuple):
@@ -212,10 +212,10 @@ def _shown_pods(request: HttpRequest, allowed: frozenset[str]) -> list[ShownPod]
 
 
 def _tokens(request: HttpRequest) -> Sequence[AccessToken]:
-    """Return the user's tokens: those that work, and a few that do not any more."""
-    tokens = list(AccessToken.objects.filter(user=request.user.pk).order_by("-created_at", "-pk"))
-    over = [token for token in tokens if not token.is_valid]
-    return [token for token in tokens if token.is_valid] + over[:_OLD_TOKENS]
+    """Return the user's tokens: those that work, and a few of any number that do not any more."""
+    tokens = AccessToken.objects.filter(user=request.user.pk).order_by("-created_at", "-pk")
+    works = Q(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
+    return [*tokens.filter(works)[:_TOKENS], *tokens.filter(~works)[:_OLD_TOKENS]]
 
 
 def _sessions(request: HttpRequest) -> Sequence[PodSession]:
