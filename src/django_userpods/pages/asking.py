@@ -61,20 +61,24 @@ def expected(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
     @wraps(view)
     def answer(request: HttpRequest, **named: Any) -> HttpResponse:  # noqa: ANN401
-        response = view(request, **named)
-        if response.status_code >= 400:
-            log_response(
-                "%s: %s",
-                response.reason_phrase,
-                request.path,
-                response=response,
-                request=request,
-                logger=_answers,
-                level="debug",
-            )
-        return response
+        return logged_quietly(request, view(request, **named))
 
     return answer
+
+
+def logged_quietly(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Log an answer at DEBUG if it is one that Django would log, and return it."""
+    if response.status_code >= 400:
+        log_response(
+            "%s: %s",
+            response.reason_phrase,
+            request.path,
+            response=response,
+            request=request,
+            logger=_answers,
+            level="debug",
+        )
+    return response
 
 
 def is_storable(text: str) -> bool:

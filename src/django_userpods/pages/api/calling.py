@@ -18,7 +18,6 @@ from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.middleware.csrf import CsrfViewMiddleware
-from django.utils.log import log_response
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
@@ -32,13 +31,12 @@ from django_userpods.exceptions import (
     UserpodsError,
 )
 from django_userpods.models import AccessToken
-from django_userpods.pages.asking import is_storable
+from django_userpods.pages.asking import RETRY_AFTER, is_storable, logged_quietly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 logger = logging.getLogger("django_userpods")
-_answers = logging.getLogger("django_userpods.request")
 
 #: Maximum number of requests of one user in a window of so many seconds.
 RATE, WINDOW = 120, 60
@@ -107,8 +105,8 @@ def endpoint(**handlers: Callable[..., HttpResponse]) -> Callable[..., HttpRespo
             # Whoever asks is told nothing of what is inside.
             logger.exception("the API could not answer %s", request.path)
             response = JsonResponse({"error": "unavailable"}, status=503)
-            response["Retry-After"] = "3"
-        return _logged(request, response)
+            response["Retry-After"] = str(RETRY_AFTER)
+        return logged_quietly(request, response)
 
     view.methods = frozenset(methods)  # type: ignore[attr-defined]
     return view
@@ -123,26 +121,11 @@ def public(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         if request.method not in _SAFE:
             response: HttpResponse = JsonResponse({"error": "method not allowed"}, status=405)
             response["Allow"] = "GET, HEAD"
-            return _logged(request, response)
+            return logged_quietly(request, response)
         return view(request)
 
     answer.methods = frozenset({"GET"})  # type: ignore[attr-defined]
     return answer
-
-
-def _logged(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """Return an answer that Django does not log: those of 4xx and 503 are ordinary here."""
-    if response.status_code >= 400:
-        log_response(
-            "%s: %s",
-            response.reason_phrase,
-            request.path,
-            response=response,
-            request=request,
-            logger=_answers,
-            level="debug",
-        )
-    return response
 
 
 def _caller(request: HttpRequest) -> Caller:
