@@ -38,6 +38,12 @@ def untouched_session(settings: Any) -> None:
 
 
 @pytest.fixture
+def commit(django_capture_on_commit_callbacks: Any) -> Any:
+    """A block after which everything is committed: what waits for that is called."""
+    return lambda: django_capture_on_commit_callbacks(execute=True)
+
+
+@pytest.fixture
 def alice(memory: MemoryCluster) -> Any:
     """A user with a pod; what that asked of the cluster is forgotten."""
     user = UserFactory(username="alice")

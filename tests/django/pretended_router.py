@@ -58,8 +58,3 @@ def router() -> Iterator[Router]:
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-@pytest.fixture
-def commit(django_capture_on_commit_callbacks: Any) -> Any:
-    return lambda: django_capture_on_commit_callbacks(execute=True)

@@ -16,8 +16,11 @@ from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest, Re
 from django_userpods.models import Transition, UserPod
 from django_userpods.reconcile.users import BATCH
 from django_userpods.reconcile.wanted import this_installation
+from tests.core import templates
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pytest
     from django.test.utils import CaptureQueriesContext
 
@@ -115,6 +118,11 @@ def insert_by_sql(user: Any) -> None:
         cursor.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)  # noqa: S608 - names of tables, from the models
 
 
+def delete_users(some: Iterable[Any]) -> None:
+    """Delete users by a queryset."""
+    users().filter(pk__in=[user.pk for user in some]).delete()
+
+
 def delete_by_sql(user: Any) -> None:
     """Delete a user with SQL alone."""
     table = connection.ops.quote_name(user._meta.db_table)
@@ -150,21 +158,7 @@ def sync(*args: str, stderr: StringIO | None = None) -> tuple[int, str, str]:
 
 def template_with(*extra: Manifest) -> list[Manifest]:
     """Return a pod template with more than a Deployment and a Service."""
-    return [
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": "{name}"},
-            "spec": {"template": {"spec": {"containers": [{"name": "app", "image": "a:1"}]}}},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "{name}"},
-            "spec": {"ports": [{"port": 80}]},
-        },
-        *extra,
-    ]
+    return [*templates.pair(), *extra]
 
 
 VOLUME = {

@@ -17,6 +17,7 @@ from django_userpods.access import cache
 from django_userpods.access.authenticators import Authenticator
 from django_userpods.models import AccessToken, UserPod
 from django_userpods.reconcile import reconcile
+from tests.django.asking_whoami import ask
 from tests.django.support import by_name, row, service, users
 from tests.factories import UserFactory
 
@@ -44,16 +45,6 @@ def _cache(settings: Any) -> Iterator[None]:
     django_cache.clear()
     yield
     django_cache.clear()
-
-
-@pytest.fixture
-def commit(django_capture_on_commit_callbacks: Any) -> Any:
-    return lambda: django_capture_on_commit_callbacks(execute=True)
-
-
-def ask(client: Client, token: str = "") -> Any:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return client.get("/whoami", headers=headers)
 
 
 def recalled(client: Client) -> cache.WhoamiAnswer | None:

@@ -14,6 +14,7 @@ from django.test import Client
 from django_userpods.access import cache
 from django_userpods.models import AccessToken
 from django_userpods.reconcile import reconcile
+from tests.django.asking_whoami import ask
 from tests.django.support import by_name, service, users
 
 if TYPE_CHECKING:
@@ -42,16 +43,6 @@ def shared_cache(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) 
         call_command("createcachetable", verbosity=0)
     yield
     django_cache.clear()
-
-
-@pytest.fixture
-def commit(django_capture_on_commit_callbacks: Any) -> Any:
-    return lambda: django_capture_on_commit_callbacks(execute=True)
-
-
-def ask(client: Client, token: str = "") -> Any:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return client.get("/whoami", headers=headers)
 
 
 def in_the_middle(settings: Any, act: Callable[[], None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection
@@ -22,6 +22,7 @@ from tests.django.support import (
     build,
     bulk,
     delete_by_sql,
+    delete_users,
     deployment,
     names,
     pairs,
@@ -31,14 +32,7 @@ from tests.django.support import (
 )
 from tests.factories import UserFactory
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 pytestmark = pytest.mark.django_db
-
-
-def delete(some: Iterable[Any]) -> None:
-    users().filter(pk__in=[user.pk for user in some]).delete()
 
 
 # --- mass deletions
@@ -53,7 +47,7 @@ def test_more_than_half_of_all_is_a_mass_deletion(
 ) -> None:
     some = bulk(total)
     reconcile()
-    delete(some[:deleted])
+    delete_users(some[:deleted])
     report = reconcile()
     assert (report.refused is not None) is refused
     assert len(pairs(memory)) == (total if refused else total - deleted)
@@ -202,7 +196,7 @@ def test_a_list_that_breaks_off_deletes_nothing(
 ) -> None:
     some = bulk(4)
     reconcile()
-    delete(some[:1])
+    delete_users(some[:1])
     original = MemoryCluster.list
 
     def half(self: MemoryCluster, *args: Any, **kwargs: Any) -> Any:
@@ -241,7 +235,7 @@ def test_a_list_that_expired_is_read_anew(
 def test_a_dry_run_writes_nothing_at_all(memory: MemoryCluster, settings: Any) -> None:
     some = bulk(6)
     reconcile()
-    delete(some[:1])
+    delete_users(some[:1])
     users().filter(pk=some[1].pk).update(is_active=False)
     deployment(memory, "user-bulk002")["spec"]["replicas"] = 9
     UserPod.objects.filter(owner=some[3]).update(recreate=True)

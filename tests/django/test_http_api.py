@@ -31,13 +31,6 @@ def _fresh(memory: MemoryCluster) -> None:
     cache.clear()
 
 
-@pytest.fixture
-def alice() -> Any:
-    user = UserFactory(username="alice")
-    sync()
-    return user
-
-
 # --- the document
 
 

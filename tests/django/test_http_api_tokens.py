@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from django_userpods.models import AccessToken
 from tests.django.http_api import ask, bearer, boss, signed_in
-from tests.django.support import sync
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -25,13 +24,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _fresh(memory: MemoryCluster) -> None:
     cache.clear()
-
-
-@pytest.fixture
-def alice() -> Any:
-    user = UserFactory(username="alice")
-    sync()
-    return user
 
 
 def test_a_token_is_made_shown_once_and_revoked(alice: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -24,23 +24,16 @@ from django_userpods.testing import Call, MemoryCluster
 from tests.django.support import (
     CONFIG,
     bulk,
+    delete_users,
     deployment,
     pairs,
     row,
     template_with,
-    users,
     writes,
 )
 from tests.factories import UserFactory
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 pytestmark = pytest.mark.django_db
-
-
-def delete(some: Iterable[Any]) -> None:
-    users().filter(pk__in=[user.pk for user in some]).delete()
 
 
 @pytest.mark.parametrize(
@@ -253,7 +246,7 @@ def test_a_second_sync_in_the_middle_of_the_first_spoils_neither(
     settings.USERPODS_CLUSTER = {**settings.USERPODS_CLUSTER, "OPTIONS": options}
     some = bulk(3)
     reconcile()
-    delete(some[:1])
+    delete_users(some[:1])
     deployment(memory, "user-bulk001")["spec"]["replicas"] = 9
     UserFactory(username="new")
     original: Any = getattr(MemoryCluster, verb)

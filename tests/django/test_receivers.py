@@ -44,12 +44,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def commit(django_capture_on_commit_callbacks: Any) -> Any:
-    """A block after which everything is committed."""
-    return lambda: django_capture_on_commit_callbacks(execute=True)
-
-
-@pytest.fixture
 def alice(commit: Any, memory: MemoryCluster) -> Iterator[Any]:
     with commit():
         user = UserFactory(username="alice")

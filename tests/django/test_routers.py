@@ -18,7 +18,7 @@ from django.core.management import call_command
 from django_userpods.access import router_client
 from django_userpods.models import AccessToken
 from django_userpods.reconcile import reconcile
-from tests.django.pretended_router import Router, commit, router
+from tests.django.pretended_router import Router, router
 from tests.django.support import row, service
 from tests.factories import UserFactory
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from django_userpods.testing import MemoryCluster
 
-__all__ = ["commit", "router"]
+__all__ = ["router"]
 
 
 def test_a_purge_tells_the_router_who(router: Router, settings: Any) -> None:

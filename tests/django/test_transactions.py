@@ -19,12 +19,6 @@ from tests.factories import UserFactory
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def commit(django_capture_on_commit_callbacks: Any) -> Any:
-    """Run what was to happen after the commit."""
-    return lambda: django_capture_on_commit_callbacks(execute=True)
-
-
 def test_what_one_transaction_saves_gets_one_try(
     memory: MemoryCluster, commit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
