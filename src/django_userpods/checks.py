@@ -22,6 +22,7 @@ from django_userpods.version import DOCUMENTATION
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from django_userpods.clusters.base import Cluster
     from django_userpods.core.addresses import Addresses
 
 #: The id of each setting's check; ids are never given a new meaning.
@@ -175,19 +176,11 @@ def check_cluster_is_named(
 
     A warning and no error: migrations, or a machine that only runs tests, need no cluster.
     """
-    try:
-        problem = get_cluster().misconfiguration()
-    except (SettingError, ClusterError):
-        return []  # said by check_settings
-    if not problem:
-        return []
-    return [
-        checks.Warning(
-            f"User pods cannot be made from here: {problem}.",
-            hint=f"See {DOCUMENTATION}/settings.md#options-of-the-kubernetes-cluster",
-            id=UNREACHABLE_ID,
-        )
-    ]
+    return _cannot_be_made(
+        lambda cluster: cluster.misconfiguration(),
+        page=f"{DOCUMENTATION}/settings.md#options-of-the-kubernetes-cluster",
+        check_id=UNREACHABLE_ID,
+    )
 
 
 def check_client_is_installed(
@@ -198,8 +191,19 @@ def check_client_is_installed(
 
     A warning for the same reason as ``check_cluster_is_named``.
     """
+    return _cannot_be_made(
+        lambda cluster: cluster.lacks_client(),
+        page=f"{DOCUMENTATION}/adopting.md#versions-of-the-kubernetes-client",
+        check_id=CLIENT_ID,
+    )
+
+
+def _cannot_be_made(
+    obstacle: Callable[[Cluster], str], *, page: str, check_id: str
+) -> list[checks.CheckMessage]:
+    """Warn of what stands in the way of every pod, where the cluster knows of something."""
     try:
-        problem = get_cluster().lacks_client()
+        problem = obstacle(get_cluster())
     except (SettingError, ClusterError):
         return []  # said by check_settings
     if not problem:
@@ -207,8 +211,8 @@ def check_client_is_installed(
     return [
         checks.Warning(
             f"User pods cannot be made from here: {problem}.",
-            hint=f"See {DOCUMENTATION}/adopting.md#versions-of-the-kubernetes-client",
-            id=CLIENT_ID,
+            hint=f"See {page}",
+            id=check_id,
         )
     ]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.testcluster.processes import free_port
 
 DEMO = Path(__file__).parents[2] / "example_project" / "demo.py"
 
@@ -28,12 +29,6 @@ class Demo:
     seconds: float
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def start(folder: Path, *, port: int, **env: str) -> subprocess.Popen[str]:
     """Start the demo with its data in a folder and some more variables."""
     return subprocess.Popen(
@@ -47,22 +42,25 @@ def start(folder: Path, *, port: int, **env: str) -> subprocess.Popen[str]:
     )
 
 
+def read_until_up(process: subprocess.Popen[str]) -> list[tuple[str, str, str]]:
+    """Read what a demo prints until it is up; return its people: name, password, pod's address."""
+    assert process.stdout is not None
+    told = ""
+    for line in process.stdout:
+        told += line
+        if "Ctrl-C ends everything" in line:
+            return re.findall(r"^    (alice|bob|admin) +(\S+) +(\S+)$", told, re.MULTILINE)
+    process.wait()
+    pytest.fail(f"the demo ended:\n{told}")
+
+
 def started(folder: Path, **env: str) -> Demo:
     """Start a demo and read what it prints until it is up."""
     port = free_port()
     begun = time.monotonic()
     process = start(folder, port=port, **env)
-    assert process.stdout is not None
-    told: list[str] = []
-    for line in process.stdout:
-        told.append(line)
-        if "Ctrl-C ends everything" in line:
-            break
-    else:
-        process.communicate()
-        pytest.fail("the demo ended:\n" + "".join(told))
+    people = read_until_up(process)
     seconds = time.monotonic() - begun
-    people = re.findall(r"^    (alice|bob|admin) +(\S+) +(\S+)$", "".join(told), re.MULTILINE)
     return Demo(
         process,
         folder,

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.demos import read_until_up
 from tests.fresh.machine import CHECKOUT
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,12 +66,6 @@ class Curl:
         return self.get(login, "--referer", login, *fields)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def before(machine: Machine) -> set[str]:
     """The files of the bare machine in places that a demo should leave as they are."""
@@ -81,15 +77,7 @@ def demo(machine: Machine, before: set[str]) -> Iterator[Demo]:
     port = free_port()
     process = machine.start("exec make demo", folder=CHECKOUT, env={"DEMO_PORT": str(port)})
     try:
-        assert process.stdout is not None
-        told: list[str] = []
-        for line in process.stdout:
-            told.append(line)
-            if "Ctrl-C ends everything" in line:
-                break
-        else:
-            pytest.fail("make demo ended:\n" + "".join(told))
-        found = re.findall(r"^    (alice|bob|admin) +(\S+) +(\S+)$", "".join(told), re.MULTILINE)
+        found = read_until_up(process)
         people = [(name, password) for name, password, _ in found]
         pods = {name: url for name, _, url in found}
         yield Demo(process, f"http://localhost:{port}", dict(people), pods)
