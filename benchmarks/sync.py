@@ -24,7 +24,6 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -164,27 +163,10 @@ def measure(bench: Bench, options: argparse.Namespace) -> None:
         users = (User(username=f"{prefix}{number}") for number in range(count))
         User.objects.bulk_create(users, batch_size=500)
 
-    def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-        began = time.monotonic()
-        result = work()
-        return time.monotonic() - began, result
-
     # Warm: the import of the client, the connections, the API server's caches.
     add(100, "warm")
     reconcile()
-    # In turn and in small parts: a Service's POST costs the API server more the more there are.
-    parts, theirs = 4, [bench.wrk_rate(1, tag="w")]
-    made, spent = 0, 0.0
-    for part in range(parts):
-        add(options.new // parts, f"part{part}-")
-        seconds, report = timed(reconcile)
-        if not report.ok:
-            sys.exit(f"creating failed: {report.failed[:3]}")
-        made, spent = made + len(report.done), spent + seconds
-        theirs.append(bench.wrk_rate(1, tag=f"w{part}"))
-    # Of rates at which the same number of POSTs was sent, as ours is one over all parts.
-    ours, rate = made / spent, statistics.harmonic_mean(theirs)
-    print(f"created {made} objects in {spent:.1f} s: {ours:.0f}/s; wrk {rate:.0f}/s")
+    ours, rate = creating_rates(bench, options.new, add)
     add(options.users - options.new - 100, "more")
     reconcile()
     rounds = quiet_rounds(bench.plane, options.rounds)
@@ -214,6 +196,30 @@ def measure(bench: Bench, options: argparse.Namespace) -> None:
         ],
         __doc__.split("\n\n", 2)[2],
     )
+
+
+def creating_rates(
+    bench: Bench, users: int, add: Callable[[int, str], None]
+) -> tuple[float, float]:
+    """Return how many objects a second a sync makes for new users, and wrk with the same POSTs."""
+    from django_userpods.reconcile import reconcile
+
+    # In turn and in small parts: a Service's POST costs the API server more the more there are.
+    parts, theirs = 4, [bench.wrk_rate(1, tag="w")]
+    made, spent = 0, 0.0
+    for part in range(parts):
+        add(users // parts, f"part{part}-")
+        began = time.monotonic()
+        report = reconcile()
+        spent += time.monotonic() - began
+        if not report.ok:
+            sys.exit(f"creating failed: {report.failed[:3]}")
+        made += len(report.done)
+        theirs.append(bench.wrk_rate(1, tag=f"w{part}"))
+    # Of rates at which the same number of POSTs was sent, as ours is one over all parts.
+    ours, rate = made / spent, statistics.harmonic_mean(theirs)
+    print(f"created {made} objects in {spent:.1f} s: {ours:.0f}/s; wrk {rate:.0f}/s")
+    return ours, rate
 
 
 def in_a_process(code: str) -> str:

@@ -14,7 +14,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
 from tests.browser.chromium import chromium, keep_picture, sign_in, wait_for_text
-from tests.browser.demos import DEMO, Demo, end, free_port, left_running, start, started
+from tests.browser.demos import DEMO, Demo, end, left_running, start, started
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

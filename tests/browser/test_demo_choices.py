@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.chromium import chromium, sign_in, wait_for_text
-from tests.browser.demos import end, free_port, start, started
+from tests.browser.demos import end, start, started
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver

@@ -148,32 +148,6 @@ def controller(site: Site) -> Iterator[str]:
 def objects() -> list[dict[str, Any]]:
     """The controller's namespace, rights, class, Deployment and Service."""
     labels = {"app.kubernetes.io/name": "ingress-nginx"}
-    arguments = [
-        f"--configmap={NAMESPACE}/ingress-nginx-controller",
-        "--watch-ingress-without-class=false",
-        "--update-status=false",
-        "--enable-metrics=false",
-        "--disable-leader-election=true",
-        "--http-port=8080",
-        "--https-port=8443",
-        "--default-server-port=8182",
-    ]
-    start = f'perl -e "$SINK" & exec /nginx-ingress-controller {" ".join(arguments)}'
-    names = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace"}
-    container = {
-        "name": "controller",
-        "image": IMAGE,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["sh", "-c", start],
-        "env": [
-            {"name": "SINK", "value": _SINK},
-            *(
-                {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
-                for name, path in names.items()
-            ),
-        ],
-        "readinessProbe": {"httpGet": {"path": "/healthz", "port": 10254}, "periodSeconds": 1},
-    }
     return [
         *yaml.safe_load_all(_RIGHTS),
         {
@@ -184,7 +158,7 @@ def objects() -> list[dict[str, Any]]:
                 "selector": {"matchLabels": labels},
                 "template": {
                     "metadata": {"labels": labels},
-                    "spec": {"serviceAccountName": "controller", "containers": [container]},
+                    "spec": {"serviceAccountName": "controller", "containers": [container()]},
                 },
             },
         },
@@ -201,6 +175,36 @@ def objects() -> list[dict[str, Any]]:
             },
         },
     ]
+
+
+def container() -> dict[str, Any]:
+    """The controller's container, ready to run what the image has."""
+    arguments = [
+        f"--configmap={NAMESPACE}/ingress-nginx-controller",
+        "--watch-ingress-without-class=false",
+        "--update-status=false",
+        "--enable-metrics=false",
+        "--disable-leader-election=true",
+        "--http-port=8080",
+        "--https-port=8443",
+        "--default-server-port=8182",
+    ]
+    start = f'perl -e "$SINK" & exec /nginx-ingress-controller {" ".join(arguments)}'
+    names = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace"}
+    return {
+        "name": "controller",
+        "image": IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c", start],
+        "env": [
+            {"name": "SINK", "value": _SINK},
+            *(
+                {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+                for name, path in names.items()
+            ),
+        ],
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": 10254}, "periodSeconds": 1},
+    }
 
 
 _RIGHTS = """

@@ -127,18 +127,8 @@ def test_a_new_user_of_an_old_name_waits_for_it(real: str, cluster: Cluster) -> 
     assert found["metadata"]["labels"]["django-userpods/user-id"] == str(new.pk)
 
 
-def everything(image: str) -> list[dict[str, Any]]:
-    """A template with every kind we promise, and many fields that the API server defaults."""
-    manifests = builtin.manifests(
-        image=image,
-        port=8000,
-        env={"CPU": "{username}"},
-        resources={
-            "requests": {"cpu": "1000m", "memory": "1024Mi"},
-            "limits": {"cpu": 1, "memory": "1Gi"},
-        },
-    )
-    pod = manifests[0]["spec"]["template"]["spec"]
+def use_all(pod: dict[str, Any]) -> None:
+    """Have a pod use the objects that ``everything`` puts beside it."""
     pod["serviceAccountName"] = "{name}"
     pod["volumes"] = [
         {"name": "data", "persistentVolumeClaim": {"claimName": "{name}--data"}},
@@ -152,6 +142,20 @@ def everything(image: str) -> list[dict[str, Any]]:
     ]
     container["envFrom"] = [{"secretRef": {"name": "{name}--secret"}}]
     container["readinessProbe"] = {"httpGet": {"path": "/", "port": "http"}}
+
+
+def everything(image: str) -> list[dict[str, Any]]:
+    """A template with every kind we promise, and many fields that the API server defaults."""
+    manifests = builtin.manifests(
+        image=image,
+        port=8000,
+        env={"CPU": "{username}"},
+        resources={
+            "requests": {"cpu": "1000m", "memory": "1024Mi"},
+            "limits": {"cpu": 1, "memory": "1Gi"},
+        },
+    )
+    use_all(manifests[0]["spec"]["template"]["spec"])
     return [
         *manifests,
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "{name}"}},

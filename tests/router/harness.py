@@ -40,6 +40,12 @@ def nginx_binary() -> str:
     return found
 
 
+def load_modules() -> str:
+    """The lines of the shipped main.conf that load nginx's modules."""
+    text = (ROUTER / "settings" / "main.conf").read_text()
+    return "\n".join(re.findall("^load_module .*;$", text, re.MULTILINE))
+
+
 def free_port(host: str = "127.0.0.1") -> int:
     """A TCP port that was free a moment ago."""
     with socket.socket() as probe:
@@ -202,9 +208,6 @@ class Router:
             link = self.folder / file.name
             if not link.exists():
                 link.symlink_to(file)
-        modules = re.findall(
-            "^load_module .*;$", (ROUTER / "settings" / "main.conf").read_text(), re.MULTILINE
-        )
         options = {
             "allow_loopback": True,
             "internal": f"127.0.0.1:{self.internal}",
@@ -218,7 +221,7 @@ class Router:
         site_paths = () if "://" in str(options.get("pods_url", "")) else self.site_paths
         paths = "\n".join(f"location {path} {{ include site.conf; }}" for path in site_paths)
         settings = {
-            "main.conf": "\n".join([f"worker_processes {self.workers};", *modules]),
+            "main.conf": f"worker_processes {self.workers};\n{load_modules()}",
             "http.conf": f"""
                 upstream django {{ server 127.0.0.1:{self.django}; keepalive 64; }}
                 map $server_port $userpods_site_host {{ default site.test; }}

@@ -22,12 +22,12 @@ import yaml
 from django_userpods.deploy import shipped
 from tests.router.harness import (
     ROOT,
-    ROUTER,
     Process,
     Response,
     eventually,
     free_port,
     is_open,
+    load_modules,
     nginx_binary,
     raw,
 )
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 MODULE = "k8s.io/ingress-nginx@v0.0.0-20240708192948-52c50467d67d"
 VARIANT = ROOT / "manifests" / "ingress-nginx"
+#: What the controller calls the backends of our Ingresses: namespace, Service and port.
+PODS, RESERVED = "userpods-userpods-pods-8000", "userpods-userpods-reserved-8000"
 #: Site and pods on one host, with the site's own cookies.
 SHARED = shipped.ProjectValues(
     where=None,
@@ -214,9 +216,25 @@ def ingress_nginx(
     top: Path, django_port: int, other_app: str, values: shipped.ProjectValues = SHARED
 ) -> Iterator[Ingress]:
     """The Ingresses of Django and the pods, beside one of another team with ``other_app``."""
-    lua = controller_lua()
     (top / "run").mkdir(parents=True)
     port, control = free_port(), free_port()
+    text = configuration(values, port=port, control=control, django_port=django_port)
+    (top / "nginx.conf").write_text(text)
+    command = [nginx_binary(), "-p", str(top), "-c", str(top / "nginx.conf")]
+    command += ["-g", "user root;"] if os.geteuid() == 0 else []
+    with Process(command, top / "log"):
+        eventually(lambda: is_open(port) or "[emerg]" in (top / "log").read_text())
+        assert is_open(port), (top / "log").read_text()
+        tell_backends(control, django_port, other_app)
+        found = Ingress(port, top)
+        eventually(lambda: found.get("/", host="other.example.org").status == 200)
+        yield found
+
+
+def configuration(
+    values: shipped.ProjectValues, *, port: int, control: int, django_port: int
+) -> str:
+    """What the controller would write: nginx.conf with the shipped snippet and headers in it."""
     path = Path("ingress-nginx") / "server-snippet.conf"
     snippet = shipped.fill(path, (VARIANT / path.name).read_text(), values)
     headers = yaml.safe_load((VARIANT / "whoami.yaml").read_text())["data"]
@@ -227,15 +245,9 @@ def ingress_nginx(
     # The name is all that allows an address in a cluster; here pods are on loopback.
     assert r"127\.|" in snippet
     snippet = snippet.replace(r"127\.|", "")
-    pods, reserved = "userpods-userpods-pods-8000", "userpods-userpods-reserved-8000"
-    modules = "\n".join(
-        line
-        for line in (ROUTER / "settings" / "main.conf").read_text().splitlines()
-        if line.startswith("load_module")
-    )
-    text = CONFIGURATION.format(
-        modules=modules,
-        lua=lua,
+    return CONFIGURATION.format(
+        modules=load_modules(),
+        lua=controller_lua(),
         shims=SHIMS,
         port=port,
         control=control,
@@ -245,8 +257,8 @@ def ingress_nginx(
         buffers=buffers,
         signin=values.get("auth-signin").replace("$escaped_request_uri", "$request_uri"),
         name=values.get("pods-host"),
-        locations=LOCATION.format(path=values.get("pods-path"), upstream=pods, auth=AUTH)
-        + LOCATION.format(path="/.userpods/", upstream=reserved, auth="")
+        locations=LOCATION.format(path=values.get("pods-path"), upstream=PODS, auth=AUTH)
+        + LOCATION.format(path="/.userpods/", upstream=RESERVED, auth="")
         + LOCATION.format(path="/admin/", upstream="userpods-django-8000", auth=""),
         other=LOCATION.format(path="/", upstream="team-other-80", auth="")
         + LOCATION.format(path="/auth/", upstream="team-other-80", auth=AUTH).replace(
@@ -254,25 +266,18 @@ def ingress_nginx(
         )
         + "location = /no { internal; return 204; }\nlocation @login { return 401; }",
     )
-    (top / "nginx.conf").write_text(text)
-    command = [nginx_binary(), "-p", str(top), "-c", str(top / "nginx.conf")]
-    command += ["-g", "user root;"] if os.geteuid() == 0 else []
-    with Process(command, top / "log"):
-        eventually(lambda: is_open(port) or "[emerg]" in (top / "log").read_text())
-        assert is_open(port), (top / "log").read_text()
-        endpoint = {"address": "127.0.0.1", "port": str(django_port)}
-        host, other_port = other_app.split(":")
-        backends: list[dict[str, Any]] = [
-            {"name": pods, "endpoints": [endpoint]},
-            {"name": reserved, "endpoints": [endpoint]},
-            {"name": "userpods-django-8000", "endpoints": [endpoint]},
-            {"name": "team-other-80", "endpoints": [{"address": host, "port": other_port}]},
-        ]
-        body = json.dumps([{"noServer": False, **one} for one in backends]).encode()
-        head = (
-            f"POST /configuration/backends HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
-        )
-        assert raw(control, (head + "Connection: close\r\n\r\n").encode() + body).status == 201
-        found = Ingress(port, top)
-        eventually(lambda: found.get("/", host="other.example.org").status == 200)
-        yield found
+
+
+def tell_backends(control: int, django_port: int, other_app: str) -> None:
+    """Tell the controller's Lua, as the controller does, where each Service's pods are."""
+    endpoint = {"address": "127.0.0.1", "port": str(django_port)}
+    host, other_port = other_app.split(":")
+    backends: list[dict[str, Any]] = [
+        {"name": PODS, "endpoints": [endpoint]},
+        {"name": RESERVED, "endpoints": [endpoint]},
+        {"name": "userpods-django-8000", "endpoints": [endpoint]},
+        {"name": "team-other-80", "endpoints": [{"address": host, "port": other_port}]},
+    ]
+    body = json.dumps([{"noServer": False, **one} for one in backends]).encode()
+    head = f"POST /configuration/backends HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    assert raw(control, (head + "Connection: close\r\n\r\n").encode() + body).status == 201

@@ -14,6 +14,7 @@ from tests.router.harness import (
     eventually,
     free_port,
     is_open,
+    load_modules,
     nginx_binary,
     raw,
 )
@@ -63,13 +64,8 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("lua")
     (folder / "run").mkdir()
     port = free_port()
-    modules = "\n".join(
-        line
-        for line in (ROUTER / "settings" / "main.conf").read_text().splitlines()
-        if line.startswith("load_module")
-    )
     tests = Path(__file__).parent / "lua"
-    text = CONFIGURATION.format(modules=modules, router=ROUTER, tests=tests, port=port)
+    text = CONFIGURATION.format(modules=load_modules(), router=ROUTER, tests=tests, port=port)
     (folder / "nginx.conf").write_text(text)
     command = [nginx_binary(), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g"]
     with Process([*command, "user root;"], folder / "log"):
