@@ -8,6 +8,7 @@ import pytest
 
 from tests.django.support import end_pause
 from tests.faultproxy import FaultProxy
+from tests.real.faulty_site import faulty, here, leader, there  # noqa: F401 - fixtures
 from tests.real.matrix import MATRIX
 from tests.real.project import use_cluster
 
@@ -31,10 +32,10 @@ def real(settings: Settings, cluster: Cluster, namespace: str) -> Iterator[str]:
 @pytest.fixture
 def proxy(settings: Settings, cluster: Cluster, namespace: str) -> Iterator[FaultProxy]:
     """The same with a proxy in between that can be made to misbehave."""
-    with FaultProxy(cluster.kubeconfig) as faulty:
-        use_cluster(settings, faulty.kubeconfig, namespace)
+    with FaultProxy(cluster.kubeconfig) as between:
+        use_cluster(settings, between.kubeconfig, namespace)
         end_pause()
-        yield faulty
+        yield between
         end_pause()
 
 

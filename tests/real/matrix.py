@@ -26,9 +26,12 @@ ROWS = {
     "killed-agreed": ("... and until it has done what was asked for meanwhile", 25),
     "terminated": ("the leader is told to end (SIGTERM): until another leads", 3),
     "paused": ("the leader is paused (SIGSTOP) for longer than its lease, then goes on", 10),
-    "killed-at-writes": ("killed at a write, before and after it is carried out", 10),
+    "killed-at-calls": ("the leader is killed at an API call, at each once: from a next start", 10),
+    "contending": ("two start at the same moment, and the one that leads is cut off", 25),
+    "clock": ("the clock of the leader's machine is set a minute back, and a minute ahead", 10),
     "away-4": ("the API server refuses connections for 4 seconds", 10),
-    "away-16": ("the API server refuses connections for 16 seconds, longer than the lease", 10),
+    "away-60": ("the API server refuses connections for a minute", 10),
+    "restarted": ("the API server is stopped, and started again", 10),
     "errors": ("every write is answered with 500 for a while", 10),
     "throttled": ("every write is answered with 429 and Retry-After for a while", 10),
     "silent": ("watches say nothing any more, after `silence` (here 2 s, else 70)", 10),
@@ -37,6 +40,8 @@ ROWS = {
     "late": ("a list is answered late, as things were seconds before", 10),
     "restored": ("etcd is set back to what it was before: a user came, another went", 10),
     "quota": ("a ResourceQuota is used up, then lifted", 10),
+    "unready": ("50 users beside one whose pod never gets ready", 10),
+    "slow": ("the tables are locked for four seconds", 10),
     "database": ("PostgreSQL is killed, MariaDB ended, and started again", 10),
 }
 

@@ -1,0 +1,105 @@
+"""A site whose controllers reach the API server through a proxy that can misbehave.
+
+The fixtures are this folder's: ``there``, ``faulty``, ``leader``, ``here``.
+"""
+
+from __future__ import annotations
+
+import secrets
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from django_userpods.cluster import get_cluster
+from django_userpods.core.objects import LEASE, Ref
+from django_userpods.models import UserPod
+from django_userpods.reconcile.wanted import this_installation
+from tests.faultproxy import FaultProxy
+from tests.real.controllers import Controller, Site, site, until
+from tests.testcluster.fixtures import restricted_namespace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.testcluster.cluster import Cluster
+
+#: Seconds that anything may take on a machine that is busy.
+LONG = 60.0
+
+
+@pytest.fixture(scope="module")
+def there(
+    tmp_path_factory: Any, cluster: Cluster, django_db_setup: None, django_db_blocker: Any
+) -> Iterator[Site]:
+    """A site without a controller."""
+    namespace = f"test-{secrets.token_hex(5)}"
+    cluster.create(restricted_namespace(namespace))
+    folder = tmp_path_factory.mktemp("faults")
+    with django_db_blocker.unblock(), site(folder, cluster.kubeconfig, namespace) as made:
+        yield made
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def faulty(cluster: Cluster) -> Iterator[FaultProxy]:
+    """What is between them."""
+    with FaultProxy(cluster.kubeconfig) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def leader(there: Site, faulty: FaultProxy) -> Iterator[Callable[[], Controller]]:
+    """Return a controller behind the proxy that leads: that of the last test, if it still does."""
+    kept: list[Controller] = []
+
+    def get() -> Controller:
+        if not kept or kept[0].process.poll() is not None or not kept[0].is_leading:
+            for other in kept:
+                other.end(signal.SIGKILL)
+            forget_lease()
+            kept[:] = [there.start(faulty.kubeconfig)]
+        until(lambda: kept[0].is_synced, LONG, "a leader")
+        return kept[0]
+
+    yield get
+    for controller in kept:
+        controller.end()
+
+
+@pytest.fixture
+def here(there: Site, faulty: FaultProxy) -> Iterator[Site]:
+    yield there
+    faulty.clear()
+    faulty.listen()
+    User.objects.all().delete()
+
+    def is_empty() -> bool:
+        there.sync()  # there may be no controller any more
+        return not UserPod.objects.exists()
+
+    until(is_empty, LONG, "the end", every=0.5)
+
+
+def forget_lease() -> None:
+    """Let nobody wait for one who is dead."""
+    for found in get_cluster().list(LEASE, namespace=None, labels={}):
+        if found["metadata"]["name"] == f"userpods-{this_installation().id}":
+            get_cluster().delete(Ref.of(found), uid=found["metadata"]["uid"])
+
+
+def make(*names: str) -> None:
+    with transaction.atomic():
+        for name in names:
+            User.objects.create(username=name)
+
+
+def pods(*names: str) -> list[str]:
+    return [f"user-{name}" for name in names]
+
+
+def agreed(here: Site, *names: str) -> Callable[[], bool]:
+    """Return what tells whether exactly these have pods, and all rows say so."""
+    return lambda: here.is_settled() and here.has_pairs(*pods(*names))
