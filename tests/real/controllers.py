@@ -137,11 +137,15 @@ class Site:
         self.database: dict[str, Any] = {}
 
     def start(
-        self, kubeconfig: Path, *options: str, cluster: dict[str, Any] | None = None
+        self,
+        kubeconfig: Path,
+        *options: str,
+        cluster: dict[str, Any] | None = None,
+        environment: dict[str, str] | None = None,
     ) -> Controller:
         """Start a controller that reaches the API server by this kubeconfig.
 
-        ``cluster`` are more options of the cluster's.
+        ``cluster`` are more options of the cluster's, ``environment`` more variables.
         """
         number = len(self.controllers)
         name = f"settings_{number}"
@@ -158,6 +162,7 @@ class Site:
             "PYTHONPATH": os.pathsep.join([str(self.folder), str(ROOT), str(ROOT / "src")]),
             "DJANGO_SETTINGS_MODULE": name,
             "PYTHONUNBUFFERED": "1",
+            **(environment or {}),
         }
         controller = Controller(self.folder, number, env, *options)
         self.controllers.append(controller)

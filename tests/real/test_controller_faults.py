@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import signal
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -126,6 +128,49 @@ def test_one_of_two_that_contend_leads_and_the_other_once_that_is_cut_off(
         assert here.changes_of_a_sync() == 0
         for one in both.values():
             assert one.end() == 0, one.text
+
+
+def test_a_leader_whose_clock_is_set_leads_on(
+    here: Site, cluster: Cluster, faulty: FaultProxy, tmp_path: Path
+) -> None:
+    (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    environment = {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        # Setting a clock leaves those alone that count seconds.
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    forget_lease()
+    with ExitStack() as stack:
+        first = here.start(faulty.kubeconfig, environment=environment)
+        stack.callback(first.end, signal.SIGKILL)
+        until(lambda: first.is_synced, LONG, "a leader")
+        second = here.start(cluster.kubeconfig)
+        stack.callback(second.end, signal.SIGKILL)
+        until(lambda: second.get("/readyz")[0] == 200, LONG, "a second one")
+        for number, offset in enumerate(("-60", "+60")):
+            clock.write_text(offset)
+            faulty.forget()
+            began = time.monotonic()
+            make(f"u{number}")
+            until(agreed(here, *(f"u{n}" for n in range(number + 1))), LONG)
+            MATRIX.note("clock", time.monotonic() - began)
+            until(lambda: renewals(faulty) >= 2, LONG, "two renewals")
+            assert (first.is_leading, second.is_leading) == (True, False)
+        lease = here.lease()
+        assert lease is not None
+        said = datetime.datetime.fromisoformat(lease["spec"]["renewTime"])
+        ahead = said - datetime.datetime.now(datetime.UTC)
+        assert ahead.total_seconds() > 30, "its clock was not set"
+        assert here.changes_of_a_sync() == 0
+        assert (first.end(), second.end()) == (0, 0)
+
+
+def renewals(proxy: FaultProxy) -> int:
+    return sum(call.method == "PUT" and "/leases/" in call.path for call in proxy.calls)
 
 
 # --- an API server on bad days
