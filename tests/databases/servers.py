@@ -44,6 +44,11 @@ class Server:
         os.kill(run.pid(self.kind), number)
         run.wait(self.kind)
 
+    def end(self, run: Run) -> None:
+        """Let PostgreSQL end its connections, and itself once its standby knows all it does."""
+        os.kill(run.pid(self.kind), signal.SIGINT)
+        run.wait(self.kind)
+
     def start(self, run: Run) -> None:
         """Start it and wait until it answers."""
         run.start(self.kind, self.command)
@@ -61,7 +66,7 @@ class Server:
 
 def start_postgresql(run: Run) -> Server:
     """Start PostgreSQL; nothing listens on the network."""
-    where = _folder(run, "postgres")
+    where = _folder(run, "postgres", "postgres")
     data = where / "data"
     as_user = _as("postgres")
     _call([*as_user, _program("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"])
@@ -86,9 +91,34 @@ def start_postgresql(run: Run) -> Server:
 _POSTGRESQL = ("listen_addresses=", "fsync=off", "deadlock_timeout=100ms", "lock_timeout=20s")
 
 
+def start_standby(run: Run, primary: Server) -> Server:
+    """Start a PostgreSQL that follows another, until it is told to be the primary itself."""
+    where = _folder(run, "standby", "postgres")
+    data = where / "data"
+    as_user = _as("postgres")
+    copy = [_program("pg_basebackup"), "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+    _call([*as_user, *copy, "-h", primary.directory, "-U", "postgres", "-D", data])
+    options = [part for option in _POSTGRESQL for part in ("-c", option)]
+    server = Server(
+        "standby",
+        where,
+        {**primary.settings, "HOST": str(where)},
+        command=[*as_user, _program("postgres"), "-D", data, "-k", where, *options],
+        ready=[_program("pg_isready"), "-h", where],
+    )
+    server.start(run)
+    return server
+
+
+def promote(standby: Server) -> None:
+    """Let a standby be the primary; returns once it is."""
+    data = standby.directory / "data"
+    _call([*_as("postgres"), _program("pg_ctl"), "promote", "--wait", "-D", data])
+
+
 def start_mariadb(run: Run) -> Server:
     """Start MariaDB; nothing listens on the network."""
-    where = _folder(run, "mysql")
+    where = _folder(run, "mysql", "mysql")
     data, socket = where / "data", where / "socket"
     as_user = _as("mysql")
     owner = ["--user=mysql"] if as_user else []
@@ -126,9 +156,9 @@ STARTERS: dict[str, Callable[[Run], Server]] = {
 }
 
 
-def _folder(run: Run, user: str) -> Path:
+def _folder(run: Run, name: str, user: str) -> Path:
     """Make a folder that the server's own user can use: neither server runs as root."""
-    where = run.directory / user
+    where = run.directory / name
     where.mkdir()
     run.directory.chmod(0o711)
     if os.geteuid() == 0:

@@ -42,6 +42,7 @@ ROWS = {
     "quota": ("a ResourceQuota is used up, then lifted", 10),
     "unready": ("50 users beside one whose pod never gets ready", 10),
     "slow": ("the tables are locked for four seconds", 10),
+    "failed-over": ("PostgreSQL fails over to its standby", 10),
     "database": ("PostgreSQL is killed, MariaDB ended, and started again", 10),
 }
 
