@@ -73,6 +73,23 @@ class TestProcesses:
         wait_ready(cluster)
         assert port_of(cluster) == port, "the port stays over a stop"
 
+    def test_its_log_and_how_it_is_are_shown(self, cluster: LocalCluster) -> None:
+        script = "for n in 1 2 3 4; do echo line $n; done; exec sleep 600"
+        cluster.create(deployment(command=["sh", "-c", script]))
+        where: dict[str, Any] = {"namespace": "default", "labels": {"app": "user-alice"}}
+
+        def text() -> str:
+            return "".join(log.text for log in cluster.logs(**where, lines=2, size=1000))
+
+        wait_for(lambda: text() == "line 3\nline 4")
+        (log,) = cluster.logs(**where, lines=2, size=1000)
+        assert (log.container, log.is_cut) == ("app", True)
+        (event,) = cluster.events(**where, limit=5)
+        # The port that it does not listen on is waited for.
+        assert event.type == "Warning"
+        assert event.reason in ("Starting", "NotListening")
+        assert list(cluster.logs(namespace="default", labels={"app": "x"}, lines=2, size=9)) == []
+
     def test_deletion_ends_the_process_and_all_it_started(
         self, cluster: LocalCluster, state_dir: Path
     ) -> None:

@@ -37,7 +37,10 @@ WHY = "nothing was sent to the cluster: this is a test run"
 
 
 #: Whatever is sent to a cluster, or gets ready for that.
-WORK = ("list", "get", "create", "apply", "replace", "delete", "version", "watch", "prepare")
+WORK = (
+    *("list", "get", "create", "apply", "replace", "delete", "version", "watch", "prepare"),
+    *("events", "logs"),
+)
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from django_userpods.exceptions import ClusterConfigurationError
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
     from django_userpods.core.objects import Kind, Manifest, Ref
 
-__all__ = ["FIELD_MANAGER", "Cluster", "Event", "Watch"]
+__all__ = ["FIELD_MANAGER", "Cluster", "Event", "PodEvent", "PodLog", "Watch"]
 
 #: Who we are to the API server; see Kubernetes, "Server-Side Apply", field management.
 FIELD_MANAGER = "django-userpods"
@@ -39,6 +39,35 @@ class Event(NamedTuple):
     def version(self) -> str:
         """The resourceVersion from which a watch would go on after this event."""
         return str(self.object["metadata"]["resourceVersion"])
+
+
+class PodEvent(NamedTuple):
+    """What a cluster noted of a pod: an Event of Kubernetes' ("Cluster resources", v1).
+
+    ``at`` is when it was last so, None where that is not said, and ``times`` how often it was;
+    ``type`` is ``Normal`` or ``Warning``; ``about`` is the object's kind and name, as in
+    ``Pod user-alice-5d4f-x2k9``.
+    """
+
+    at: datetime.datetime | None
+    type: str
+    reason: str
+    message: str
+    times: int = 1
+    about: str = ""
+
+
+class PodLog(NamedTuple):
+    """The last lines that a container wrote; ``is_cut`` where there are more before them.
+
+    ``is_previous``: of the container before it was last restarted.
+    """
+
+    pod: str
+    container: str
+    text: str
+    is_previous: bool = False
+    is_cut: bool = False
 
 
 class Watch(Iterator[Event]):
@@ -238,6 +267,37 @@ class Cluster(ABC):
         """
         self._lacks("be watched")
 
+    def events(
+        self,
+        *,
+        namespace: str,  # noqa: ARG002 - for subclasses, as the next ones
+        labels: Mapping[str, str],  # noqa: ARG002
+        limit: int,  # noqa: ARG002
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> Sequence[PodEvent]:
+        """Return the last events of the pods that carry all labels, the newest first.
+
+        At most ``limit``. Raises Forbidden, ClusterUnavailable and what ``list`` raises.
+        """
+        self._shows_nothing("events")
+
+    def logs(
+        self,
+        *,
+        namespace: str,  # noqa: ARG002 - for subclasses, as the next ones
+        labels: Mapping[str, str],  # noqa: ARG002
+        lines: int,  # noqa: ARG002
+        size: int,  # noqa: ARG002
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> Iterator[PodLog]:
+        """Yield the last lines of each container of the newest pods that carry all labels.
+
+        At most ``lines``, and the last ``size`` bytes, of each. A container that has written
+        nothing, or is not there yet, is left out. Raises as ``events`` does; ``timeout`` holds for
+        all of them together.
+        """
+        self._shows_nothing("logs")
+
     def address(self, *, namespace: str, name: str, port: int, peer: str | None) -> str:  # noqa: ARG002 - for subclasses
         """Return ``host:port`` at which clients inside the cluster reach a user's Service.
 
@@ -265,6 +325,9 @@ class Cluster(ABC):
         """Raise NotLeading where objects of this kind may not be written now."""
         if self.guard is not None and kind != LEASE:
             self.guard()
+
+    def _shows_nothing(self, what: str) -> NoReturn:
+        raise ClusterConfigurationError(f"{type(self).__name__} cannot show {what} of pods")
 
     def _lacks(self, ability: str) -> NoReturn:
         raise ClusterConfigurationError(

@@ -89,3 +89,26 @@ class InertCluster(Cluster):
     def peer(self, service: Manifest) -> str | None:
         """Return what the cluster would."""
         return self._cluster.peer(service)
+
+    def events(
+        self,
+        *,
+        namespace: str,
+        labels: Mapping[str, str],
+        limit: int,
+        timeout: float | None = None,
+    ) -> NoReturn:
+        """Raise NotInTests."""
+        raise NotInTests
+
+    def logs(
+        self,
+        *,
+        namespace: str,
+        labels: Mapping[str, str],
+        lines: int,
+        size: int,
+        timeout: float | None = None,
+    ) -> NoReturn:
+        """Raise NotInTests."""
+        raise NotInTests

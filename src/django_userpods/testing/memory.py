@@ -39,8 +39,8 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from django_userpods.clusters.base import Cluster
-from django_userpods.core.objects import Kind, Manifest, Ref, matches
+from django_userpods.clusters.base import Cluster, PodEvent, PodLog
+from django_userpods.core.objects import POD, Kind, Manifest, Ref, matches
 from django_userpods.exceptions import (
     AlreadyExists,
     ClusterConfigurationError,
@@ -54,7 +54,7 @@ from django_userpods.testing.memory_watch import MemoryWatch
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from django_userpods.clusters.base import Watch
 
@@ -121,6 +121,10 @@ class MemoryCluster(Cluster):
     def heal(self) -> None:
         """Take back every :meth:`fail_with`; see ``tasks.PAUSE`` for when requests try again."""
         self._store.faults.clear()
+
+    def put_evidence(self, ref: Ref, *found: PodEvent | PodLog) -> None:
+        """Have an object's pods, a Deployment's say, show these events and logs from now on."""
+        self._store.evidence[ref] = [*found]
 
     @property
     def paused_until(self) -> float:
@@ -250,7 +254,49 @@ class MemoryCluster(Cluster):
             is_there=lambda: self._stores.get(self.name) is store,
         )
 
+    def events(
+        self,
+        *,
+        namespace: str,
+        labels: Mapping[str, str],
+        limit: int,
+        timeout: float | None = None,
+    ) -> Sequence[PodEvent]:
+        """Return what ``put_evidence`` gave of it."""
+        found = self._evidence("events", namespace, labels)
+        return [item for item in found if isinstance(item, PodEvent)][:limit]
+
+    def logs(
+        self,
+        *,
+        namespace: str,
+        labels: Mapping[str, str],
+        lines: int,
+        size: int,
+        timeout: float | None = None,
+    ) -> Iterator[PodLog]:
+        """Yield what ``put_evidence`` gave of it, cut as asked for."""
+        for item in self._evidence("logs", namespace, labels):
+            if isinstance(item, PodLog):
+                every = item.text.splitlines()[-lines:]
+                text = "\n".join(every).encode()[-size:].decode(errors="replace")
+                yield item._replace(text=text, is_cut=item.is_cut or text != item.text)
+
     # --- inside
+
+    def _evidence(
+        self, verb: str, namespace: str, labels: Mapping[str, str]
+    ) -> Sequence[PodEvent | PodLog]:
+        store = self._called(Call(verb, POD, namespace))
+        with store.lock:
+            return [
+                item
+                for ref, found in store.evidence.items()
+                if ref in store.objects
+                and ref.namespace == namespace
+                and matches(store.objects[ref]["metadata"].get("labels") or {}, labels)
+                for item in found
+            ]
 
     @property
     def _store(self) -> Store:

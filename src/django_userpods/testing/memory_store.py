@@ -13,6 +13,7 @@ from django_userpods.exceptions import Invalid
 from django_userpods.testing.memory_watch import Log
 
 if TYPE_CHECKING:
+    from django_userpods.clusters.base import PodEvent, PodLog
     from django_userpods.core.objects import Kind, Manifest, Ref
     from django_userpods.exceptions import ClusterError
     from django_userpods.testing import memory_apply
@@ -27,8 +28,9 @@ _FIRST_FREE = 2
 class Call:
     """One call that a :class:`MemoryCluster` received.
 
-    ``verb`` is list, get, create, apply, replace, delete, version or watch; ``name`` is empty for
-    what is about many objects, and ``namespace`` None where that was of all namespaces.
+    ``verb`` is list, get, create, apply, replace, delete, version, watch, events or logs; ``name``
+    is empty for what is about many objects, and ``namespace`` None where that was of all
+    namespaces.
     """
 
     verb: str
@@ -64,6 +66,8 @@ class Store:
     calls: deque[Call] = field(default_factory=deque)
     faults: list[Fault] = field(default_factory=list)
     paused_until: float = 0.0
+    #: What is known of the pods of an object: see ``MemoryCluster.put_evidence``.
+    evidence: dict[Ref, list[PodEvent | PodLog]] = field(default_factory=dict)
     #: The resourceVersion that was given last.
     version: int = 0
     next_ip: int = _FIRST_FREE

@@ -1,4 +1,4 @@
-"""What is asked of an API server about itself, and about what we may do."""
+"""What is asked of an API server about itself, what we may do, and what it knows of pods."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING
 from django_userpods.clusters.base import Cluster
 from django_userpods.clusters.kubernetes import errors
 from django_userpods.clusters.kubernetes.request import ApiCall
+from django_userpods.core.objects import POD
 from django_userpods.exceptions import BadAnswer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from django_userpods.clusters.base import PodEvent, PodLog
     from django_userpods.clusters.kubernetes.discovery import Resources
+    from django_userpods.clusters.kubernetes.evidence import Place
     from django_userpods.clusters.kubernetes.retry import Deadline
     from django_userpods.clusters.kubernetes.transport import Transport
     from django_userpods.core.objects import Kind
@@ -22,7 +27,7 @@ _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 class Asking(Cluster):
-    """The part of the Kubernetes cluster that a diagnosis asks; not used by a reconcile."""
+    """The part of the Kubernetes cluster that people ask; not used by a reconcile."""
 
     _resources: Resources
 
@@ -69,3 +74,41 @@ class Asking(Cluster):
             return parsedate_to_datetime(date).astimezone(datetime.UTC)
         except ValueError:
             return None
+
+    def events(
+        self,
+        *,
+        namespace: str,
+        labels: Mapping[str, str],
+        limit: int,
+        timeout: float | None = None,
+    ) -> list[PodEvent]:
+        """Ask for the events of each pod, and of the ReplicaSet that made it, by their UIDs."""
+        from django_userpods.clusters.kubernetes import evidence
+
+        return evidence.events(self._place(namespace, labels, timeout), limit=limit)
+
+    def logs(
+        self,
+        *,
+        namespace: str,
+        labels: Mapping[str, str],
+        lines: int,
+        size: int,
+        timeout: float | None = None,
+    ) -> Iterator[PodLog]:
+        """Ask the kubelets, through the API server, for each container's log."""
+        from django_userpods.clusters.kubernetes import evidence
+
+        place = self._place(namespace, labels, timeout)
+        yield from evidence.logs(place, lines=lines, size=size)
+
+    def _place(self, namespace: str, labels: Mapping[str, str], timeout: float | None) -> Place:
+        """Find the pods, of whose names the rest is asked."""
+        from django_userpods.clusters.kubernetes import evidence
+
+        deadline = self._deadline(timeout)
+        every = self.list(POD, namespace=namespace, labels=labels, timeout=deadline.remaining())
+        return evidence.Place(
+            self._transport.call, self._resources, namespace, evidence.newest(every), deadline
+        )

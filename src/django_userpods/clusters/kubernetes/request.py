@@ -27,3 +27,5 @@ class ApiCall(NamedTuple):
     accept: str = "application/json"
     #: Called right before the call is sent, each time that it is; raises where it may not be.
     guard: Callable[[], None] | None = None
+    #: Whether a success is plain text and not JSON.
+    is_text: bool = False

@@ -307,7 +307,8 @@ class Transport:
             ) from error
         response.release_conn()
         answered: Mapping[str, str] = response.headers
-        if 200 <= response.status < 300 and "json" not in answered.get("Content-Type", ""):
+        wanted = "text/plain" if request.is_text else "json"
+        if 200 <= response.status < 300 and wanted not in answered.get("Content-Type", ""):
             raise errors.not_json(response.status, body, what=what, server=server)
         return response.status, answered, body
 

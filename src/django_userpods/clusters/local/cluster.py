@@ -19,6 +19,8 @@ from django_userpods.exceptions import ClusterConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from django_userpods.clusters.base import PodEvent, PodLog
+
 #: Seconds a call may take where the caller does not say.
 DEFAULT_TIMEOUT = 30.0
 
@@ -151,6 +153,36 @@ class LocalCluster(Cluster):
             seconds=seconds,
             timeout=self._timeout,
         )
+
+    def events(
+        self,
+        *,
+        namespace: str,
+        labels: Mapping[str, str],
+        limit: int,
+        timeout: float | None = None,
+    ) -> Sequence[PodEvent]:
+        """Return how a Deployment's process is, and since when: more is not remembered."""
+        from django_userpods.clusters.local import evidence
+
+        found = self.list(DEPLOYMENT, namespace=namespace, labels=labels, timeout=timeout)
+        return evidence.events(found)[:limit]
+
+    def logs(
+        self,
+        *,
+        namespace: str,
+        labels: Mapping[str, str],
+        lines: int,
+        size: int,
+        timeout: float | None = None,
+    ) -> Iterator[PodLog]:
+        """Yield the end of a Deployment's log, which all its processes wrote one after another."""
+        from django_userpods.clusters.local import evidence
+
+        state = StateDir.open(self._state_dir)
+        for found in self.list(DEPLOYMENT, namespace=namespace, labels=labels, timeout=timeout):
+            yield from evidence.logs(state, found, lines=lines, size=size)
 
     def peer(self, service: Manifest) -> str | None:
         """Return ``127.0.0.1:port`` of the process behind a Service, None without a selector."""
