@@ -76,11 +76,8 @@ local function of_way(pods)
     }
 end
 
---- Returns the settings with defaults filled in, or nil and what is wrong.
-function _M.complete(given)
-    if type(given) ~= "table" then
-        return nil, "settings.lua must return a table"
-    end
+-- The settings with defaults for what is not given, or nil and which is unknown or of another type.
+local function filled_in(given)
     local complete = {}
     for name, default in pairs(defaults) do
         complete[name] = default
@@ -98,31 +95,52 @@ function _M.complete(given)
         end
         complete[name] = value
     end
+    return complete
+end
+
+-- What is wrong with a value by itself; nil if nothing is.
+local function problem_of_values(complete)
     for _, name in ipairs {
         "recheck_seconds", "look_seconds", "websocket_seconds", "site_body_seconds",
     } do
         if complete[name] < 1 then
-            return nil, name .. " must be at least 1"
+            return name .. " must be at least 1"
         end
     end
     for _, setting in ipairs { "cookies", "credential_cookies" } do
         for _, cookie in ipairs(complete[setting]) do
             if type(cookie) ~= "string" or not cookie:find("^[%w!#$%%&'*+%-.^_`|~]+$") then
-                return nil, setting .. " must be cookie names"
+                return setting .. " must be cookie names"
             end
         end
     end
     for _, name in ipairs { "login_url", "whoami_path", "waiting_path" } do
         if complete[name]:find("[%c%s]") or complete[name] == "" then
-            return nil, name .. " must be a URL or path"
+            return name .. " must be a URL or path"
         end
     end
     for _, origin in ipairs(complete.admitted_origins) do
         if type(origin) ~= "string" or not origin:find "^https?://[^/%s]+$" then
-            return nil, "admitted_origins must be like https://host, without a path"
+            return "admitted_origins must be like https://host, without a path"
         end
     end
-    local problem
+    if not complete.internal:find "^.+:%d+$" then
+        return "internal must be host:port"
+    end
+    return nil
+end
+
+--- Returns the settings with defaults filled in, and what follows from them: `pods` (where those
+-- are), `internal_host` and `internal_port`. Or nil and what is wrong.
+function _M.complete(given)
+    if type(given) ~= "table" then
+        return nil, "settings.lua must return a table"
+    end
+    local complete, problem = filled_in(given)
+    problem = problem or problem_of_values(complete)
+    if problem then
+        return nil, problem
+    end
     complete.pods, problem = addresses.parse(complete.pods_url, complete.site_url)
     if not complete.pods then
         return nil, problem
@@ -132,10 +150,7 @@ function _M.complete(given)
             complete[name] = value
         end
     end
-    local host, port = complete.internal:match("^(.+):(%d+)$")
-    if not host then
-        return nil, "internal must be host:port"
-    end
+    local host, port = complete.internal:match "^(.+):(%d+)$"
     complete.internal_host, complete.internal_port = host, tonumber(port)
     return complete
 end
