@@ -14,6 +14,7 @@ from django.conf import settings
 
 from django_userpods import setting
 from django_userpods.core import addresses, builtin, naming
+from django_userpods.core.operations import FOR_USERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 DEFAULT_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
 DEFAULT_INSTANCE = "default"
 #: What users can be let do by themselves with what is theirs.
-SELF_SERVICE = ("start", "stop", "restart", "add", "delete", "tokens")
+SELF_SERVICE = (*map(str, FOR_USERS), "add", "delete", "tokens")
 #: A token of RFC 9110 (5.6.2), as RFC 6265 (4.1.1) has a cookie's name.
 _COOKIE_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 DEFAULT_AUTHENTICATORS = (

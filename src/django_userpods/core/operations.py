@@ -13,3 +13,7 @@ class Operation(StrEnum):
     STOP = "stop"
     RESTART = "restart"
     RECREATE = "recreate"
+
+
+#: What users may ask of their own pods, in the order of buttons; all else is for staff.
+FOR_USERS = (Operation.START, Operation.STOP, Operation.RESTART)

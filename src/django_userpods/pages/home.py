@@ -23,7 +23,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django_userpods.access.authenticators import is_let_in
 from django_userpods.conf import conf
 from django_userpods.core import naming
-from django_userpods.core.operations import Operation
+from django_userpods.core.operations import FOR_USERS, Operation
 from django_userpods.exceptions import PodNotAllowed
 from django_userpods.models import AccessToken, PodSession, UserPod
 from django_userpods.pages import assets
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-#: What people may ask of a pod here, in the order of the buttons.
-_OPERATIONS = (Operation.START, Operation.STOP, Operation.RESTART)
 #: Maximum number of sessions, of tokens that work, and of those that are over, on the page.
 _SESSIONS, _TOKENS, _OLD_TOKENS = 50, 200, 10
 
@@ -94,7 +92,7 @@ def operate(request: HttpRequest, name: str) -> HttpResponse:
     pod = own_pods(request).filter(name=name)
     get_object_or_404(pod)
     asked = request.POST.get("do", "")
-    if asked not in _OPERATIONS or asked not in conf.USERPODS_SELF_SERVICE:
+    if asked not in FOR_USERS or asked not in conf.USERPODS_SELF_SERVICE:
         return page(request, error=gettext("This is not allowed here."), status=403)
     user: Any = request.user
     lifecycle.OPERATIONS[Operation(asked)](pod, actor=user.get_username())
@@ -201,7 +199,7 @@ def _shown_pods(request: HttpRequest, allowed: frozenset[str]) -> list[ShownPod]
             pod.last_change or pod.created_at,
             frozenset(
                 operation.value
-                for operation in _OPERATIONS
+                for operation in FOR_USERS
                 if operation in allowed and lifecycle.applies(operation, pod)
             ),
             UserPod.State(pod.state).may_change and pod.state != UserPod.State.FAILED,

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from django_userpods.conf import conf
 from django_userpods.core import naming
-from django_userpods.core.operations import Operation
+from django_userpods.core.operations import FOR_USERS, Operation
 from django_userpods.exceptions import PodNotAllowed, RequestRefused
 from django_userpods.models import UserPod
 from django_userpods.pages.api.calling import (
@@ -34,7 +34,6 @@ OPERATIONS = {
     Operation.SYNC: "sync_userpod",
     Operation.RECREATE: "recreate_userpod",
 }
-_OWN = ("start", "stop", "restart")
 
 
 def _own(caller: Caller) -> QuerySet[UserPod]:
@@ -138,7 +137,7 @@ def _operate(request: HttpRequest, caller: Caller, name: str, operation: str) ->
     asked = Operation(operation)
     pod, another = _find(caller, name, OPERATIONS[asked])
     if not another and not caller.may(OPERATIONS[asked]):
-        if operation not in _OWN:
+        if asked not in FOR_USERS:
             raise RequestRefused(403, f"this needs the permission userpods.{OPERATIONS[asked]}")
         caller.require_self_service(operation)
     rows = UserPod.objects.filter(pk=pod.pk)
