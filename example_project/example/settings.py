@@ -179,7 +179,7 @@ CLUSTER_KIND = env.str(
 USERPODS_NAMESPACE = env.str("K8S_NAMESPACE", default="") or "default"
 USERPODS_IMAGE = env.str("USER_APP_IMAGE", default="django-userpods-example-workload:latest")
 USERPODS_PORT = env.int("USER_APP_PORT", default=8000)
-#: The path of a pod template (``examples/apps``), in the place of image and port.
+#: The path of a pod template (``examples/apps``), in place of image and port.
 USERPODS_TEMPLATE = env.str("USER_APP_TEMPLATE", default="") or None
 #: Where pods are found, and the site: ``https://{pod}.pods.example.org/`` and
 #: ``https://userpods.example.org/``. Without, pods are at ``/`` of the site's own host.

@@ -68,7 +68,7 @@ def browser(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[We
 
 
 def come_in(browser: WebDriver, name: str, host: str) -> None:
-    """Sign in at the site in the place of whoever was, and open a pod there."""
+    """Sign in at the site in place of whoever was, and open a pod there."""
     browser.get(f"{SITE}/admin/login/")
     browser.delete_cookie("__Host-sessionid")
     browser.get(f"https://{host}/.userpods/sign-in")

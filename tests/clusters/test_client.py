@@ -21,7 +21,7 @@ INSTALL = "pip install 'django-userpods[kubernetes]'"
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder in the place of everything that is installed: there is no client."""
+    """The folder in place of everything that is installed: there is no client."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "kubernetes"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])

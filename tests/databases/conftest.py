@@ -1,4 +1,4 @@
-"""A database server of the distribution's under the tests, in the place of SQLite."""
+"""A database server of the distribution's under the tests, in place of SQLite."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def server(request: Any, run: Run) -> Iterator[Server]:
 def use_database(
     server: Server, memory: MemoryCluster, django_db_setup: None, django_db_blocker: Any
 ) -> Iterator[Callable[..., None]]:
-    """Return what puts the server in the place of the settings' database; emptied at the end."""
+    """Return what puts the server in place of the settings' database; emptied at the end."""
     # Of all threads, and this one's own.
     settings, own = connections.settings["default"], connections["default"]
 
@@ -69,4 +69,4 @@ def use_database(
 
 @pytest.fixture
 def database(use_database: Callable[..., None]) -> None:
-    """The server in the place of the settings' database, at its usual level of isolation."""
+    """The server in place of the settings' database, at its usual level of isolation."""

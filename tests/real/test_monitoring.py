@@ -40,7 +40,7 @@ NAMESPACE = "userpods"
 
 
 def documented_scrape(target: str) -> dict[str, Any]:
-    """Return the documentation's scrape of pods, with a target in the place of a look for them.
+    """Return the documentation's scrape of pods, with a target in place of a look for them.
 
     (Debian's Prometheus is built without Kubernetes.) It has what such a look would find of a pod
     of the shipped Deployment.

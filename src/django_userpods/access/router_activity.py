@@ -34,7 +34,7 @@ class Heard:
 
 
 def ask(*, within: float) -> Heard:
-    """Ask every router of ``USERPODS_ROUTERS`` for the pods used in so many seconds.
+    """Ask every router of ``USERPODS_ROUTERS`` for the pods used in the last ``within`` seconds.
 
     Raises NothingHeard where there is none, or one does not say: what it knows is missing then.
     """

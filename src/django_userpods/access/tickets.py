@@ -97,7 +97,7 @@ def redeem(text: str, *, nonces: Sequence[str]) -> tuple[Ticket, Any]:
 
 
 def begin(ticket: Ticket, session: Any, *, instead_of: Sequence[str]) -> Entered:  # noqa: ANN401
-    """Begin a session on the pod's host, in the place of those of these secrets."""
+    """Begin a session on the pod's host, in place of those of these secrets."""
     secret = secrets.token_urlsafe(32)
     end(secrets_=instead_of)
     age = session.get_expiry_age()

@@ -224,7 +224,7 @@ class Cluster(ABC):
         """
 
     def replace(self, manifest: Manifest, *, timeout: float | None = None) -> Manifest:  # noqa: ARG002 - for subclasses
-        """Put the manifest in the place of the object, and return it as stored.
+        """Put the manifest in place of the object, and return it as stored.
 
         Where it has a ``metadata.resourceVersion``, the object has to have the same: a change by
         somebody else is :class:`~django_userpods.exceptions.Conflict`. NotFound where there is no

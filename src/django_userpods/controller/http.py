@@ -67,7 +67,7 @@ class Server:
 
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
-    #: Whoever comes while so many wait is answered a second later; Python's 5 are few for probes.
+    #: Maximum number of connections that wait, others try again a second later. (Python: 5.)
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002

@@ -62,7 +62,7 @@ class KeyedQueue:
         self._failures: dict[str, int] = {}
 
     def add(self, *keys: str, after: float = 0.0) -> None:
-        """Have keys worked on as soon as somebody takes them, or in so many seconds.
+        """Have keys worked on as soon as somebody takes them, or ``after`` seconds.
 
         A key that is due before that anyway stays so. One that failed need not wait any longer.
         """
@@ -154,7 +154,7 @@ class KeyedQueue:
         return pause
 
     def put_back(self, keys: Iterable[str], seconds: float) -> None:
-        """Have keys that were taken worked on in so many seconds, as if nobody had tried."""
+        """Have keys that were taken worked on in ``seconds``, as if nobody had tried."""
         with self._changed:
             for key in keys:
                 self._running.discard(key)

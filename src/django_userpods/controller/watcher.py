@@ -38,7 +38,7 @@ logger = logging.getLogger("django_userpods.controller")
 #: where the cluster says no, and the longest where it does not answer or answers 5xx. That is over
 #: in one moment for all, and 10 s later all has to be well again; a try costs it next to nothing.
 FIRST_PAUSE, LONGEST_PAUSE, LONGEST_SILENT_PAUSE = 0.8, 30.0, 5.0
-#: A watch that lasted for so many seconds was well: the next pause is the first again.
+#: Seconds after which a watch that ends was a good one: the next pause is the first again.
 _WELL = 10.0
 #: Seconds for which a watch is asked for, at least; up to twice as long, so that those of many
 #: kinds and controllers do not end together.

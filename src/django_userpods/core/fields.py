@@ -38,7 +38,7 @@ class Field:
     #: Zero, false or empty is a value of its own; otherwise it is the same as leaving the field
     #: out, and is not answered.
     counts: bool = False
-    #: What the server puts in the place of a zero or empty value.
+    #: What the server puts in place of a zero or empty value.
     default: Any = NOTHING
 
 

@@ -50,7 +50,7 @@ def resource_of(kind: Kind) -> tuple[str, str, bool]:
 
 
 def with_rules(text: str, rules: Mapping[Kind, Collection[str]]) -> str:
-    """Return a Role's text with these rules in the place of those at its end."""
+    """Return a Role's text with these rules in place of those at its end."""
     if not rules:
         return text
     verbs: dict[tuple[str, str], set[str]] = {}

@@ -231,7 +231,7 @@ def _of_one_host(name: str, text: str, values: ProjectValues) -> str:
 
 
 def _with_paths(ingress: str, paths: Iterable[str], *, where: str) -> str:
-    """Return an Ingress for several paths in the place of ``/``; ``= /x`` is exact, as in nginx."""
+    """Return an Ingress for several paths in place of ``/``; ``= /x`` is exact, as in nginx."""
 
     def several(found: re.Match[str]) -> str:
         exact = found[2].replace("Prefix", "Exact")

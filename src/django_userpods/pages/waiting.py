@@ -41,7 +41,7 @@ _TRY_EVERY = datetime.timedelta(seconds=20)
 @never_cache
 @expected
 def waiting(request: HttpRequest) -> HttpResponse:
-    """Answer in the place of a pod that is not up: a page for people, JSON for machines.
+    """Answer in place of a pod that is not up: a page for people, JSON for machines.
 
     A person who comes here (a navigation) wakes a stopped pod, and so does a script's request that
     the router says may (``X-Userpods-Wake``). The status is 503 with ``Retry-After`` (RFC 9110,

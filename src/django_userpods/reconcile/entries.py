@@ -76,7 +76,7 @@ class Scope:
 class Entry:
     """One pod in a run: the row as read, and its user where there still is one."""
 
-    #: The row's id, which objects carry as a label; of objects of nobody known, the label.
+    #: The row's id, which objects carry as a label; of objects of unknown owners, the label.
     pk: str
     user_pk: str
     user_id: Any

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_userpods")
 
-#: Maximum number of pods that are asked for by name, so many of them in one LIST: it has a line of
-#: a request to be named in. Beyond it is one LIST of all.
+#: Maximum number of pods that are asked for by name, and of those in one LIST, which has a line
+#: of a request to name them in. Beyond it is one LIST of all.
 _FEW, _NAMED = 200, 50
 
 
@@ -202,7 +202,7 @@ class Reader:
 
 
 def observe(reader: Reader, subjects: dict[str, Subject]) -> dict[str, list[Observed]]:
-    """Fill in what is there for each subject; return the objects of nobody known, by pod's id.
+    """Fill in what is there for each subject; return the objects of unknown owners, by pod's id.
 
     ``subjects`` is keyed by the pod's id. Raises ClusterError where any list could not be read
     whole. A kind that only some pods' templates have, and that the cluster lacks or does not let

@@ -53,8 +53,8 @@ def reconcile(
     """Make the cluster agree with the database, and the rows with the cluster.
 
     ``user_pks`` are primary keys as text, for all pods of some users; ``pods`` are ids of rows,
-    for some pods alone. Neither means all users, and then (with ``prune``) objects of nobody known
-    are deleted too. ``timeout`` bounds the whole in seconds; what it leaves undone
+    for some pods alone. Neither means all users, and then (with ``prune``) objects of
+    unknown owners are deleted too. ``timeout`` bounds the whole in seconds; what it leaves undone
     is reported, not lost. With ``dry_run`` nothing is written anywhere. With ``asked_deletions``
     pods whose users are only now found to be gone, or not selected any more, are left alone and
     reported: for who names pods for another reason, and so asks no guard.
@@ -222,7 +222,7 @@ def _note_unobserved(scope: Scope, message: str) -> None:
 
 
 def _add_strangers(subjects: dict[str, Subject], strangers: dict[str, list[Observed]]) -> None:
-    """Take objects of nobody known into the run, unless a row of that id came meanwhile."""
+    """Take objects of unknown owners into the run, unless a row of that id came meanwhile."""
     known = pods_in_use() if strangers else set()
     retain = conf.USERPODS_RETAIN
     for pod, observed in strangers.items():

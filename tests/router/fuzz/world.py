@@ -95,7 +95,7 @@ class World:
         return pod
 
     def filled(self, data: bytes) -> bytes:
-        """An example's bytes with this run's credentials in the place of their names."""
+        """An example's bytes with this run's credentials in place of their names."""
         for name, value in self.secrets.items():
             data = data.replace(name, value)
         return data

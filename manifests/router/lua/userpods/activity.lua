@@ -24,7 +24,7 @@ local _M = {}
 --- What a rule makes of a request; nil for one that counts as it comes.
 _M.IGNORE, _M.QUIET, _M.OPEN = "ignore", "quiet", "open"
 
--- A request that counts is written down if the last one of its session was so many seconds ago.
+-- Seconds after a use that was written down before the next one is.
 local EVERY = 5
 -- Seconds after which nobody asks any more when a pod was used.
 local LIFETIME = 172800
@@ -205,7 +205,7 @@ function _M.forget(address)
 end
 
 --- GET /activity?within=90: {"since": 3600.5, "pods": {"user-alice": 4.2}}, all in seconds ago: the
--- pods that were used within so many seconds, and since when that is known.
+-- pods that were used in the last `within` seconds, and since when that is known.
 function _M.content()
     local time = now()
     local within = tonumber(ngx.req.get_uri_args(4).within) or math.huge

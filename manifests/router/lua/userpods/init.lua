@@ -220,7 +220,7 @@ function _M.pod_balancer()
     end
 end
 
--- Ends the request with a 502 in the place of what the pod began to answer.
+-- Ends the request with a 502 in place of what the pod began to answer.
 local function refuse_answer(why)
     ngx.log(ngx.ERR, "refused what the pod answered: ", why)
     -- Where nginx expects no body it keeps the connection, on which the pod may not have said its

@@ -39,7 +39,7 @@ local function port_of(fd)
 end
 
 --- Whether the request at hand, or the structure at `pointer`, looks as we think it does: true, or
--- nil and what is otherwise. It has nginx's mark, its connection leads back to it, and the
+-- nil and what is different. It has nginx's mark, its connection leads back to it, and the
 -- connection's socket is the one that the client came in through.
 function _M.of_request(pointer)
     pointer = pointer or base.get_request()
@@ -57,7 +57,7 @@ function _M.of_request(pointer)
     return true
 end
 
---- Whether headers read in place are what the public API says: true, or nil and what is otherwise.
+--- Whether headers read in place are what the public API says: true, or nil and what is different.
 -- `count` is their number; `cookie` and `authorization` as `headers.read` hands them on.
 function _M.of_headers(count, cookie, authorization)
     local all, public = 0, ngx.req.get_headers(0)

@@ -120,7 +120,7 @@ function _M.no_place(status, address)
     return _M.say(404, "Not found", "There is nothing here.")
 end
 
---- Where there are so many cookies that no server takes them, the browser could not even sign in
+--- With more cookies than any server takes, the browser could not even sign in
 -- any more. On the site's host it throws them away. (Browsers do so over TLS and on localhost.) Not
 -- on a host of pods alone: it would throw away those of the whole registrable domain, and an
 -- application could sign its user out of the site.

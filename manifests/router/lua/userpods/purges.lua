@@ -75,7 +75,7 @@ function _M.epoch()
     return epoch[0]
 end
 
---- How often anyone was forgotten, also by workers of before or after a reload.
+--- How often anyone was forgotten, also by workers from before or after a reload.
 function _M.count()
     return numbers:get("count") or 0
 end

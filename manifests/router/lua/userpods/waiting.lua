@@ -114,7 +114,7 @@ local function hold(sent, entry, ends)
     end
 end
 
--- Holds the request at hand for so many seconds. Returns an entry whose pod answers, or nil.
+-- Holds the request at hand for at most `seconds`. Returns an entry whose pod answers, or nil.
 local function hold_one(sent, entry, seconds)
     local who = sent.who
     if held >= settings.hold_most or (held_of[who] or 0) >= EACH then

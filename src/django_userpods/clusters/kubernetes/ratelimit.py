@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: A server that has enough halves the rate, but not oftener than so many seconds apart (answers to
+#: A server that has enough halves the rate, but at most once in so many seconds (answers to
 #: what was under way already say the same again), nor below this part of what was asked for.
 _APART, _LEAST = 1.0, 1 / 16
 #: Seconds in which a rate of nothing would grow to all of it again.

@@ -1,4 +1,4 @@
-"""Fields of which only one may be set: put ours in the place of another that somebody set.
+"""Fields of which only one may be set: put ours in place of another that somebody set.
 
 Server-side apply adds our member of a union (a probe's ``httpGet``) to the one that is there
 (``tcpSocket``, set by hand or by the server itself), and the API server refuses the two. An apply

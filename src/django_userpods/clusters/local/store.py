@@ -179,7 +179,7 @@ class Store:
         timeout: float,
         guard: Callable[[], None] = _allow,
     ) -> Stored:
-        """Store what is declared in the place of what was declared before.
+        """Store what is declared in place of what was declared before.
 
         Without ``makes`` there has to be something.
         """

@@ -234,7 +234,7 @@ def _add_site_options(parser: argparse.ArgumentParser) -> None:
         type=_path,
         metavar="/PATH/",
         help="a path that belongs to Django, where pods are at / of the site's own host (no "
-        "USERPODS_URL); given once or several times, in the place of "
+        "USERPODS_URL); given once or several times, in place of "
         f"{', '.join(shipped.SITE_PATHS)}",
     )
 

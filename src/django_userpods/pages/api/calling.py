@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_userpods")
 
-#: Maximum number of requests of one user in a window of so many seconds.
+#: Maximum number of requests of one user in a window, and the seconds of a window.
 RATE, WINDOW = 120, 60
 _SAFE = frozenset({"GET", "HEAD"})
 #: What reading a body may raise: malformed, too large, with too many fields, or broken off.
