@@ -256,6 +256,14 @@ def test_a_pod_speaks_for_its_own_host(ingress: Ingress) -> None:
     assert answer.all("strict-transport-security") == ["max-age=60"]
 
 
+def test_a_pod_does_not_sign_its_user_out_of_the_site(ingress: Ingress) -> None:
+    """Browsers delete the cookies of the whole registrable domain, the site's among them."""
+    for value in ('"cookies"', '"*"'):
+        query = urllib.parse.urlencode([("Clear-Site-Data", value), ("X-Own", "1")])
+        answer = ask(ingress, f"/headers-back?{query}", TOKEN)
+        assert (answer.all("x-own"), answer.all("clear-site-data")) == (["1"], [])
+
+
 def test_a_host_is_told_as_it_came(ingress: Ingress, django: FakeDjango) -> None:
     for host in ("ALICE.pods.example.org", "alice.pods.example.org.", "alice.pods.example.org:444"):
         head = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
