@@ -56,6 +56,9 @@ STARTS = {
     "a <script>": "put('script', {src: url})",
     "a style sheet": "put('link', {rel: 'stylesheet', href: url})",
     "a prefetch": "put('link', {rel: 'prefetch', href: url})",
+    "rules for what to fetch beforehand": """
+      put('script', {type: 'speculationrules', textContent: JSON.stringify(
+        {prefetch: [{urls: [url], eagerness: 'immediate'}]})})""",
     "an <object>": "put('object', {data: url})",
     "an iframe": "put('iframe', {src: url})",
     "an iframe in a sandbox": "put('iframe', {src: url, sandbox: 'allow-scripts'})",

@@ -13,7 +13,7 @@ from django_userpods import tasks
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
 from django_userpods.testing import MemoryCluster
-from tests.django.support import pairs
+from tests.django.support import pairs, users
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -68,7 +68,7 @@ def test_what_is_rolled_back_is_not_asked_for_with_what_is_not(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_saves_on_a_slow_cluster_hold_a_request_no_longer_than_one(
+def test_many_saves_or_deletions_on_a_slow_cluster_hold_a_request_no_longer_than_one(
     memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.USERPODS_INLINE_TIMEOUT = 0.5
@@ -85,3 +85,15 @@ def test_many_saves_on_a_slow_cluster_hold_a_request_no_longer_than_one(
             UserFactory(username=f"many{number:02}")
     assert time.monotonic() - started < 2.5
     assert UserPod.objects.count() == 60
+    with monkeypatch.context() as quick:
+        quick.setattr(MemoryCluster, "_called", original)
+        assert reconcile().ok
+    assert len(pairs(memory)) == 60
+    for delete in (lambda: users().all()[:1].get().delete(), lambda: users().all().delete()):
+        started = time.monotonic()
+        with transaction.atomic():
+            delete()
+        assert time.monotonic() - started < 2.5
+    monkeypatch.setattr(MemoryCluster, "_called", original)
+    assert reconcile(allow_mass_delete=True).ok
+    assert pairs(memory) == []

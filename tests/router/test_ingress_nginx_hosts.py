@@ -131,6 +131,7 @@ def test_where_an_authenticator_reads_bearers_all_are_asked_about_and_none_passe
             "Sec-Fetch-Mode": "navigate",
             "Sec-Fetch-Dest": "iframe",
         },
+        {"Sec-Fetch-Site": "same-site", **dict(NAVIGATION), "Sec-Purpose": "prefetch;prerender"},
     ],
 )
 def test_what_another_origin_starts_carries_no_identity(

@@ -36,11 +36,14 @@ def fetched(site: str, mode: str, dest: str = "empty", origin: str = "") -> Head
 
 
 BOBS = "https://bob.pods.test"
+LINK = fetched("same-site", "navigate", "document")
 # Name, method, headers: from bob's page, from a stranger's, from one over plain HTTP.
 FOREIGN: list[tuple[str, str, Headers]] = [
     ("an <img>", "GET", fetched("same-site", "no-cors", "image")),
     ("a <script>", "GET", fetched("same-site", "no-cors", "script")),
     ("an iframe", "GET", fetched("same-site", "navigate", "iframe")),
+    ("a page beforehand", "GET", [*LINK, ("Sec-Purpose", "prefetch")]),
+    ("a page unseen", "GET", [*LINK, ("Sec-Purpose", "prefetch;prerender")]),
     ("an <object>", "GET", fetched("same-site", "navigate", "object")),
     ("fetch without CORS", "GET", fetched("same-site", "no-cors")),
     ("fetch with CORS", "GET", fetched("same-site", "cors", origin=BOBS)),
@@ -69,9 +72,10 @@ FOREIGN: list[tuple[str, str, Headers]] = [
     ("one word twice", "GET", [("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "none")]),
     ("an admitted origin that is not named", "GET", fetched("cross-site", "no-cors", "image")),
 ]
+TYPED = fetched("none", "navigate", "document")
 OURS: list[tuple[str, str, Headers]] = [
     ("no browser", "GET", []),
-    ("the address bar", "GET", fetched("none", "navigate", "document")),
+    ("the address bar", "GET", TYPED),
     ("a page of its own", "GET", fetched("same-origin", "cors")),
     ("an image of its own", "GET", fetched("same-origin", "no-cors", "image")),
     ("a frame of its own", "GET", fetched("same-origin", "navigate", "iframe")),
@@ -79,7 +83,8 @@ OURS: list[tuple[str, str, Headers]] = [
     ("one without a referrer", "POST", fetched("same-origin", "navigate", "document", "null")),
     ("an old browser's form", "POST", [("Origin", OWN)]),
     ("upper case", "POST", [("Origin", OWN.upper())]),
-    ("a link on bob's page", "GET", fetched("same-site", "navigate", "document")),
+    ("the address bar beforehand", "GET", [*TYPED, ("Sec-Purpose", "prefetch;prerender")]),
+    ("a link on bob's page", "GET", LINK),
     ("a link anywhere", "GET", fetched("cross-site", "navigate", "document")),
     ("an admitted origin", "GET", fetched("cross-site", "cors", origin="https://desk.test")),
     ("its form", "POST", fetched("cross-site", "navigate", "document", "https://desk.test")),

@@ -55,9 +55,9 @@ function _M.is_foreign(origin, host, proto)
 end
 
 --- Whether a request is one that another origin started, so that it carries no identity. `headers`
--- are its `origin`, `site`, `mode` and `dest` (the last three Sec-Fetch-*), each nil where it has
--- none and a table where it has several, its `method`, `host` and `proto`. A link that somebody
--- follows is none of these.
+-- are its `origin`, `site`, `mode`, `dest` (these three Sec-Fetch-*) and `purpose` (Sec-Purpose),
+-- each nil where it has none and a table where it has several, its `method`, `host` and `proto`. A
+-- link that somebody follows is none of these; one that a page has fetched beforehand is.
 function _M.is_started_elsewhere(headers)
     local origin, site = headers.origin, headers.site
     if type(origin) == "table" or type(site) == "table" then
@@ -75,7 +75,7 @@ function _M.is_started_elsewhere(headers)
     if not site or site == "same-origin" or site == "none" then
         return false
     end
-    return not (headers.method == "GET" and headers.mode == "navigate"
+    return headers.purpose ~= nil or not (headers.method == "GET" and headers.mode == "navigate"
         and headers.dest == "document")
 end
 jit.off(_M.is_started_elsewhere)
@@ -85,7 +85,8 @@ function _M.of_request(host, proto)
     local all = ngx.req.get_headers(0)
     return _M.is_started_elsewhere {
         origin = all["origin"], site = all["sec-fetch-site"], mode = all["sec-fetch-mode"],
-        dest = all["sec-fetch-dest"], method = ngx.req.get_method(), host = host, proto = proto,
+        dest = all["sec-fetch-dest"], purpose = all["sec-purpose"],
+        method = ngx.req.get_method(), host = host, proto = proto,
     }
 end
 jit.off(_M.of_request)
