@@ -114,6 +114,14 @@ def test_a_token_needs_the_scope_and_has_to_be_valid(alice: Any) -> None:
     ask(Client(), "get", "me/", headers=bearer(alice), status=401)
 
 
+def test_where_tokens_are_turned_off_they_are_here_too(alice: Any, settings: Any) -> None:
+    headers = bearer(alice)
+    ask(Client(), "get", "me/", headers=headers)
+    settings.USERPODS_AUTHENTICATORS = ["django_userpods.access.SessionAuthenticator"]
+    ask(Client(), "get", "me/", headers=headers, status=401)
+    assert ask(signed_in(alice), "get", "me/")["by"] == "session"
+
+
 def test_a_session_needs_the_csrf_token_for_all_but_reading(alice: Any) -> None:
     client = signed_in(alice, csrf=True)
     assert ask(client, "get", "me/")["by"] == "session"

@@ -141,7 +141,8 @@ def _caller(request: HttpRequest) -> Caller:
 
 def _by_token(request: HttpRequest, text: str) -> Caller:
     invalid = 'Bearer realm="userpods", error="invalid_token"'
-    if not text.startswith(AccessToken.PREFIX):
+    ours = [item for item in conf.USERPODS_AUTHENTICATORS if isinstance(item, TokenAuthenticator)]
+    if not ours or not text.startswith(AccessToken.PREFIX):
         raise RequestRefused(401, "invalid token", WWW_Authenticate=invalid)
     token = AccessToken.objects.find(text)
     if token is None or not token.is_valid or not token.user.is_active:
@@ -151,7 +152,7 @@ def _by_token(request: HttpRequest, text: str) -> Caller:
         raise RequestRefused(403, "this token may not manage pods", WWW_Authenticate=scope)
     try:
         # What notes its use, too.
-        TokenAuthenticator().authenticate(request)
+        ours[0].authenticate(request)
     except InvalidCredentials as error:
         raise RequestRefused(401, "invalid token", WWW_Authenticate=invalid) from error
     return Caller(token.user, by_token=True)
