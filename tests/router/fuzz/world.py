@@ -59,6 +59,8 @@ class World:
                 "SITE_ROUTER": f"http://127.0.0.1:{self.router.internal}",
                 "SITE_DIRECT": str(self.direct),
                 "SITE_PODS": self.pods_url,
+                # The cluster in memory would move pods to addresses of its own.
+                "SITE_INLINE_TIMEOUT": "0",
                 "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
             }
             self.clients = Clients(self.router.port, self.count)
