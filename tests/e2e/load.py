@@ -7,13 +7,19 @@ import json
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from tests.e2e.client import GATEWAY, HOST
+from tests.e2e.report import Disruption
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.e2e.client import Client
+    from tests.e2e.report import Report
+    from tests.e2e.site import Site
 
 
 @dataclass(frozen=True)
@@ -128,3 +134,25 @@ class Load:
         body = response.read()
         keep = kind.kept and response.getheader("Connection", "").lower() != "close"
         return kind.wrong(response.status, body), keep
+
+
+@contextmanager
+def under_load(site: Site, report: Report, name: str) -> Iterator[Load]:
+    """A load during the block and two seconds before and after, and its line in the report."""
+    clients = {user: site.signed_in(user) for user in ("alice", "bob")}
+    started = time.monotonic()
+    with Load(clients) as load:
+        time.sleep(2)
+        yield load
+        time.sleep(2)
+    report.disruptions.append(
+        Disruption(
+            name=name,
+            requests=load.total,
+            failed=load.failures(),
+            detail=load.summary(),
+            slowest=load.slowest,
+            seconds=time.monotonic() - started,
+        )
+    )
+    assert load.total > 20, "there was no load"

@@ -4,45 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.load import Load
-from tests.e2e.report import Disruption
+from tests.e2e.load import under_load
 from tests.e2e.site import DJANGO, USERS
 from tests.testcluster.processes import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.e2e.report import Report
     from tests.e2e.site import Site
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(900, func_only=True)]
-
-
-@contextmanager
-def under_load(site: Site, report: Report, name: str) -> Iterator[Load]:
-    """A load during the block and two seconds before and after, and its line in the report."""
-    clients = {user: site.signed_in(user) for user in ("alice", "bob")}
-    started = time.monotonic()
-    with Load(clients) as load:
-        time.sleep(2)
-        yield load
-        time.sleep(2)
-    report.disruptions.append(
-        Disruption(
-            name=name,
-            requests=load.total,
-            failed=load.failures(),
-            detail=load.summary(),
-            slowest=load.slowest,
-            seconds=time.monotonic() - started,
-        )
-    )
-    assert load.total > 20, "there was no load"
 
 
 def replaced(site: Site, deployment: str, selector: str) -> None:
