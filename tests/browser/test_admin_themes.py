@@ -12,7 +12,7 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.browser.chromium import chromium, keep_pictures
+from tests.browser.chromium import chromium, keep_pictures, wait_for_text
 from tests.browser.themed_site import THEMES, running
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def test_a_confirmation_asks_its_own_question(themed: Themed) -> None:
     assert looks_like_a_button(themed, "No, take me back")
 
     themed.browser.find_element(By.CSS_SELECTOR, "#content-main button[type=submit]").click()
-    WebDriverWait(themed.browser, 15, 0.1).until(lambda _: "Stopped 4 pods." in themed.seen())
+    wait_for_text(themed.browser, "body", "Stopped 4 pods.")
 
 
 def test_a_pods_page_has_its_buttons(themed: Themed) -> None:
@@ -126,6 +126,8 @@ def test_a_token_is_shown_once_under_its_own_title(themed: Themed) -> None:
         field = themed.browser.find_element(By.NAME, name)
         assert field.accessible_name, f"{name} has a label"
         assert field.value_of_css_property("border-top-style") == "solid", f"{name} can be seen"
+    box = themed.browser.find_element(By.CLASS_NAME, "select2-selection")
+    assert box.value_of_css_property("border-top-style") == "solid", "whose it is can be chosen"
     about = ("user", "1"), ("label", "laptop"), ("scope", "reach")
     themed.post(f"{TOKENS}add/", *about, ("_save", "Save"))
     keep_pictures(themed.browser, f"{themed.theme}-issued")
