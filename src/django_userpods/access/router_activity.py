@@ -75,16 +75,17 @@ def _routers(url: str) -> Iterator[tuple[str, str, int, str]]:
 
 
 def _answer(host: str, address: str, port: int, path: str) -> dict[str, Any]:
-    import urllib3
+    from urllib3.exceptions import HTTPError
 
-    timeout = urllib3.Timeout(total=_TIMEOUT)
-    with urllib3.HTTPConnectionPool(address, port, timeout=timeout) as pool:
+    from django_userpods.clusters.kubernetes.bounded import pool_of
+
+    with pool_of(address, port, seconds=_TIMEOUT) as pool:
         try:
             response = pool.request(
                 "GET", path, headers={"Host": host}, retries=False, preload_content=False
             )
             body = response.read(_LONGEST)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (HTTPError, OSError) as error:
             message = f"router {host} at {address}: {error}"
             raise NothingHeard(message) from error
     try:

@@ -55,7 +55,10 @@ def last_uses(
 
 
 def _last_use(pod: UserPod, path: str, now: datetime.datetime) -> datetime.datetime | None:
-    import urllib3
+    # Not in a web process, which imports what is beside this.
+    from urllib3.exceptions import HTTPError
+
+    from django_userpods.clusters.kubernetes.bounded import pool_of
 
     headers = {
         "Host": urlsplit(pod.url).netloc or str(pod.name),
@@ -63,9 +66,8 @@ def _last_use(pod: UserPod, path: str, now: datetime.datetime) -> datetime.datet
         "X-Userpods-User": quote(pod.owner.get_username(), safe="@+") if pod.owner else "",
     }
     host, _, port = str(pod.address).rpartition(":")
-    timeout = urllib3.Timeout(total=_TIMEOUT)
     try:
-        with urllib3.HTTPConnectionPool(host.strip("[]"), int(port), timeout=timeout) as pool:
+        with pool_of(host.strip("[]"), int(port), seconds=_TIMEOUT) as pool:
             response = pool.request(
                 "GET", path, headers=headers, retries=False, redirect=False, preload_content=False
             )
@@ -74,6 +76,6 @@ def _last_use(pod: UserPod, path: str, now: datetime.datetime) -> datetime.datet
             message = f"its application answered {response.status} at {path}"
             raise _Unreadable(message)
         return activity.last_use(json.loads(body), now=now)
-    except (urllib3.exceptions.HTTPError, OSError, ValueError, RecursionError) as error:
+    except (HTTPError, OSError, ValueError, RecursionError) as error:
         message = f"its application cannot be asked at {path}: {error}"
         raise _Unreadable(message) from error

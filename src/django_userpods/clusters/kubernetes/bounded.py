@@ -119,6 +119,16 @@ def bound(pools: urllib3.PoolManager) -> None:
     }
 
 
+@contextmanager
+def pool_of(host: str, port: int, *, seconds: float) -> Iterator[urllib3.HTTPConnectionPool]:
+    """Yield a pool of plain connections to one place; all that is asked of it takes no longer."""
+    import urllib3
+
+    with urllib3.PoolManager() as pools, keep(Deadline(seconds)):
+        bound(pools)
+        yield pools.connection_from_host(host, port, scheme="http")
+
+
 def _deadline() -> Deadline:
     return _calls.deadline or Deadline(_USUAL)
 
