@@ -338,7 +338,7 @@ def _record(operation: Operation, pods: Sequence[PodRef], actor: str, where_else
         # What is asked only of those that are so still is the history of no others.
         met = set(found.values_list("pk", flat=True)) if where_else else None
         found.update(state=State.PENDING, message="", updated_at=now, **what)
-        history.note(
+        history.add(
             [
                 history.Line(
                     pod.pk, pod.state, State.PENDING, operation=operation.value, actor=actor

@@ -90,7 +90,7 @@ def tick(now: datetime.datetime) -> None:
     running = rows().filter(wanted=UserPod.Wanted.RUNNING).exclude(owner=None).exclude(name=None)
     pods = list(running.select_related("owner") if _per_pod() else running.only(*_COLUMNS))
     if heard is not None:
-        note(pods, heard.used, now=now)
+        record_use(pods, heard.used, now=now)
     found = decide(_lifetimes(pods, known_since), now=now)
     found.idle = _asked_themselves(found.idle, known_since, now=now)
     for some, actor in ((found.idle, IDLE), (found.too_old, TOO_OLD)):
@@ -112,7 +112,7 @@ def decide(pods: Iterable[tuple[UserPod, Lifetime]], *, now: datetime.datetime) 
     return found
 
 
-def note(
+def record_use(
     pods: Sequence[UserPod],
     used: dict[str, datetime.datetime],
     *,

@@ -28,9 +28,9 @@ def read(manifests: Iterable[Any], name: str) -> list[Manifest]:
     workloads = {d["metadata"]["name"] for d in documents if d["kind"] in kinds.WORKLOADS}
     for document in documents:
         if document["kind"] in kinds.WORKLOADS:
-            _settle_selector(document)
+            _complete_selector(document)
         elif document["kind"] == "Service":
-            _settle_service_selector(document, workloads)
+            _complete_service_selector(document, workloads)
     _check_complete(documents, name)
     for document in documents:
         refusals.check_duplicates(document)
@@ -112,7 +112,7 @@ def mapping(parent: dict[str, Any], field: str, *, where: str) -> dict[str, Any]
     return value
 
 
-def _settle_selector(document: Manifest) -> None:
+def _complete_selector(document: Manifest) -> None:
     """Make the selector ``app=<name>`` and hold the pods' labels against it."""
     where, name = document["kind"], document["metadata"]["name"]
     spec = mapping(document, "spec", where=where)
@@ -138,7 +138,7 @@ def _settle_selector(document: Manifest) -> None:
         raise TemplateError(message, where=f"{where}.spec.template.spec.containers")
 
 
-def _settle_service_selector(document: Manifest, workloads: set[str]) -> None:
+def _complete_service_selector(document: Manifest, workloads: set[str]) -> None:
     where = document["kind"]
     spec = mapping(document, "spec", where=where)
     selector = mapping(spec, "selector", where=f"{where}.spec")

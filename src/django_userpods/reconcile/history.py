@@ -57,7 +57,7 @@ def is_news(before: str, after: str, *, said: str, message: str) -> bool:
     return before != after or (after == State.FAILED and reason_of(said) is not reason_of(message))
 
 
-def note(lines: Sequence[Line]) -> None:
+def add(lines: Sequence[Line]) -> None:
     """Write some lines, say what came of what had been asked for, and drop the oldest.
 
     To be called in the transaction that writes the rows, after them.
@@ -65,9 +65,9 @@ def note(lines: Sequence[Line]) -> None:
     now = timezone.now()
     for batch in batches(lines):
         asked = [line.pod for line in batch if line.operation]
-        _settle(asked, Transition.Outcome.REPLACED, now)
+        _set_outcome(asked, Transition.Outcome.REPLACED, now)
         for outcome in (Transition.Outcome.DONE, Transition.Outcome.FAILED):
-            _settle(
+            _set_outcome(
                 [
                     line.pod
                     for line in batch
@@ -102,7 +102,9 @@ def _lines() -> QuerySet[Transition]:
     return Transition.objects.using(alias())
 
 
-def _settle(pods: Collection[str], outcome: Transition.Outcome, now: datetime.datetime) -> None:
+def _set_outcome(
+    pods: Collection[str], outcome: Transition.Outcome, now: datetime.datetime
+) -> None:
     if pods:
         waiting = _lines().filter(pod__in=pods, outcome="").exclude(operation="")
         waiting.update(outcome=outcome, settled_at=now)

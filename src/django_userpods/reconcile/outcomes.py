@@ -155,7 +155,7 @@ def _write_together(items: list[_Item]) -> list[Written]:
     with transaction.atomic(using=alias()):
         lock(rows().filter(pk__in=[*(item.subject.entry.pk for item in items), *losers]))
         written = [_write_row(item, holders) for item in items]
-        history.note([one.line for one in written if one.line is not None])
+        history.add([one.line for one in written if one.line is not None])
         return written
 
 
