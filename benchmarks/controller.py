@@ -1,0 +1,309 @@
+"""How prompt the controller is, what it takes at rest, and how fast 500 users' pods are ready.
+
+    python benchmarks/controller.py [--users 10000] [--burst 500] [--saves 100] [--rounds 3]
+
+A real API server on the same machine. *Save to Deployment* is from before ``User.save`` to the
+first GET that finds the Deployment, one user after the other, beside nobody else and beside many;
+these, and the controller at rest, are measured without Kubernetes' own controllers, with
+Deployments that say that they are ready. *500 users* are saved in one transaction, with those
+controllers and nodes that kwok pretends, until all their Deployments are ready; in turn, the same
+objects by ``kubectl create``, and as many users' pods and Services by KubeSpawner, in an
+environment of its own, without a hub, until they run. Those are bare pods: a Deployment costs the
+cluster a ReplicaSet, and the status of both, more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.common import publish, set_up_django
+from tests.testcluster.controlplane import ControlPlane
+
+if TYPE_CHECKING:
+    from tests.real.controllers import Controller, Site
+
+KUBESPAWNER = "jupyterhub-kubespawner>=7,<8"
+NAMESPACE, THEIRS, SPAWNER = "bench", "kubectl", "spawner"
+#: Seconds that the controller is looked at when it has nothing to do.
+REST = 60.0
+
+
+def main() -> None:
+    """Measure and publish."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--users", type=int, default=10_000)
+    parser.add_argument("--burst", type=int, default=500)
+    parser.add_argument("--saves", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    set_up_django()
+    rows = [*alone(options.users, options.saves), *bursts(options.burst, options.rounds)]
+    notes = (__doc__ or "").split("\n\n", 2)[2]
+    publish("controller", "What the controller takes, and how prompt it is", rows, notes)
+
+
+def alone(users: int, saves: int) -> list[tuple[str, str, str]]:
+    """Measure saves beside nobody and beside many, and a controller at rest."""
+    from django.contrib.auth.models import User
+
+    from tests.real.controllers import site
+
+    with (
+        ControlPlane(controller_manager=False, scheduler=False, kwok=False) as plane,
+        tempfile.TemporaryDirectory() as folder,
+        site(Path(folder), plane.kubeconfig, NAMESPACE) as here,
+    ):
+        plane.kubectl("create", "namespace", NAMESPACE)
+        controller = led(here, plane)
+        none = seconds_of_saves(here, saves, "few")
+        controller.end()
+        User.objects.bulk_create(
+            (User(username=f"many{number}") for number in range(users)), batch_size=500
+        )
+        here.sync()
+        say_ready(here, plane)
+        here.sync()
+        controller = led(here, plane)
+        many = seconds_of_saves(here, saves, "more")
+        say_ready(here, plane)
+        settled(here)
+        memory, share = at_rest(controller)
+        controller.end()
+    return [
+        ("Save to Deployment, beside none: p50, p99", in_ms(none), ""),
+        (
+            f"The same beside {users:,} others",
+            f"{in_ms(many)} ({p50(many) / p50(none):.2f} and {p99(many) / p99(none):.2f} times)",
+            "",
+        ),
+        (f"Memory at rest, {users:,} pods", f"{memory:.0f} MB", "at most 400 MB"),
+        (f"CPU at rest, {users:,} pods", f"{share:.1%} of a core", "at most 2 % of a core"),
+    ]
+
+
+def p50(times: list[float]) -> float:
+    """Return the median."""
+    return statistics.median(times)
+
+
+def p99(times: list[float]) -> float:
+    """Return what one of a hundred takes at least."""
+    return statistics.quantiles(times, n=100, method="inclusive")[98]
+
+
+def in_ms(times: list[float]) -> str:
+    """Say both in milliseconds."""
+    return f"{p50(times) * 1e3:.0f} ms, {p99(times) * 1e3:.0f} ms"
+
+
+def led(here: Site, plane: ControlPlane) -> Controller:
+    """Start a controller; return it once it has looked at everything."""
+    from tests.real.controllers import until
+
+    controller = here.start(plane.kubeconfig)
+    until(lambda: controller.is_synced, 300, "a leader")
+    return controller
+
+
+def settled(here: Site) -> None:
+    """Wait until every row says that its pod is as it is to be."""
+    from tests.real.controllers import until
+
+    until(here.is_settled, 300, "rows that say so", every=0.5)
+
+
+def seconds_of_saves(here: Site, count: int, prefix: str) -> list[float]:
+    """Save users one after the other; return how long each waited for a Deployment."""
+    from django.contrib.auth.models import User
+
+    times = []
+    for number in range(count):
+        began = time.monotonic()
+        User.objects.create(username=f"{prefix}{number}")
+        while here.get(f"user-{prefix}{number}") is None:
+            time.sleep(0.001)
+        times.append(time.monotonic() - began)
+        # Neither always right after a look at the database, nor always right before one.
+        time.sleep(number % 10 / 10)
+    return times
+
+
+def say_ready(here: Site, plane: ControlPlane) -> None:
+    """Write into the status of all Deployments that they are ready, for want of a controller."""
+    from django_userpods.cluster import get_cluster
+    from django_userpods.core.objects import DEPLOYMENT
+
+    found = list(get_cluster().list(DEPLOYMENT, namespace=here.namespace, labels={}))
+    waiting = [item for item in found if not (item.get("status") or {}).get("readyReplicas")]
+    context = ssl.create_default_context(cafile=plane.ca_file)
+    headers = {
+        "Authorization": f"Bearer {plane.token}",
+        "Content-Type": "application/merge-patch+json",
+    }
+
+    def write(items: list[dict[str, Any]]) -> None:
+        server = plane.server.removeprefix("https://")
+        connection = http.client.HTTPSConnection(server, context=context)
+        for item in items:
+            names = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+            generation = item["metadata"]["generation"]
+            status = {"observedGeneration": generation, **dict.fromkeys(names, 1)}
+            path = f"/apis/apps/v1/namespaces/{here.namespace}/deployments"
+            path += f"/{item['metadata']['name']}/status"
+            connection.request("PATCH", path, json.dumps({"status": status}), headers)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 200, answer.status
+        connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, (waiting[first::8] for first in range(8))))
+
+
+def at_rest(controller: Controller) -> tuple[float, float]:
+    """Return a controller's memory in MB (10^6 bytes), and its part of a core."""
+    folder = Path("/proc") / str(controller.process.pid)
+    tick = os.sysconf("SC_CLK_TCK")
+
+    def spent() -> float:
+        # (The command in parentheses may have spaces.)
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / tick
+
+    time.sleep(5)
+    before, began = spent(), time.monotonic()
+    time.sleep(REST)
+    share = (spent() - before) / (time.monotonic() - began)
+    pages = int((folder / "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6, share
+
+
+def bursts(users: int, rounds: int) -> list[tuple[str, str, str]]:
+    """Measure many users at once until they are ready, against kubectl and KubeSpawner."""
+    from tests.real.controllers import site
+
+    python = kubespawner()
+    ours, theirs, spawner = [], [], []
+    with (
+        ControlPlane() as plane,
+        tempfile.TemporaryDirectory() as folder,
+        site(Path(folder), plane.kubeconfig, NAMESPACE) as here,
+    ):
+        for namespace in (NAMESPACE, THEIRS, SPAWNER):
+            plane.kubectl("create", "namespace", namespace)
+        controller = led(here, plane)
+        for number in range(rounds):
+            ours.append(burst(here, users, f"r{number}u"))
+            theirs.append(burst_of_kubectl(plane, users, f"r{number}k"))
+            spawner.append(burst_of_kubespawner(plane, python, users))
+            print(f"ours {ours[-1]:.1f} s, kubectl {theirs[-1]:.1f} s, {spawner[-1]:.1f} s")
+        controller.end()
+    return [
+        (f"{users} users at once, against kubectl create", rate(ours, theirs), "at least 1.0"),
+        ("The same against KubeSpawner's bare pods and Services", rate(ours, spawner), ""),
+    ]
+
+
+def rate(ours: list[float], theirs: list[float]) -> str:
+    """Say which part of their rate ours is."""
+    mine, other = p50(ours), p50(theirs)
+    return f"{other / mine:.2f} of its rate ({mine:.1f} s, {other:.1f} s)"
+
+
+def burst(here: Site, users: int, prefix: str) -> float:
+    """Return the seconds from a transaction's begin until all its users' Deployments are ready."""
+    from django.contrib.auth.models import User
+    from django.db import transaction
+
+    from tests.real.controllers import until
+
+    began = time.monotonic()
+    with transaction.atomic():
+        for number in range(users):
+            User.objects.create(username=f"{prefix}{number}")
+    wait_for_ready(NAMESPACE, users)
+    took = time.monotonic() - began
+    settled(here)
+    User.objects.all().delete()
+    until(lambda: not here.names(), 300, "an empty namespace", every=0.5)
+    return took
+
+
+def burst_of_kubectl(plane: ControlPlane, users: int, prefix: str) -> float:
+    """Return the same of ``kubectl create`` with the same objects."""
+    from django_userpods.core.naming import PodIdentity
+    from django_userpods.core.template import placeholder_values
+    from django_userpods.reconcile.wanted import TemplateSource, this_installation
+
+    source, items = TemplateSource(this_installation()), []
+    for number in range(users):
+        name = f"{prefix}{number}"
+        identity = PodIdentity(f"{number:016x}", str(number))
+        values = placeholder_values(identity, name=f"user-{name}", namespace=THEIRS, username=name)
+        items += source.template_for(None, values).fill(values)
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    began = time.monotonic()
+    plane.kubectl("create", "-f", "-", input=text)
+    wait_for_ready(THEIRS, users)
+    took = time.monotonic() - began
+    plane.kubectl("delete", "deployments,services,pods", "--all", "-n", THEIRS)
+    return took
+
+
+def burst_of_kubespawner(plane: ControlPlane, python: Path, users: int) -> float:
+    """Return the same of KubeSpawner, with its own objects."""
+    script = Path(__file__).with_name("kubespawner_rate.py")
+    done = subprocess.run(
+        [python, script, SPAWNER, str(users), "example.org/app:1"],
+        env={**os.environ, "KUBECONFIG": str(plane.kubeconfig)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    plane.kubectl("delete", "pods,services", "--all", "-n", SPAWNER)
+    return float(done.stdout.split("SECONDS ")[1])
+
+
+def wait_for_ready(namespace: str, count: int) -> None:
+    """Wait until as many Deployments of a namespace are ready."""
+    from django_userpods.cluster import get_cluster
+    from django_userpods.core.objects import DEPLOYMENT
+    from tests.real.controllers import until
+
+    def are_ready() -> bool:
+        found = get_cluster().list(DEPLOYMENT, namespace=namespace, labels={})
+        return sum(bool((it.get("status") or {}).get("readyReplicas")) for it in found) == count
+
+    until(are_ready, 300, f"{count} Deployments that are ready", every=0.2)
+
+
+def kubespawner() -> Path:
+    """Return the Python of an environment that has KubeSpawner, made if it is not there."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "django-userpods" / "kubespawner-7"
+    python = folder / "bin" / "python"
+    if not (folder / "done").exists():
+        venv.create(folder, with_pip=True, clear=True)
+        install = ["-m", "pip", "install", "--quiet", KUBESPAWNER, "jupyterhub"]
+        subprocess.run([python, *install], check=True)
+        (folder / "done").touch()
+    return python
+
+
+if __name__ == "__main__":
+    main()
