@@ -56,9 +56,6 @@ STARTS = {
     "a <script>": "put('script', {src: url})",
     "a style sheet": "put('link', {rel: 'stylesheet', href: url})",
     "a prefetch": "put('link', {rel: 'prefetch', href: url})",
-    "rules for what to fetch beforehand": """
-      put('script', {type: 'speculationrules', textContent: JSON.stringify(
-        {prefetch: [{urls: [url], eagerness: 'immediate'}]})})""",
     "an <object>": "put('object', {data: url})",
     "an iframe": "put('iframe', {src: url})",
     "an iframe in a sandbox": "put('iframe', {src: url, sandbox: 'allow-scripts'})",
@@ -173,6 +170,25 @@ def test_no_frame_shows_what_is_ours(browser: WebDriver) -> None:
             )
             assert "workspace" not in text
             assert "link has been used" not in text
+
+
+RULES = """put('script', {type: 'speculationrules', textContent: JSON.stringify(
+  {prefetch: [{urls: [url], eagerness: 'immediate'}]})})"""
+
+
+@pytest.mark.parametrize("page", [f"https://{BOBS}/", f"{SITE}/admin/login/"])
+def test_no_page_has_alices_fetched_before_she_follows_a_link(
+    browser: WebDriver, site: Site, page: str
+) -> None:
+    """Browsers say of it that nobody's page started it, and send her cookies along."""
+    browser.get(f"https://{ALICES}/")
+    assert said(browser)["name"] == "alice"
+    browser.get(page)
+    path = f"/{uuid4()}"
+    start(browser, RULES, f"https://{ALICES}{path}")
+    # Else nothing was tried.
+    eventually(lambda: path in site.router.log())
+    assert path not in str(site.received("alice"))
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,7 @@ def test_where_an_authenticator_reads_bearers_all_are_asked_about_and_none_passe
             "Sec-Fetch-Dest": "iframe",
         },
         {"Sec-Fetch-Site": "same-site", **dict(NAVIGATION), "Sec-Purpose": "prefetch;prerender"},
+        {"Sec-Fetch-Site": "none", **dict(NAVIGATION), "Sec-Purpose": "prefetch"},
     ],
 )
 def test_what_another_origin_starts_carries_no_identity(

@@ -37,6 +37,8 @@ def fetched(site: str, mode: str, dest: str = "empty", origin: str = "") -> Head
 
 BOBS = "https://bob.pods.test"
 LINK = fetched("same-site", "navigate", "document")
+OWN_LINK = fetched("same-origin", "navigate", "document")
+TYPED = fetched("none", "navigate", "document")
 # Name, method, headers: from bob's page, from a stranger's, from one over plain HTTP.
 FOREIGN: list[tuple[str, str, Headers]] = [
     ("an <img>", "GET", fetched("same-site", "no-cors", "image")),
@@ -44,6 +46,9 @@ FOREIGN: list[tuple[str, str, Headers]] = [
     ("an iframe", "GET", fetched("same-site", "navigate", "iframe")),
     ("a page beforehand", "GET", [*LINK, ("Sec-Purpose", "prefetch")]),
     ("a page unseen", "GET", [*LINK, ("Sec-Purpose", "prefetch;prerender")]),
+    # So it is in Chromium 156.
+    ("a page beforehand, of nobody", "GET", [*TYPED, ("Sec-Purpose", "prefetch")]),
+    ("a page beforehand, without a word", "GET", [("Sec-Purpose", "prefetch")]),
     ("an <object>", "GET", fetched("same-site", "navigate", "object")),
     ("fetch without CORS", "GET", fetched("same-site", "no-cors")),
     ("fetch with CORS", "GET", fetched("same-site", "cors", origin=BOBS)),
@@ -72,7 +77,6 @@ FOREIGN: list[tuple[str, str, Headers]] = [
     ("one word twice", "GET", [("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "none")]),
     ("an admitted origin that is not named", "GET", fetched("cross-site", "no-cors", "image")),
 ]
-TYPED = fetched("none", "navigate", "document")
 OURS: list[tuple[str, str, Headers]] = [
     ("no browser", "GET", []),
     ("the address bar", "GET", TYPED),
@@ -83,7 +87,7 @@ OURS: list[tuple[str, str, Headers]] = [
     ("one without a referrer", "POST", fetched("same-origin", "navigate", "document", "null")),
     ("an old browser's form", "POST", [("Origin", OWN)]),
     ("upper case", "POST", [("Origin", OWN.upper())]),
-    ("the address bar beforehand", "GET", [*TYPED, ("Sec-Purpose", "prefetch;prerender")]),
+    ("its own page beforehand", "GET", [*OWN_LINK, ("Sec-Purpose", "prefetch;prerender")]),
     ("a link on bob's page", "GET", LINK),
     ("a link anywhere", "GET", fetched("cross-site", "navigate", "document")),
     ("an admitted origin", "GET", fetched("cross-site", "cors", origin="https://desk.test")),

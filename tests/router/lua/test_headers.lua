@@ -44,6 +44,7 @@ function tests.what_is_read_is_seen_at_a_glance()
         assert(kind and not kinds[kind], name)
         kinds[kind] = true
     end
+    assert(kinds[glance "sec-purpose"] and kinds[glance "transfer-encoding"])
 end
 
 -- Each that is looked at twice costs a request about two thousand instructions.

@@ -78,7 +78,7 @@ local function note(name, kind)
 end
 for name, kind in pairs {
     cookie = COOKIE, authorization = AUTHORIZATION, upgrade = UPGRADE,
-    ["service-worker"] = SPECIAL, ["transfer-encoding"] = SPECIAL,
+    ["service-worker"] = SPECIAL, ["transfer-encoding"] = SPECIAL, ["sec-purpose"] = SPECIAL,
     host = HOST, origin = ORIGIN, ["sec-fetch-site"] = SITE,
 } do
     note(name, kind)
@@ -170,7 +170,8 @@ local function read_publicly(continue)
     local is_usual = (site == nil or site == "same-origin" or site == "none")
         and type(origin) ~= "table" and type(host) ~= "table"
     return continue(cookie, authorization, all["upgrade"] ~= nil,
-        not is_usual or (all["service-worker"] or all["transfer-encoding"]) ~= nil,
+        not is_usual
+            or (all["service-worker"] or all["transfer-encoding"] or all["sec-purpose"]) ~= nil,
         is_usual and host, is_usual and origin)
 end
 jit.off(read_publicly)
@@ -189,8 +190,8 @@ jit.off(compare)
 --- Cleans the request and calls `continue` with its Cookie headers (joined as nginx joins them),
 -- its first Authorization header (nil where there is none), whether it has an Upgrade header,
 -- whether it needs a closer look (`pod_access`), and its Host and Origin (nil where there is none).
--- It needs one where a browser asks for a service worker's script, where the body comes in chunks,
--- and where another origin may have started it.
+-- It needs one where a browser asks for a service worker's script or for what nobody has followed a
+-- link to yet, where the body comes in chunks, and where another origin may have started it.
 -- Going on by a call, not by returning, lets LuaJIT compile the loop and all that follows as one
 -- piece: it cannot leave the function that a loop stands in.
 function _M.read(continue)
@@ -236,7 +237,8 @@ function _M.read(continue)
             elseif kind == UPGRADE and text == "upgrade" then
                 upgrade = true
             elseif kind == SPECIAL
-                and (text == "service-worker" or text == "transfer-encoding")
+                and (text == "service-worker" or text == "transfer-encoding"
+                    or text == "sec-purpose")
             then
                 special = true
             else

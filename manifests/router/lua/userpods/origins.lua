@@ -72,10 +72,14 @@ function _M.is_started_elsewhere(headers)
             return false
         end
     end
+    -- Chromium says "none" of what the rules of any page have it fetch, cookies and all.
+    if headers.purpose then
+        return site ~= "same-origin"
+    end
     if not site or site == "same-origin" or site == "none" then
         return false
     end
-    return headers.purpose ~= nil or not (headers.method == "GET" and headers.mode == "navigate"
+    return not (headers.method == "GET" and headers.mode == "navigate"
         and headers.dest == "document")
 end
 jit.off(_M.is_started_elsewhere)
