@@ -15,7 +15,7 @@ from django_userpods.version import __version__
 if TYPE_CHECKING:
     from django_userpods.access import Authenticator
     from django_userpods.exceptions import UserpodsError
-    from django_userpods.lifecycle import add_pod, remove_pod
+    from django_userpods.lifecycle import add_pod, remove_pod, share, unshare
     from django_userpods.models import AccessToken, UserPod
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "__version__",
     "add_pod",
     "remove_pod",
+    "share",
+    "unshare",
 ]
 
 _WHERE = {
@@ -35,6 +37,8 @@ _WHERE = {
     "UserpodsError": "exceptions",
     "add_pod": "lifecycle",
     "remove_pod": "lifecycle",
+    "share": "lifecycle",
+    "unshare": "lifecycle",
 }
 
 

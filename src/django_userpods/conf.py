@@ -15,6 +15,7 @@ from django.conf import settings
 from django_userpods import setting
 from django_userpods.core import addresses, builtin, naming
 from django_userpods.core.operations import FOR_USERS
+from django_userpods.exceptions import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -318,6 +319,20 @@ class Conf:
         if unknown := sorted(set(value) - set(SELF_SERVICE)):
             raise setting.invalid("USERPODS_SELF_SERVICE", f"has {', '.join(unknown)}", hint)
         return frozenset(value)
+
+    @property
+    def USERPODS_SHARING(self) -> bool:
+        """Whether a pod may be shared; SettingError where pods have no addresses of their own."""
+        value = setting.flag("USERPODS_SHARING", default=False)
+        try:
+            where = self.USERPODS_URL
+        except SettingError:
+            return False  # that setting's own check says so
+        if value and (where is None or where.way is addresses.Way.ONE_HOST):
+            message = "is True, and pods have no addresses of their own: who asks decides which"
+            hint = "Write {pod} into USERPODS_URL, as in 'https://{pod}.pods.example.org/'."
+            raise setting.invalid("USERPODS_SHARING", message, hint)
+        return value
 
     @property
     def USERPODS_RETAIN(self) -> frozenset[str]:

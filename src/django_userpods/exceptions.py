@@ -11,6 +11,7 @@ and what to do. It never carries a token, a request body or a whole server answe
     ├── SettingError
     ├── ManifestError
     ├── PodNotAllowed
+    ├── ShareRefused
     ├── AdoptionError
     ├── MassDeletionRefused
     ├── NothingHeard
@@ -67,6 +68,7 @@ __all__ = [
     "PodNotAllowed",
     "QuotaExceeded",
     "SettingError",
+    "ShareRefused",
     "StillDeleting",
     "TemplateError",
     "TooManyRequests",
@@ -114,6 +116,10 @@ class ManifestError(UserpodsError):
 
 class PodNotAllowed(UserpodsError):  # noqa: N818 - says what the answer is
     """A user cannot have (or lose) a further pod as asked: slot, limit or user stand against it."""
+
+
+class ShareRefused(UserpodsError):  # noqa: N818 - says what the answer is
+    """A pod cannot be shared as asked: the pod, whom it would be shared with, or the time."""
 
 
 class AdoptionError(UserpodsError):

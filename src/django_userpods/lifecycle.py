@@ -27,6 +27,7 @@ from django_userpods.reconcile import history
 from django_userpods.reconcile.entries import Scope
 from django_userpods.reconcile.rows import alias, lock, retried, rows
 from django_userpods.reconcile.users import BATCH
+from django_userpods.sharing import share, unshare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,9 +43,11 @@ __all__ = [
     "remove_pod",
     "restart",
     "rows_of",
+    "share",
     "start",
     "stop",
     "sync",
+    "unshare",
     "wake",
 ]
 

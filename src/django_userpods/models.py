@@ -17,9 +17,10 @@ from django_userpods.core import naming
 from django_userpods.core.lifetime import Lifetime
 from django_userpods.core.reasons import Reason, reason_of
 from django_userpods.core.states import State as _State
+from django_userpods.shares import Share
 from django_userpods.tokens import AccessToken, PodSession
 
-__all__ = ["AccessToken", "Installation", "PodSession", "Transition", "UserPod"]
+__all__ = ["AccessToken", "Installation", "PodSession", "Share", "Transition", "UserPod"]
 
 #: What people read for a state; the values are those of the enum.
 STATE_LABELS = [
@@ -211,6 +212,7 @@ class UserPod(models.Model):
             ("stop_userpod", _("Can stop user pods")),
             ("restart_userpod", _("Can restart user pods")),
             ("recreate_userpod", _("Can delete and recreate user pods")),
+            ("share_userpod", _("Can share user pods")),
         ]
 
     def __str__(self) -> str:

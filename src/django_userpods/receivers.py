@@ -14,19 +14,25 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_out
 from django.db import router as db_router
 from django.db import transaction
-from django.db.models.signals import class_prepared, post_delete, post_save, pre_save
+from django.db.models.signals import (
+    class_prepared,
+    m2m_changed,
+    post_delete,
+    post_save,
+    pre_save,
+)
 from django.utils import timezone
 
 from django_userpods import background
-from django_userpods.access import cache, router_client, site_sessions, tickets
+from django_userpods.access import cache, reach, router_client, site_sessions, tickets
 from django_userpods.access.sessions import after_session_deletion, when_flushed
 from django_userpods.conf import conf
 from django_userpods.exceptions import SettingError
-from django_userpods.models import AccessToken, PodSession
+from django_userpods.models import AccessToken, PodSession, Share, UserPod
 from django_userpods.signals import tokens_revoked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from django.db.models import Model
     from django.http import HttpRequest
@@ -48,6 +54,9 @@ def connect() -> None:
     class_prepared.connect(_connect_user, dispatch_uid="django_userpods.class_prepared")
     for signal, uid in ((post_save, "token_saved"), (post_delete, "token_deleted")):
         signal.connect(token_changed, sender=AccessToken, dispatch_uid=f"django_userpods.{uid}")
+    for signal, uid in ((post_save, "share_saved"), (post_delete, "share_deleted")):
+        signal.connect(share_changed, sender=Share, dispatch_uid=f"django_userpods.{uid}")
+    m2m_changed.connect(membership_changed, dispatch_uid="django_userpods.membership_changed")
     uid = "django_userpods.pod_session_deleted"
     post_delete.connect(pod_session_deleted, sender=PodSession, dispatch_uid=uid)
     tokens_revoked.connect(revoked, dispatch_uid="django_userpods.revoked")
@@ -153,6 +162,45 @@ def pod_session_deleted(
         transaction.on_commit(partial(_forget, str(instance.user_id)), using=using, robust=True)
 
 
+def share_changed(
+    sender: type[Model],  # noqa: ARG001 - a signal's argument
+    instance: Share,
+    *,
+    using: str | None = None,
+    **_: Any,  # noqa: ANN401
+) -> None:
+    """Let the routers and ``whoami`` forget what they know of the guests of a share's pod."""
+    pods = UserPod.objects.using(using).filter(pk=instance.pod_id, name__isnull=False)
+    for name in pods.values_list("name", flat=True):
+        forget = partial(_forget, guests_of=[str(name)])
+        transaction.on_commit(forget, using=using, robust=True)
+
+
+def membership_changed(
+    sender: type[Model],
+    instance: Model,
+    action: str,
+    *,
+    reverse: bool = False,
+    using: str | None = None,
+    **_: Any,  # noqa: ANN401
+) -> None:
+    """Let the routers and ``whoami`` forget guests of whom one came into a group, or left it."""
+    groups: Any = getattr(get_user_model(), "groups", None)
+    if getattr(groups, "through", None) is not sender or not action.startswith("post_"):
+        return
+    if not reach.is_on():
+        return
+    if not reverse:
+        forget = partial(_forget, str(instance.pk))
+    else:
+        # Of a group that was emptied nobody says who was in it.
+        shares = Share.objects.using(using).filter(group=instance.pk, pod__name__isnull=False)
+        names = sorted(set(map(str, shares.values_list("pod__name", flat=True))))
+        forget = partial(_forget, guests_of=names)
+    transaction.on_commit(forget, using=using, robust=True)
+
+
 def revoked(sender: type[Model], user_pks: set[str], **_: Any) -> None:  # noqa: ANN401, ARG001
     """Let the routers and ``whoami`` forget what they know of the users of revoked tokens."""
     using = db_router.db_for_write(AccessToken)
@@ -203,11 +251,13 @@ def logged_out(
         when_flushed(session, at_flush)
 
 
-def _forget(*user_pks: str) -> None:
+def _forget(*user_pks: str, guests_of: Collection[str] = ()) -> None:
     # First here: a router that has forgotten asks again at once.
-    cache.forget(user_pks)
+    cache.forget(user_pks, guests_of=guests_of)
     for user_pk in user_pks:
         router_client.purge(user_pk)
+    for name in guests_of:
+        router_client.purge_guests(name)
 
 
 class _Change:
@@ -265,7 +315,8 @@ def _wake(changes: Sequence[_Change]) -> None:
     last = {change.user_pk: change for change in changes}
     needed = {change.user_pk for change in changes if change.needed}
     try:
-        _forget(*last)
+        # Whoever may not come in any more lets nobody else in either.
+        _forget(*last, guests_of=sorted(reach.shared_pods_of(last)))
         (change, *others) = last.values()
         if others or change.saved is None:
             tasks.ask_for_some(list(last), needed=needed)

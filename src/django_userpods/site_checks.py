@@ -22,6 +22,7 @@ from django.urls import (
 from django.utils.module_loading import import_string
 
 from django_userpods.conf import conf
+from django_userpods.core.addresses import Way
 from django_userpods.exceptions import SettingError
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ SITE_ORIGIN_ID = "userpods.W016"
 SHADOWED_ID = "userpods.W017"
 #: The middleware that leads back to a pod is there, and pods have no addresses to lead back to.
 BACK_TO_POD_ID = "userpods.W019"
+#: Guests' browsers take what a shared pod's pages say for the site's own word.
+SHARED_ORIGIN_ID = "userpods.W020"
 _BACK_TO_POD = "django_userpods.middleware.BackToPodMiddleware"
 #: What a route has beside a path: converters, regular expressions.
 _NOT_PLAIN = frozenset("<>()[]{}^$\\*+?|")
@@ -51,6 +54,7 @@ def register() -> None:
     checks.register(check_login, "userpods")
     checks.register(check_anonymous_user, "userpods")
     checks.register(check_back_to_pod, "userpods")
+    checks.register(check_guests_are_apart, "userpods")
     checks.register(check_site_is_served, "userpods", deploy=True)
 
 
@@ -196,6 +200,28 @@ def check_back_to_pod(
             hint="Say in USERPODS_URL where pods are found. Otherwise have the login keep 'next', "
             "a path of this host, as Django's own does, and leave the middleware out.",
             id=BACK_TO_POD_ID,
+        )
+    ]
+
+
+def check_guests_are_apart(
+    app_configs: Sequence[Any] | None = None,  # noqa: ARG001
+    **_: Any,  # noqa: ANN401
+) -> list[checks.CheckMessage]:
+    """Find out that whoever shares a pod could act at the site as each of its guests."""
+    try:
+        where = conf.USERPODS_URL if conf.USERPODS_SHARING else None
+    except SettingError:
+        return []  # said by check_settings
+    if where is None or where.way is not Way.PATHS:
+        return []
+    return [
+        checks.Warning(
+            "USERPODS_SHARING is True where pods are paths of the site's own host: scripts of a "
+            "shared pod can do at the site what its guests may do there, in the admin, too.",
+            hint="Give each pod a host of its own, as in 'https://{pod}.pods.example.org/'. "
+            "Silence this check if you trust whoever can share a pod as much as every guest.",
+            id=SHARED_ORIGIN_ID,
         )
     ]
 

@@ -254,8 +254,8 @@ def test_a_router_for_whom_too_many_wait_is_spared_the_rest(
     told: list[list[str]] = []
     go_on = threading.Event()
 
-    def tell(_router: Any, user_pks: list[str]) -> None:
-        told.append(user_pks)
+    def tell(_router: Any, whom: list[Any]) -> None:
+        told.append([one.value for one in whom])
         go_on.wait(5)
 
     monkeypatch.setattr(router_client, "_MOST_WAITING", 2)

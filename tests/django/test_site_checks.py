@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def found(*, deploy: bool = False) -> dict[str, checks.CheckMessage]:
     """What is said by the checks of this module, by its id."""
     messages = checks.run_checks(tags=["userpods"], include_deployment_checks=deploy)
-    ours = {f"userpods.W{number:03}" for number in (6, 7, 8, 15, 16, 17, 19)}
+    ours = {f"userpods.W{number:03}" for number in (6, 7, 8, 15, 16, 17, 19, 20)}
     return {str(message.id): message for message in messages if message.id in ours}
 
 
@@ -191,3 +191,15 @@ def test_guardians_anonymous_user_is_warned_of(tmp_path: Path, select: str, warn
         apps=("guardian",),
         more=f"USERPODS_SELECT={value if select == 'NOT' else select}," if select != "None" else "",
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"), [("/pods/{pod}/", True), ("https://{pod}.pods.example.org/", False)]
+)
+def test_guests_at_the_sites_own_origin_are_warned_of(
+    settings: Any, url: str, warned: bool
+) -> None:
+    settings.USERPODS_URL, settings.USERPODS_SITE_URL = url, "https://www.example.org/"
+    assert "userpods.W020" not in found()
+    settings.USERPODS_SHARING = True
+    assert ("userpods.W020" in found()) is warned

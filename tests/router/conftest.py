@@ -62,6 +62,7 @@ def django(running_django: FakeDjango, alice_pod: str, bob_pod: str) -> FakeDjan
     running_django.answer = {}
     running_django.headers = []
     running_django.cookie = ""
+    running_django.shares.clear()
     running_django.inactive.clear()
     running_django.user("alice", alice_pod)
     running_django.user("bob", bob_pod)

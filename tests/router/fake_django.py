@@ -40,6 +40,8 @@ class FakeDjango(ThreadingHTTPServer):
         self.headers: list[tuple[str, str]] = []
         #: Where pods are: whoami then answers for the pod that is asked about alone.
         self.where: Addresses | None = None
+        #: With whom a pod is shared, by whose it is: the seconds that are left, or None.
+        self.shares: dict[str, dict[str, float | None]] = {}
         #: The session's cookie; "" for the one that goes with `where`, over TLS.
         self.cookie = ""
         self.odd: Callable[[Handler], None] | None = None
@@ -169,6 +171,16 @@ class Handler(BaseHTTPRequestHandler):
             self.say(401, b'{"error": "no token"}')
         elif name in server.inactive:
             self.say(403, b'{"error": "invalid token"}')
+        elif owner := self.shared_with(name):
+            left = server.shares[owner][name]
+            more = [("X-Userpods-Guest", "1"), ("X-Userpods-Owner-Id", f"id-{owner}")]
+            if left is not None:
+                more.append(("X-Userpods-Seconds", f"{left:.3f}"))
+            said = dict(self.target(owner)) | {
+                "X-Userpods-User": name,
+                "X-Userpods-User-Id": f"id-{name}",
+            }
+            self.say(200, b"{}", *said.items(), *more)
         elif not self.is_about(name):
             self.say(403, b'{"error": "not your pod"}')
         else:
@@ -181,6 +193,16 @@ class Handler(BaseHTTPRequestHandler):
             return True
         host = self.headers.get("X-Userpods-Host", "")
         return where.at(host, self.headers.get("X-Userpods-Path", "")) in (name, MAIN)
+
+    def shared_with(self, name: str) -> str:
+        """Return whose pod the router names, if it is shared with this user."""
+        where = self.server.where
+        if where is None:
+            return ""
+        host = self.headers.get("X-Userpods-Host", "")
+        label = where.at(host, self.headers.get("X-Userpods-Path", ""))
+        shared = isinstance(label, str) and name in self.server.shares.get(label, {})
+        return str(label) if shared else ""
 
     def target(self, name: str) -> list[tuple[str, str]]:
         headers = {

@@ -12,3 +12,5 @@ SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 USERPODS_URL = "https://{pod}.pods.example.org/"
 USERPODS_SITE_URL = "https://www.example.org/"
 USERPODS_MAX_PODS = 3
+# What is tried here is tried where pods may be shared.
+USERPODS_SHARING = True

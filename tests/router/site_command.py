@@ -143,6 +143,44 @@ def hand_over(loser: str, winner: str) -> None:
         router_client.purge(str(User.objects.get(username=name).pk))
 
 
+def share(name: str, guest: str) -> None:
+    """Share a user's pod with another, or with the group ``@name``, as the page does."""
+    _sharing("share", name, guest)
+
+
+def unshare(name: str, guest: str) -> None:
+    """Take that back."""
+    _sharing("unshare", name, guest)
+
+
+def _sharing(do: str, name: str, guest: str) -> None:
+    from django.contrib.auth.models import Group, User
+
+    from django_userpods import lifecycle
+    from django_userpods.models import UserPod
+
+    whom = (
+        Group.objects.get_or_create(name=guest[1:])[0]
+        if guest.startswith("@")
+        else User.objects.get(username=guest)
+    )
+    getattr(lifecycle, do)(UserPod.objects.get(owner__username=name), with_=whom)
+
+
+def join(name: str, group: str) -> None:
+    """Put a user into a group."""
+    from django.contrib.auth.models import Group, User
+
+    User.objects.get(username=name).groups.add(Group.objects.get_or_create(name=group)[0])
+
+
+def leave(name: str, group: str) -> None:
+    """Take a user out of a group."""
+    from django.contrib.auth.models import Group, User
+
+    User.objects.get(username=name).groups.remove(Group.objects.get(name=group))
+
+
 def become(name: str, wanted: str, state: str, message: str = "") -> None:
     """Have a user's pod wanted and seen like this."""
     from django_userpods.models import UserPod
@@ -176,6 +214,10 @@ def main() -> None:
         "deactivate": deactivate,
         "delete": delete,
         "hand-over": hand_over,
+        "share": share,
+        "unshare": unshare,
+        "join": join,
+        "leave": leave,
         "become": become,
         "asked": asked,
     }

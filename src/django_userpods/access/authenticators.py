@@ -16,15 +16,15 @@ from django.core.exceptions import ValidationError
 from django.db import Error, router, transaction
 from django.utils import timezone
 
-from django_userpods.access import site_sessions, tickets
+from django_userpods.access import reach, site_sessions, tickets
 from django_userpods.access.addresses import SESSION_COOKIE, asked_pod, cookie_name
 from django_userpods.access.cache import VALID_UNTIL
 from django_userpods.access.credentials import bearer, cookie_values
 from django_userpods.conf import conf
 from django_userpods.core.addresses import Way
-from django_userpods.exceptions import InvalidCredentials, NotLetIn, Undecided
+from django_userpods.exceptions import InvalidCredentials, NotLetIn
 from django_userpods.joins import with_main_pod
-from django_userpods.models import AccessToken, PodSession, main_pod_of, pod_named
+from django_userpods.models import AccessToken, PodSession
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -105,10 +105,10 @@ class PodSessionAuthenticator(Authenticator):
         strangers = []
         for session in PodSession.objects.find_all(secrets, asked or ""):
             user = session.user
-            pod = pod_named(user, asked) if asked else main_pod_of(user)
-            if asked is None or pod is None:
+            found = None if asked is None else reach.find(user, asked)
+            if found is None:
                 strangers.append(session)
-            elif pod.pk == session.pod and tickets.is_alive(session, secrets):
+            elif found.pod.pk == session.pod and tickets.is_alive(session, secrets):
                 return self._user_of(request, session)
         # Of a pod that is not theirs, or of none, they are told that it is not, unless another one
         # of these is of this pod.
@@ -165,6 +165,9 @@ class Visitor(NamedTuple):
 
     user: AbstractBaseUser
     decided: int
+    #: Whether they ask about a pod that another shares with them, and until when.
+    is_guest: bool = False
+    until: datetime.datetime | None = None
 
     @property
     def is_staff(self) -> bool:
@@ -184,7 +187,7 @@ def authenticate(request: HttpRequest) -> Visitor | None:
         try:
             user: AbstractBaseUser | None = authenticator.authenticate(request)
             if user is not None:
-                if is_let_in(user):
+                if reach.is_let_in(user):
                     return Visitor(user, index)
                 message = "inactive or not selected"
                 raise NotLetIn(message)
@@ -193,18 +196,6 @@ def authenticate(request: HttpRequest) -> Visitor | None:
     if refused is not None:
         raise refused
     return None
-
-
-def is_let_in(user: AbstractBaseUser) -> bool:
-    """Tell whether a user may have a pod at all: Undecided where ``USERPODS_SELECT`` cannot."""
-    if not user.is_active:
-        return False
-    try:
-        return bool(conf.USERPODS_SELECT(user))
-    except Exception as error:
-        logger.exception("user %s: USERPODS_SELECT could not be used", user.pk)
-        message = "USERPODS_SELECT could not be used"
-        raise Undecided(message) from error
 
 
 def _note_use(token: AccessToken) -> None:

@@ -3,7 +3,8 @@
 An answer is stored under the pod that it is about and the request's credentials: those of the
 authenticator that decided and of all before it, which had to know nobody. It carries its user's
 *generation*, a random text in the cache. Forgetting a user is writing another generation: all their
-answers are void from then on.
+answers are void from then on. One about a pod that is shared with its user also carries that of the
+pod's guests, who are forgotten all at once.
 
 An answer read from the database before a user is forgotten may come to be written after it. So
 forgetting begins with another generation of *everybody*, which a question notes before its first
@@ -60,6 +61,14 @@ class WhoamiAnswer(NamedTuple):
     #: The pod's ``standing``, and its rules on what counts as use.
     state: str
     activity: str
+    #: Whose it is, where that is somebody else who shares it, and until when (seconds since 1970).
+    owner_pk: str = ""
+    until: float | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """For how long it is true at most; None where nothing ends it."""
+        return None if self.until is None else self.until - timezone.now().timestamp()
 
 
 class CachedAnswer:
@@ -87,9 +96,10 @@ class CachedAnswer:
                 if key in found:
                     generation, fields = found[key]
                     answer = WhoamiAnswer(**fields)
-                    now = self._cache.get(_of_user(answer.user_pk))
-                    is_valid = isinstance(now, str) and secrets.compare_digest(now, generation)
-                    return answer if is_valid else None
+                    now = _generations_now(self._cache, answer)
+                    is_valid = now is not None and secrets.compare_digest(now, generation)
+                    left = answer.seconds_left
+                    return answer if is_valid and (left is None or left > 0) else None
         return None
 
     def set(self, answer: WhoamiAnswer, *, decided: int) -> None:
@@ -99,17 +109,22 @@ class CachedAnswer:
             return
         until: datetime.datetime | None = getattr(self._request, VALID_UNTIL, None)
         left = TTL if until is None else min(TTL, int((until - timezone.now()).total_seconds()))
+        if answer.seconds_left is not None:
+            left = min(left, int(answer.seconds_left))
         if left < 1:
             return
         with _tolerant("written"):
             # In this order: see above.
-            generation = _generation(self._cache, _of_user(answer.user_pk))
+            generation = _generations(self._cache, answer)
             if generation and self._cache.get(_everybody()) == self._before:
                 self._cache.set(key, [generation, answer._asdict()], left)
 
 
-def forget(user_pks: Iterable[str]) -> None:
-    """Forget what was answered of these users, after the commit of what changed."""
+def forget(user_pks: Iterable[str] = (), *, guests_of: Iterable[str] = ()) -> None:
+    """Forget what was answered of some users, after the commit of what changed.
+
+    ``guests_of`` are the names of pods: of those, what was answered to whom they are shared with.
+    """
     cache = _cache()
     if cache is None:
         return
@@ -117,6 +132,7 @@ def forget(user_pks: Iterable[str]) -> None:
         # In this order: see above.
         cache.set(_everybody(), _new(), _GENERATION_TTL)
         new = {_of_user(str(user_pk)): _new() for user_pk in user_pks}
+        new |= {_of_guests(name): _new() for name in guests_of}
         cache.set_many(new, _GENERATION_TTL)
 
 
@@ -147,6 +163,24 @@ def _generation(cache: BaseCache, key: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def _owners(answer: WhoamiAnswer) -> list[str]:
+    """Return the keys of all generations that an answer carries."""
+    user = _of_user(answer.user_pk)
+    return [user, _of_guests(answer.name)] if answer.owner_pk else [user]
+
+
+def _generations(cache: BaseCache, answer: WhoamiAnswer) -> str | None:
+    """Return an answer's generations, new ones where there are none; None as ``_generation``."""
+    found = [_generation(cache, key) for key in _owners(answer)]
+    return None if None in found else " ".join(map(str, found))
+
+
+def _generations_now(cache: BaseCache, answer: WhoamiAnswer) -> str | None:
+    """Return an answer's generations as they are; None where there is not each of them."""
+    found = [cache.get(key) for key in _owners(answer)]
+    return " ".join(found) if all(isinstance(one, str) for one in found) else None
+
+
 def _new() -> str:
     return secrets.token_hex(8)
 
@@ -173,6 +207,10 @@ def _keys_of(request: HttpRequest) -> list[str]:
 
 def _of_user(user_pk: str) -> str:
     return _key("user", user_pk)
+
+
+def _of_guests(name: str) -> str:
+    return _key("guests", name)
 
 
 def _everybody() -> str:

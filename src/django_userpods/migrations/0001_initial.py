@@ -16,6 +16,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ('auth', '0012_alter_user_first_name_max_length'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -119,7 +120,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'user pod',
                 'verbose_name_plural': 'user pods',
-                'permissions': [('sync_userpod', 'Can sync user pods'), ('start_userpod', 'Can start user pods'), ('stop_userpod', 'Can stop user pods'), ('restart_userpod', 'Can restart user pods'), ('recreate_userpod', 'Can delete and recreate user pods')],
+                'permissions': [('sync_userpod', 'Can sync user pods'), ('start_userpod', 'Can start user pods'), ('stop_userpod', 'Can stop user pods'), ('restart_userpod', 'Can restart user pods'), ('recreate_userpod', 'Can delete and recreate user pods'), ('share_userpod', 'Can share user pods')],
                 'constraints': [models.UniqueConstraint(fields=('owner', 'slot'), name='userpods_slot_unique')],
             },
         ),
@@ -140,6 +141,23 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'transition',
                 'verbose_name_plural': 'transitions',
+            },
+        ),
+        migrations.CreateModel(
+            name='Share',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('expires_at', models.DateTimeField(blank=True, help_text='Empty for never.', null=True, verbose_name='expires at')),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
+                ('created_by', models.CharField(blank=True, default='', editable=False, max_length=255, verbose_name='by')),
+                ('group', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='userpods_shares', to='auth.group', verbose_name='group')),
+                ('pod', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='shares', to='userpods.userpod', verbose_name='user pod')),
+                ('user', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='userpods_shares', to=settings.AUTH_USER_MODEL, verbose_name='user')),
+            ],
+            options={
+                'verbose_name': 'share',
+                'verbose_name_plural': 'shares',
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('group__isnull', True), ('user__isnull', False)), models.Q(('group__isnull', False), ('user__isnull', True)), _connector='OR'), name='userpods_share_with_one'), models.UniqueConstraint(fields=('pod', 'user'), name='userpods_share_user_unique'), models.UniqueConstraint(fields=('pod', 'group'), name='userpods_share_group_unique')],
             },
         ),
         migrations.RunPython(

@@ -11,10 +11,12 @@ from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.log import log_response
 
+from django_userpods.access import reach
 from django_userpods.access.addresses import asked_pod
 from django_userpods.access.authenticators import Visitor, authenticate
+from django_userpods.access.reach import Reached
 from django_userpods.exceptions import InvalidCredentials, NotLetIn, Undecided
-from django_userpods.models import UserPod, main_pod_of, pod_named
+from django_userpods.models import UserPod, main_pod_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,19 +141,23 @@ def _decide(
     if asked == "":
         pod = main_pod(visitor.user)
         return answer(visitor, pod) if pod else as_json({"error": "not ready"}, status=503)
-    pod = reachable(visitor.user, asked)
-    return answer(visitor, pod) if pod else Refusal.ANOTHERS
+    found = reachable(visitor.user, asked)
+    if found is None:
+        return Refusal.ANOTHERS
+    visitor = visitor._replace(is_guest=found.is_guest, until=found.until)
+    return answer(visitor, found.pod)
 
 
-def reachable(user: AbstractBaseUser, name: str | None) -> UserPod | None:
-    """Return the pod of this name if the user may reach it: it is theirs and to stay."""
+def reachable(user: AbstractBaseUser, name: str | None) -> Reached | None:
+    """Return the pod of this name if the user may reach it (``access.reach``)."""
     if name is None:
         return None
-    pod = pod_named(user, name)
-    if pod is not None and pod.wanted != UserPod.Wanted.ABSENT:
-        return pod
+    found = reach.find(user, name)
+    if found is not None:
+        return found
+    # A main pod whose row was not there, or not to stay, a moment ago.
     main = main_pod(user)
-    return main if main is not None and main.name == name else None
+    return Reached(main) if main is not None and main.name == name else None
 
 
 def main_pod(user: AbstractBaseUser) -> UserPod | None:

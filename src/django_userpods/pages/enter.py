@@ -27,8 +27,8 @@ from django_userpods.access.addresses import (
     SESSION_COOKIE,
     cookie_name,
 )
-from django_userpods.access.authenticators import is_let_in
 from django_userpods.access.credentials import cookie_values
+from django_userpods.access.reach import is_let_in
 from django_userpods.conf import conf
 from django_userpods.core.addresses import MAIN, RESERVED_PREFIX, Way
 from django_userpods.exceptions import InvalidCredentials
@@ -111,7 +111,7 @@ def _enter(request: HttpRequest) -> HttpResponse:
 def _enter_pod(
     request: HttpRequest, where: Addresses, found: tuple[Any, str], state: str
 ) -> HttpResponse:
-    """Send a signed-in user to a pod that is theirs."""
+    """Send a signed-in user to a pod that they may reach."""
     user: Any = request.user
     label, path = found
     pod = _pod_at(user, label)
@@ -154,11 +154,17 @@ def _go_home(request: HttpRequest, where: Addresses) -> HttpResponse:
 
 
 def _pod_at(user: Any, label: Any) -> UserPod | Refusal:  # noqa: ANN401 - a project's own; or MAIN
+    return _pod_of(user, "" if label is MAIN else f"{conf.USERPODS_NAME_PREFIX}{label}")
+
+
+def _pod_of(user: Any, name: str) -> UserPod | Refusal:  # noqa: ANN401 - the project's own
+    """Return the pod of this name, "" for the user's main one, if the user may reach it."""
     if not is_let_in(user):
         return Refusal.NOT_LET_IN
-    name = "" if label is MAIN else f"{conf.USERPODS_NAME_PREFIX}{label}"
-    pod = reachable(user, name) if name else main_pod(user)
-    return pod or Refusal.ANOTHERS
+    if not name:
+        return main_pod(user) or Refusal.ANOTHERS
+    found = reachable(user, name)
+    return found.pod if found else Refusal.ANOTHERS
 
 
 @login_not_required
@@ -237,8 +243,8 @@ def _take(request: HttpRequest) -> HttpResponse:
 
 
 def _check(ticket: Ticket, here: _Here) -> None:
-    pod = reachable(ticket.user, here.name) if here.name else main_pod(ticket.user)
-    if pod is None or pod.pk != ticket.pod or not is_let_in(ticket.user):
+    pod = _pod_of(ticket.user, here.name)
+    if isinstance(pod, Refusal) or pod.pk != ticket.pod:
         message = "a ticket for another pod, or of a user who may not come in"
         raise InvalidCredentials(message)
 

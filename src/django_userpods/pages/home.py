@@ -20,7 +20,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_POST, require_safe
 
-from django_userpods.access.authenticators import is_let_in
+from django_userpods.access.reach import is_let_in
 from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.core.operations import FOR_USERS, Operation

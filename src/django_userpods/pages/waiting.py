@@ -95,12 +95,14 @@ def status(request: HttpRequest) -> HttpResponse:
 def wake(request: HttpRequest) -> HttpResponse:
     """Start the asking user's pod if it is stopped, or again if it failed.
 
-    Needs no CSRF token: it can only start what is the user's own and does not run. A person's
-    browser is led back to the page that it came from.
+    Of a pod that is shared with them it can only be started. Needs no CSRF token: it can only start
+    what the user may reach and does not run. A person's browser is led back to the page that it
+    came from.
     """
 
     def answer(visitor: Visitor, pod: UserPod) -> HttpResponse:
-        if pod.wanted == UserPod.Wanted.RUNNING and pod.state == UserPod.State.FAILED:
+        is_failed = pod.wanted == UserPod.Wanted.RUNNING and pod.state == UserPod.State.FAILED
+        if is_failed and not visitor.is_guest:
             _try_again(visitor, pod)
         else:
             _wake(visitor, pod)
@@ -139,6 +141,7 @@ def _words_of(visitor: Visitor, pod: UserPod) -> dict[str, Any]:
         "details": pod.message if visitor.is_staff else "",
         "steps": steps_of(pod.state, pod.message),
         "since": pod.started_at,
+        "is_guest": visitor.is_guest,
     }
 
 

@@ -37,10 +37,12 @@ def whoami(request: HttpRequest) -> HttpResponse:
     ``X-Target-Address`` (``host:port`` inside the cluster), ``X-Target-Peer`` (the Service's own
     ``ip:port``, left out while it has none), ``X-Userpods-State`` (*failed* too where it cannot
     start as things are), ``X-Userpods-Activity`` (what counts as use, where its template says so),
-    ``X-Userpods-User`` (percent-encoded) and ``X-Userpods-User-Id``; 401 without credentials; 403
+    ``X-Userpods-User`` (percent-encoded) and ``X-Userpods-User-Id``; to a guest also
+    ``X-Userpods-Guest: 1``, ``X-Userpods-Owner-Id`` and, where the share ends, in how many seconds
+    (``X-Userpods-Seconds``). 401 without credentials; 403
     for credentials that are not valid, and where the pod that is asked about
-    (``access.addresses``) is not theirs; 503 while the user's name is still held by somebody whose
-    pod is going, and while the database (or ``USERPODS_SELECT``) cannot tell.
+    (``access.addresses``) is not theirs to reach; 503 while the user's name is still held by
+    somebody whose pod is going, and while the database (or ``USERPODS_SELECT``) cannot tell.
     """
     return or_unavailable(lambda: _whoami(request))
 
@@ -66,6 +68,8 @@ def _whoami(request: HttpRequest) -> HttpResponse:
             address=pod.address,
             state=pod.standing,
             activity=pod.activity,
+            owner_pk=pod.owner_pk if visitor.is_guest else "",
+            until=visitor.until.timestamp() if visitor.until else None,
         )
         cached.set(found, decided=visitor.decided)
         return _response(found)
@@ -88,4 +92,9 @@ def _response(found: WhoamiAnswer) -> HttpResponse:
         response["X-Userpods-Activity"] = found.activity
     response["X-Userpods-User"] = quote(found.username, safe="@+")
     response["X-Userpods-User-Id"] = quote(found.user_pk, safe="@+")
+    if found.owner_pk:
+        response["X-Userpods-Guest"] = "1"
+        response["X-Userpods-Owner-Id"] = quote(found.owner_pk, safe="@+")
+    if (left := found.seconds_left) is not None:
+        response["X-Userpods-Seconds"] = f"{max(left, 0):.3f}"
     return response

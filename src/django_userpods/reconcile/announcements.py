@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from django_userpods import signals
-from django_userpods.access import cache, router_client
+from django_userpods.access import cache, reach, router_client
 from django_userpods.models import UserPod
 from django_userpods.reconcile.rows import alias, rows
 
@@ -27,10 +27,13 @@ def forget_addresses(*, moved: Collection[str], displaced: Collection[str]) -> N
     """
 
     def forget() -> None:
+        shared = sorted(reach.shared_pods_of({*moved, *displaced}))
         # First here: a router that has forgotten asks again at once.
-        cache.forget(sorted(moved))
+        cache.forget(sorted(moved), guests_of=shared)
         for user_pk in sorted(displaced):
             router_client.purge(user_pk)
+        for name in shared:
+            router_client.purge_guests(name)
 
     if moved or displaced:
         transaction.on_commit(forget, using=alias(), robust=True)

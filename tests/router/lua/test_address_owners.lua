@@ -3,8 +3,8 @@ local clock = require "userpods.clock"
 
 local tests = {}
 
-local function entry(user_id, peer)
-    return { user_id = user_id, peer = peer }
+local function entry(user_id, peer, owner_id)
+    return { user_id = user_id, owner_id = owner_id or user_id, peer = peer }
 end
 
 local function nothing_runs()
@@ -16,6 +16,15 @@ function tests.an_address_serves_its_user_at_once()
     for _, one in ipairs { first, second, first } do
         assert(address_owners.take(one, error))
     end
+end
+
+function tests.an_address_serves_whom_its_pod_is_shared_with_at_once()
+    local alice, bob = entry("1", "p:0"), entry("2", "p:0", "1")
+    for _, one in ipairs { alice, bob, alice } do
+        assert(address_owners.take(one, error))
+    end
+    -- But not from another pod of his own.
+    assert(not address_owners.take(entry("2", "p:0"), nothing_runs))
 end
 
 function tests.another_user_waits_until_it_is_idle()

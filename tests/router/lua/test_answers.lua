@@ -106,6 +106,80 @@ function tests.a_forgotten_user_is_not_found()
     assert(answers.find(session "remember"))
 end
 
+-- What whoami says of bob at alice's pod.
+local function guest(changes)
+    local found = words { user = "b", user_id = "guest", owner_id = "1" }
+    for key, value in pairs(changes or {}) do
+        found[key] = value
+    end
+    return found
+end
+
+-- The same credentials again in another worker, which has only what all share.
+local function elsewhere(sent)
+    package.loaded["userpods.answers"] = nil
+    local module = require "userpods.answers"
+    module.configure { cache_seconds = 5 }
+    package.loaded["userpods.answers"] = answers
+    return module.find(sent)
+end
+
+function tests.a_guest_stays_one_in_all_workers()
+    configured()
+    local entry = assert(answers.entry(guest { seconds = "60" }, session "guest"))
+    answers.keep(entry)
+    for _, find in ipairs { answers.find, elsewhere } do
+        local found = assert(find(session "guest"))
+        assert(found.is_guest and found.owner_id == "1" and found.user_id == "guest")
+        assert(math.abs(found.ends - entry.ends) < 0.01)
+    end
+    local owner = assert(answers.entry(words(), session "owner"))
+    answers.keep(owner)
+    for _, find in ipairs { answers.find, elsewhere } do
+        local found = assert(find(session "owner"))
+        assert(not found.is_guest and found.owner_id == "1" and found.ends == nil)
+    end
+end
+
+function tests.an_answer_to_a_guest_is_over_with_the_share()
+    configured()
+    answers.keep(assert(answers.entry(guest { seconds = "0.3" }, session "brief")))
+    assert(answers.find(session "brief") and elsewhere(session "brief"))
+    ngx.sleep(0.4)
+    assert(answers.find(session "brief") == nil and elsewhere(session "brief") == nil)
+    answers.keep(assert(answers.entry(guest { seconds = "0.000" }, session "over")))
+    assert(answers.find(session "over") == nil)
+end
+
+function tests.a_share_without_a_proper_end_or_owner_is_none()
+    configured()
+    for _, change in ipairs { { owner_id = "" }, { owner_id = "a b" }, { seconds = "soon" } } do
+        assert(answers.entry(guest(change), session "odd") == nil)
+    end
+end
+
+function tests.guests_of_one_pod_are_forgotten_and_nobody_else()
+    configured()
+    answers.keep(assert(answers.entry(guest { service = "user-x" }, session "x")))
+    answers.keep(assert(answers.entry(guest { service = "user-y" }, session "y")))
+    answers.keep(assert(answers.entry(words { service = "user-x" }, session "owner-of-x")))
+    assert(purges.purge_guests "user-x")
+    assert(answers.find(session "x") == nil and elsewhere(session "x") == nil)
+    assert(answers.find(session "y") and answers.find(session "owner-of-x"))
+    assert(elsewhere(session "y") and elsewhere(session "owner-of-x"))
+end
+
+function tests.a_guest_is_forgotten_as_a_user_too()
+    configured()
+    assert(purges.purge_guests "user-z")
+    local found = guest { service = "user-z", user_id = "leaves" }
+    found.generation = purges.get(purges.key "leaves", purges.key_of_guests "user-z")
+    answers.keep(assert(answers.entry(found, session "leaves")))
+    assert(answers.find(session "leaves"))
+    assert(purges.purge "leaves")
+    assert(answers.find(session "leaves") == nil and elsewhere(session "leaves") == nil)
+end
+
 function tests.numbers_do_not_repeat()
     local key = purges.key "again"
     assert(purges.purge "again")

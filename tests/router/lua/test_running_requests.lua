@@ -20,7 +20,9 @@ local function fresh(is_known)
 end
 
 local function entry(user_id, peer)
-    return { user_id = user_id, peer = peer, user = user_id, asked = clock.now() }
+    return {
+        user_id = user_id, owner_id = user_id, peer = peer, user = user_id, asked = clock.now(),
+    }
 end
 
 function tests.the_target_is_kept_either_way()

@@ -55,6 +55,16 @@ function tests.a_pod_may_have_no_address()
     assert(word == "yes" and entry.ip == nil and entry.peer == nil)
 end
 
+function tests.a_guest_is_said_to_be_one()
+    local _, entry = read(200)
+    assert(not entry.is_guest and entry.owner_id == "w-1" and entry.ends == nil)
+    _, entry = read(200, { ["X-Userpods-Owner-Id"] = "w-9", ["X-Userpods-Seconds"] = "30.5" })
+    assert(entry.is_guest and entry.owner_id == "w-9")
+    assert(math.abs(entry.ends - clock.now() - 30.5) < 1)
+    assert(read(200, { ["X-Userpods-Owner-Id"] = "" }) == "broken")
+    assert(read(200, { ["X-Userpods-Seconds"] = "never" }) == "broken")
+end
+
 function tests.an_answer_during_a_purge_is_not_kept()
     local before = purges.count()
     assert(purges.purge "w-2")

@@ -1,4 +1,4 @@
--- Whose address is whose: no request goes over a connection that was made for somebody else.
+-- Whose address is whose: no request goes over a connection that was made to somebody else's pod.
 --
 -- Connections to pods are kept open and belong to an address and port, not to a user. Should
 -- an address pass from one user to another while one is open (a Service deleted, its address
@@ -16,16 +16,17 @@ local IDLE = 4
 -- Seconds after which an address that is not used is forgotten, at the earliest.
 local TURN = 60
 
--- Peer -> its holder: user_id, and when it was last known to be used. Two tables, of which the
--- older is dropped every TURN seconds, so that neither grows for ever.
+-- Peer -> its holder: owner_id (who holds it for guests, too), and when it was last known to be
+-- used. Two tables, of which the older is dropped every TURN seconds, so that neither grows for
+-- ever.
 local holders, older, turned = {}, {}, 0
 
 --- Whether a request of this entry may go to its address now. `runs_elsewhere` tells whether
--- another user's request runs there.
+-- a request to another user's pod runs there.
 function _M.take(entry, runs_elsewhere)
     local peer, time = entry.peer, now()
     local holder = holders[peer]
-    if holder and holder.user_id == entry.user_id then
+    if holder and holder.owner_id == entry.owner_id then
         holder.used = time
         return true
     end
@@ -33,11 +34,11 @@ function _M.take(entry, runs_elsewhere)
         holders, older, turned = {}, holders, time
     end
     holder = holder or older[peer]
-    if not holder or holder.user_id ~= entry.user_id then
+    if not holder or holder.owner_id ~= entry.owner_id then
         if holder and (time - holder.used < IDLE or runs_elsewhere(entry)) then
             return false
         end
-        holder = { user_id = entry.user_id }
+        holder = { owner_id = entry.owner_id }
     end
     holder.used = time
     holders[peer] = holder
@@ -52,7 +53,7 @@ end
 --- A request of this entry was seen running.
 function _M.touch(entry, time)
     local holder = holders[entry.peer] or older[entry.peer]
-    if holder and holder.user_id == entry.user_id then
+    if holder and holder.owner_id == entry.owner_id then
         holder.used = time
         holders[entry.peer] = holder
     end

@@ -3,13 +3,18 @@
 -- An entry is a table shared by all requests with the same credentials, never changed once it
 -- is made (but for `epoch` and `note_after`):
 --   user, user_id, service       who, and which Service
+--   owner_id                     whose pod that is: mostly the same as user_id
+--   is_guest                     whether it is another's, who shares it
+--   ends, good_until             when that is over by itself, or nil; and until when the answer may
+--                                be used for requests to come
 --   state                        the pod's, as Django knows it; nil where that was not said
 --   activity, rules              which requests count (activity.lua): as said, and compiled
 --   note_after                   before then the pod need not be noted as used again
 --   ip, port, peer               where, or nil while there is nowhere
 --   sent                         the credentials: key, who, cookie, authorization, place
 --                                (credentials.lua)
---   generation_key, generation   see purges.lua
+--   generation_key, guests_key   see purges.lua; the second is a guest's alone
+--   generation                   the number of then
 --   epoch                        the epoch in which the generation was last compared
 --   asked                        when whoami was asked: an entry counts from then
 --
@@ -52,9 +57,22 @@ function _M.entry(words, sent)
             return nil, "a peer that cannot be a pod's"
         end
     end
+    -- Whose pod it is and when a share ends, whoami says of a guest alone.
+    local is_guest = words.owner_id ~= nil
+    if is_guest and not target.is_user_id(words.owner_id) then
+        return nil, "no owner"
+    end
+    local left = tonumber(words.seconds)
+    if words.seconds and not left then
+        return nil, "a time that is none"
+    end
     return {
         user = words.user,
         user_id = words.user_id,
+        owner_id = words.owner_id or words.user_id,
+        is_guest = is_guest,
+        ends = left and words.asked + left,
+        good_until = words.asked + math.min(seconds, left or seconds),
         service = words.service,
         ip = ip,
         port = port,
@@ -68,6 +86,7 @@ function _M.entry(words, sent)
             place = sent.place, who = sent.who,
         },
         generation_key = purges.key(words.user_id),
+        guests_key = is_guest and purges.key_of_guests(words.service) or nil,
         generation = words.generation,
         asked = words.asked,
     }
@@ -78,13 +97,13 @@ function _M.find(sent)
     local key = sent.key
     local entry = mine:get(key)
     if entry then
-        if now() - entry.asked < seconds then
+        if now() < entry.good_until then
             local epoch = epoch_now()
             if entry.epoch == epoch then
                 return entry
             end
             -- Somebody was forgotten since: this one?
-            if generation_of(entry.generation_key) == entry.generation then
+            if generation_of(entry.generation_key, entry.guests_key) == entry.generation then
                 entry.epoch = epoch
                 return entry
             end
@@ -98,26 +117,26 @@ function _M.find(sent)
     if not text then
         return nil
     end
-    local asked, generation, user_id, user, service, peer, rules =
-        text:match("^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)$")
-    asked, generation = tonumber(asked), tonumber(generation)
-    if now() - asked >= seconds or generation_of(purges.key(user_id)) ~= generation then
-        return nil
-    end
+    local asked, generation, user_id, user, service, peer, rules, owner_id, left =
+        text:match("^([^\n]*)" .. ("\n([^\n]*)"):rep(8) .. "$")
     entry = _M.entry({
         user = user, user_id = user_id, service = service, peer = peer,
-        generation = generation, asked = asked, activity = rules,
+        generation = tonumber(generation), asked = tonumber(asked), activity = rules,
+        owner_id = owner_id ~= "" and owner_id or nil, seconds = left ~= "" and left or nil,
     }, sent)
-    if entry then
-        mine:set(key, entry, seconds - (now() - asked))
+    if not entry or now() >= entry.good_until
+        or generation_of(entry.generation_key, entry.guests_key) ~= entry.generation
+    then
+        return nil
     end
+    mine:set(key, entry, entry.good_until - now())
     return entry
 end
 
 --- Remembers an entry. One without a place to go is not, nor one whose pod is not up as far as
 -- Django knows, unless it was found to be (`is_up`): that changes any moment now.
 function _M.keep(entry, is_up)
-    local left = seconds - (now() - entry.asked)
+    local left = entry.good_until - now()
     if left <= 0 or not entry.ip or entry.generation == purges.OVERTAKEN
         or not (is_up or entry.state == nil or entry.state == "running")
     then
@@ -128,7 +147,8 @@ function _M.keep(entry, is_up)
     shared:set("w" .. entry.sent.who, entry.user_id, left)
     shared:set(key, table.concat({
         string.format("%.3f", entry.asked), entry.generation or "", entry.user_id, entry.user,
-        entry.service, entry.peer, entry.activity or "",
+        entry.service, entry.peer, entry.activity or "", entry.is_guest and entry.owner_id or "",
+        entry.ends and string.format("%.3f", entry.ends - entry.asked) or "",
     }, "\n"), left)
 end
 

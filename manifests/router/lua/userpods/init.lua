@@ -150,6 +150,9 @@ local function admit(entry, sent, upgrade)
     if sent.rest_authorization ~= "" then
         var.userpods_authorization = sent.rest_authorization
     end
+    if entry.is_guest then
+        var.userpods_guest = "1"
+    end
     if has_prefix then
         var.userpods_prefix = sent.place:sub(1, -2)
     end
@@ -194,6 +197,8 @@ function _M.pod_access()
     if origins.of_request(var.http_host, var.userpods_proto) then
         return pages.refuse_foreign()
     end
+    -- Of a first try of the same request, whose answer may have been another.
+    var.userpods_guest = ""
     local sent = credentials_of(var.http_cookie, var.http_authorization, place)
     local entry = waiting.find(sent, sent.key and find_answer(sent) or ask_django(sent))
     if not entry or not admit(entry, sent, var.http_upgrade ~= nil) then

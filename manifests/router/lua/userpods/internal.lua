@@ -33,7 +33,23 @@ function _M.readyz()
     return reply(200, { status = "ok" })
 end
 
+-- Forgets whom the words name. Returns true, nil and a problem, or false where they name nobody.
+local function forget(words)
+    local user_id, service = words.user_id, words.guests_of
+    if target.is_service(service) and user_id == nil then
+        return purges.purge_guests(service)
+    end
+    if type(user_id) == "number" and user_id == math.floor(user_id) then
+        user_id = string.format("%d", user_id)
+    end
+    if type(user_id) ~= "string" or user_id == "" or #user_id > 1000 or service ~= nil then
+        return false
+    end
+    return purges.purge(target.quoted(user_id))
+end
+
 --- POST {"user_id": "7"}: forget what is known of this user, and ask again about what runs.
+-- {"guests_of": "user-alice"}: the same for all whom the pod of this Service is shared with.
 function _M.purge()
     if ngx.req.get_method() ~= "POST" then
         header["Allow"] = "POST"
@@ -41,15 +57,10 @@ function _M.purge()
     end
     ngx.req.read_body()
     local words = cjson.decode(ngx.req.get_body_data() or "")
-    local user_id = type(words) == "table" and words.user_id
-    if type(user_id) == "number" and user_id == math.floor(user_id) then
-        user_id = string.format("%d", user_id)
-    end
-    if type(user_id) ~= "string" or user_id == "" or #user_id > 1000 then
-        return reply(400, { error = 'the body must be {"user_id": "..."}' })
-    end
-    local ok, problem = purges.purge(target.quoted(user_id))
-    if not ok then
+    local ok, problem = forget(type(words) == "table" and words or {})
+    if ok == false then
+        return reply(400, { error = 'the body must be {"user_id": "..."} or {"guests_of": "..."}' })
+    elseif not ok then
         ngx.log(ngx.ERR, "cannot forget a user: ", problem)
         return reply(500, { error = "cannot forget" })
     end

@@ -1,5 +1,6 @@
--- A number per user that changes when what we know about them must be forgotten. Every cached
--- answer remembers the number it was asked under; all workers see a change at once.
+-- A number per user that changes when what we know about them must be forgotten, and one per pod
+-- for all whom it is shared with. Every cached answer remembers the number it was asked under; all
+-- workers see a change at once.
 
 local ffi = require "ffi"
 
@@ -50,17 +51,27 @@ function _M.key(user_id)
     return "u" .. user_id
 end
 
---- The number of the user with this key (`key` below), or nil where they were not forgotten lately.
-function _M.get(key)
-    return numbers:get(key)
+--- The same for the guests of a Service's pod.
+function _M.key_of_guests(service)
+    return "g" .. service
 end
 
---- Forgets a user. Returns true, or nil and a message.
-function _M.purge(user_id)
+--- The number of the user with this key, or nil where they were not forgotten lately. With a pod's
+-- key, too, for one of its guests, the later of both numbers: forgetting either makes it another.
+function _M.get(key, guests_key)
+    local number = numbers:get(key)
+    local other = guests_key and numbers:get(guests_key)
+    if other and (not number or other > number) then
+        return other
+    end
+    return number
+end
+
+local function forget(key)
     local number, problem = numbers:incr("count", 1, 0)
     if number then
         local ok
-        ok, problem = numbers:set(_M.key(user_id), number, lifetime)
+        ok, problem = numbers:set(key, number, lifetime)
         if ok then
             -- After the dictionary: who sees the new epoch sees the new number.
             epoch[0] = number
@@ -68,6 +79,16 @@ function _M.purge(user_id)
         end
     end
     return nil, problem
+end
+
+--- Forgets a user. Returns true, or nil and a message.
+function _M.purge(user_id)
+    return forget(_M.key(user_id))
+end
+
+--- Forgets all whom a Service's pod is shared with. Returns true, or nil and a message.
+function _M.purge_guests(service)
+    return forget(_M.key_of_guests(service))
 end
 
 --- Another number each time anyone is forgotten, for asking on the way of every request.

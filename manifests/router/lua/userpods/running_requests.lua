@@ -45,7 +45,8 @@ local _M = {}
 -- for a WebSocket, or a table with `websocket` and `kind` (activity.lua).
 local entries, connections, marks = {}, {}, {}
 -- Entry -> what is known of it since requests of it run: `checked`, when whoami was asked last,
--- `okay`, when it last said that they may, and `generation`, of then (see purges.lua);
+-- `okay`, when it last said that they may, `ends`, when that is over by itself, and `generation`,
+-- of then (see purges.lua);
 -- `is_doubtful` while the user was forgotten since, `is_asked` while a question is under way.
 local watches = setmetatable({}, { __mode = "k" })
 local settings
@@ -116,14 +117,14 @@ local function carrier(address)
     return nil
 end
 
---- Whether a request of another user runs at this entry's address now. True, the safe side, where
--- that cannot be known: address_owners.lua forgets an owner within two minutes.
+--- Whether a request to another user's pod runs at this entry's address now. True, the safe side,
+-- where that cannot be known: address_owners.lua forgets an owner within two minutes.
 function _M.runs_elsewhere(entry)
     if can_cut == false then
         return true
     end
     for address, its in pairs(entries) do
-        if its.peer == entry.peer and its.user_id ~= entry.user_id and carrier(address) then
+        if its.peer == entry.peer and its.owner_id ~= entry.owner_id and carrier(address) then
             return true
         end
     end
@@ -147,8 +148,8 @@ end
 -- Whether the new answer still lets this request run. A pod without an address is gone: the one
 -- that it had may be another user's by now.
 local function is_same(entry, new)
-    return new.user_id == entry.user_id and new.service == entry.service
-        and new.peer == entry.peer
+    return new.user_id == entry.user_id and new.owner_id == entry.owner_id
+        and new.service == entry.service and new.peer == entry.peer
 end
 
 local function cut_and_drop(entry, why)
@@ -162,7 +163,7 @@ local function check(entry)
     watch.is_asked = false
     if word == "yes" then
         if is_same(entry, new) then
-            watch.okay, watch.generation = new.asked, new.generation
+            watch.okay, watch.generation, watch.ends = new.asked, new.generation, new.ends
             watch.is_doubtful = new.generation == purges.OVERTAKEN
         else
             cut_and_drop(entry, "whoami names another target")
@@ -200,16 +201,21 @@ local function look()
             local watch = watches[entry]
             if not watch then
                 watch = {
-                    checked = entry.asked, okay = entry.asked, generation = entry.generation,
+                    checked = entry.asked, okay = entry.asked, ends = entry.ends,
+                    generation = entry.generation,
                     -- Somebody was forgotten while Django was asked; no purge tells of it again.
                     is_doubtful = entry.generation == purges.OVERTAKEN,
                 }
                 watches[entry] = watch
             end
-            if forgotten and purges.get(entry.generation_key) ~= watch.generation then
+            if forgotten
+                and purges.get(entry.generation_key, entry.guests_key) ~= watch.generation
+            then
                 watch.is_doubtful = true
             end
-            if time - watch.okay > settings.recheck_seconds + settings.grace_seconds then
+            if watch.ends and time >= watch.ends then
+                cut_and_drop(entry, "its pod is shared no longer")
+            elseif time - watch.okay > settings.recheck_seconds + settings.grace_seconds then
                 cut_all(entry, "no answer of whoami for too long")
             elseif not watch.is_asked
                 and (watch.is_doubtful or time - watch.checked >= settings.recheck_seconds)

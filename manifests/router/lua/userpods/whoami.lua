@@ -34,6 +34,8 @@ function _M.read(status, header, asked, generations_before, sent)
         peer = header "X-Target-Peer",
         state = header "X-Userpods-State",
         activity = header "X-Userpods-Activity",
+        owner_id = header "X-Userpods-Owner-Id",
+        seconds = header "X-Userpods-Seconds",
         asked = asked,
     }, sent)
     if not entry then
@@ -45,7 +47,7 @@ function _M.read(status, header, asked, generations_before, sent)
     if purges.count() ~= generations_before then
         entry.generation = purges.OVERTAKEN
     else
-        entry.generation = purges.get(entry.generation_key)
+        entry.generation = purges.get(entry.generation_key, entry.guests_key)
     end
     return "yes", entry
 end

@@ -1,0 +1,94 @@
+"""Letting others reach a pod, and letting them in no more. ``lifecycle`` has both for projects."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth import get_user_model
+from django.db import router, transaction
+from django.utils import timezone
+
+from django_userpods.access import router_client
+from django_userpods.conf import conf
+from django_userpods.exceptions import ShareRefused
+from django_userpods.models import Share, UserPod
+
+if TYPE_CHECKING:
+    import datetime
+
+#: Seconds that ``unshare`` waits, at most, until all routers know of it.
+_ROUTERS_WAIT = 0.25
+
+
+def share(
+    pod: UserPod,
+    *,
+    with_: Any,  # noqa: ANN401 - the project's own user model, or a Group
+    until: datetime.datetime | None = None,
+    by: str = "",
+) -> Share:
+    """Let a user, or each user of a group, reach a pod, until then (aware) or for good.
+
+    One that is shared with them already is shared until the new time. ``by`` says who asks (a
+    username, say). It counts from the commit on. Raises ShareRefused where ``USERPODS_SHARING`` is
+    False, the pod has no owner or no address of its own, it would be shared with its owner, or the
+    time is over; SettingError where the setting cannot be used.
+    """
+    if not conf.USERPODS_SHARING:
+        message = "pods are not shared here: USERPODS_SHARING is False"
+        raise ShareRefused(message)
+    if pod.owner_id is None or pod.wanted == UserPod.Wanted.ABSENT:
+        message = f"{pod} is nobody's any more"
+        raise ShareRefused(message)
+    if not pod.url:
+        message = f"{pod} has no address of its own, so nobody else could reach it"
+        raise ShareRefused(message)
+    key = _key_of(with_)
+    if key == {"user_id": pod.owner_id}:
+        message = f"{pod} is shared with its owner"
+        raise ShareRefused(message)
+    if until is not None and timezone.is_naive(until):
+        message = f"until {until} says no time zone"
+        raise ShareRefused(message)
+    if until is not None and until <= timezone.now():
+        message = f"until {until} is over already"
+        raise ShareRefused(message)
+    rows = Share.objects.using(router.db_for_write(Share))
+    made = {"created_by": by[:255], "expires_at": until}
+    found: Share
+    found, _ = rows.update_or_create(
+        pod_id=pod.pk, **key, defaults={"expires_at": until}, create_defaults=made
+    )
+    return found
+
+
+def unshare(pod: UserPod, *, with_: Any) -> bool:  # noqa: ANN401 - as above
+    """Let a user or group reach a pod no more; return whether they could.
+
+    Their running requests end. Somebody who is in a group that it is shared with still reaches it.
+    """
+    rows = Share.objects.using(router.db_for_write(Share)).filter(pod_id=pod.pk, **_key_of(with_))
+    return end(rows) > 0
+
+
+def end(rows: Any) -> int:  # noqa: ANN401 - a query for shares
+    """End some shares, whatever the settings say, and return how many those were."""
+    using = router.db_for_write(Share)
+    with transaction.atomic(using=using):
+        count = rows.using(using).delete()[0]
+        if count:
+            # Whoever did that may look whether it is so, as after a logout.
+            wait = partial(router_client.wait_idle, _ROUTERS_WAIT)
+            transaction.on_commit(wait, using=using, robust=True)
+    return int(count)
+
+
+def _key_of(with_: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
+    """Return what a row holds of a user or group; ShareRefused for anything else, or none saved."""
+    group = Share._meta.get_field("group").related_model  # noqa: SLF001 - documented name
+    for model, name in ((get_user_model(), "user_id"), (group, "group_id")):
+        if isinstance(model, type) and isinstance(with_, model) and with_.pk is not None:
+            return {name: with_.pk}
+    message = f"a pod is shared with a user or a group that is saved, not with {with_!r}"
+    raise ShareRefused(message)
