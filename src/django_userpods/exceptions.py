@@ -119,7 +119,14 @@ class PodNotAllowed(UserpodsError):  # noqa: N818 - says what the answer is
 
 
 class ShareRefused(UserpodsError):  # noqa: N818 - says what the answer is
-    """A pod cannot be shared as asked: the pod, whom it would be shared with, or the time."""
+    """A pod cannot be shared as asked.
+
+    ``why`` is one of ``off``, ``nobodys``, ``address``, ``owner``, ``whom`` and ``time``.
+    """
+
+    def __init__(self, message: str, *, why: str) -> None:
+        self.why = why
+        super().__init__(message)
 
 
 class AdoptionError(UserpodsError):

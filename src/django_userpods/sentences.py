@@ -1,4 +1,7 @@
-"""Why a pod is not up, in sentences for its user: without a word of how things are done inside."""
+"""Why a pod is not up, or not shared, in sentences for its user.
+
+Without a word of how things are done inside.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,20 @@ _REASONS: dict[Reason, _StrOrPromise] = {
     Reason.SLOW: gettext_lazy("It has been taking too long to start."),
     Reason.PREVIOUS: gettext_lazy("What was here before is still being removed."),
 }
+
+_NOT_SHARED: dict[str, _StrOrPromise] = {
+    "off": gettext_lazy("Workspaces are not shared here."),
+    "nobodys": gettext_lazy("This workspace is going away."),
+    "address": gettext_lazy("This workspace has no address of its own, so it cannot be shared."),
+    "owner": gettext_lazy("This is its owner, who reaches it anyway."),
+    "whom": gettext_lazy("Name one user or one group."),
+    "time": gettext_lazy("This time is over already."),
+}
+
+
+def of_refused_share(why: str) -> str:
+    """Return why a pod is not shared as asked (``ShareRefused.why``)."""
+    return str(_NOT_SHARED[why])
 
 
 def of(state: str, message: str) -> str:

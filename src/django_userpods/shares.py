@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -75,6 +76,7 @@ class Share(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(
                 name="userpods_share_with_one",
+                violation_error_message=_("Name one user or one group."),
                 condition=models.Q(user__isnull=False, group__isnull=True)
                 | models.Q(user__isnull=True, group__isnull=False),
             ),
@@ -83,7 +85,10 @@ class Share(models.Model):
         ]
 
     def __str__(self) -> str:
-        return str(self.user or self.group)
+        try:
+            return str(self.user or self.group)
+        except ObjectDoesNotExist:
+            return f"share #{self.pk}"  # SQL deleted them behind Django's back
 
     @property
     def is_valid(self) -> bool:

@@ -35,32 +35,45 @@ def share(
     False, the pod has no owner or no address of its own, it would be shared with its owner, or the
     time is over; SettingError where the setting cannot be used.
     """
+    key = check(pod, with_=with_, until=until)
+    rows = Share.objects.using(router.db_for_write(Share))
+    found: Share
+    found, _ = rows.update_or_create(
+        pod_id=pod.pk,
+        **key,
+        defaults={"expires_at": until},
+        create_defaults={"expires_at": until, "created_by": by[:255]},
+    )
+    return found
+
+
+def check(
+    pod: UserPod,
+    *,
+    with_: Any,  # noqa: ANN401 - as above
+    until: datetime.datetime | None = None,
+) -> dict[str, Any]:
+    """Raise what ``share`` would; else return what a row holds of the user or group."""
     if not conf.USERPODS_SHARING:
         message = "pods are not shared here: USERPODS_SHARING is False"
-        raise ShareRefused(message)
+        raise ShareRefused(message, why="off")
     if pod.owner_id is None or pod.wanted == UserPod.Wanted.ABSENT:
         message = f"{pod} is nobody's any more"
-        raise ShareRefused(message)
+        raise ShareRefused(message, why="nobodys")
     if not pod.url:
         message = f"{pod} has no address of its own, so nobody else could reach it"
-        raise ShareRefused(message)
+        raise ShareRefused(message, why="address")
     key = _key_of(with_)
     if key == {"user_id": pod.owner_id}:
         message = f"{pod} is shared with its owner"
-        raise ShareRefused(message)
+        raise ShareRefused(message, why="owner")
     if until is not None and timezone.is_naive(until):
         message = f"until {until} says no time zone"
-        raise ShareRefused(message)
+        raise ShareRefused(message, why="time")
     if until is not None and until <= timezone.now():
         message = f"until {until} is over already"
-        raise ShareRefused(message)
-    rows = Share.objects.using(router.db_for_write(Share))
-    made = {"created_by": by[:255], "expires_at": until}
-    found: Share
-    found, _ = rows.update_or_create(
-        pod_id=pod.pk, **key, defaults={"expires_at": until}, create_defaults=made
-    )
-    return found
+        raise ShareRefused(message, why="time")
+    return key
 
 
 def unshare(pod: UserPod, *, with_: Any) -> bool:  # noqa: ANN401 - as above
@@ -88,7 +101,8 @@ def _key_of(with_: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
     """Return what a row holds of a user or group; ShareRefused for anything else, or none saved."""
     group = Share._meta.get_field("group").related_model  # noqa: SLF001 - documented name
     for model, name in ((get_user_model(), "user_id"), (group, "group_id")):
-        if isinstance(model, type) and isinstance(with_, model) and with_.pk is not None:
+        # A key alone is no row: one that is a UUID is there before.
+        if isinstance(model, type) and isinstance(with_, model) and not with_._state.adding:  # noqa: SLF001 - documented name
             return {name: with_.pk}
     message = f"a pod is shared with a user or a group that is saved, not with {with_!r}"
-    raise ShareRefused(message)
+    raise ShareRefused(message, why="whom")

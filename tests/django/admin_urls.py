@@ -6,8 +6,8 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.urls import include, path
 
-from django_userpods.admin import AccessTokenAdmin, UserPodAdmin, UserPodsUserAdminMixin
-from django_userpods.models import AccessToken, UserPod
+from django_userpods.admin import AccessTokenAdmin, ShareAdmin, UserPodAdmin, UserPodsUserAdminMixin
+from django_userpods.models import AccessToken, Share, UserPod
 
 
 class Site(admin.AdminSite):
@@ -28,6 +28,7 @@ class PodsOfUsersAdmin(UserPodsUserAdminMixin, admin.ModelAdmin):  # type: ignor
 site = Site(name="admin")
 site.register(UserPod, UserPodAdmin)
 site.register(AccessToken, AccessTokenAdmin)
+site.register(Share, ShareAdmin)
 site.register(get_user_model(), PodsOfUsersAdmin)
 
 urlpatterns = [

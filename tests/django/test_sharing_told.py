@@ -18,7 +18,7 @@ from django_userpods.models import Share
 from django_userpods.reconcile import reconcile
 from tests.django.asking_whoami import token_for
 from tests.django.pods_hosts import ALICES, bob, pods_hosts
-from tests.django.pretended_router import Router, commit, router
+from tests.django.pretended_router import Router, router
 from tests.django.sharing_pods import class_5b, pod
 from tests.django.support import service
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-__all__ = ["bob", "class_5b", "commit", "pod", "pods_hosts", "router"]
+__all__ = ["bob", "class_5b", "pod", "pods_hosts", "router"]
 
 GUESTS = {"guests_of": "user-alice"}
 

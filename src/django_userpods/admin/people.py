@@ -10,7 +10,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.urls import reverse
 from django.utils.html import format_html
 
-from django_userpods.models import AccessToken, PodSession, UserPod
+from django_userpods.models import AccessToken, PodSession, Share, UserPod
 
 if TYPE_CHECKING:
     from django.contrib import admin
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from django.utils.safestring import SafeString
 
 
-def user_of(row: UserPod | AccessToken | PodSession) -> AbstractBaseUser | None:
+def user_of(row: UserPod | AccessToken | PodSession | Share) -> AbstractBaseUser | None:
     """Return a row's user; None also where SQL deleted the user behind Django's back."""
     try:
         return row.owner if isinstance(row, UserPod) else row.user

@@ -22,6 +22,7 @@ from django_userpods.admin.history import lines_of
 from django_userpods.admin.lists import PlainChangeList, columns_to_leave_out
 from django_userpods.admin.manifests import rendered
 from django_userpods.admin.people import user_link, user_of
+from django_userpods.admin.shares import ShareInline, add_url
 from django_userpods.exceptions import SettingError, UserpodsError
 from django_userpods.models import UserPod
 
@@ -69,6 +70,7 @@ class UserPodAdmin(PodActionsMixin):
     )
     list_filter = ("state", NamespaceFilter)
     list_select_related = ("owner",)
+    inlines = (ShareInline,)
     # Counting the whole table beside what is found costs a scan.
     show_full_result_count = False
     ordering = ("name",)
@@ -159,6 +161,7 @@ class UserPodAdmin(PodActionsMixin):
         changelist = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
         context = {
             "pod_buttons": buttons(self, request, pod) if pod else [],
+            "share_url": add_url(self.admin_site, request, pod) if pod and is_to_stay else "",
             "changelist_url": reverse(changelist, current_app=self.admin_site.name),
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
             "back_name": BACK,

@@ -157,7 +157,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'share',
                 'verbose_name_plural': 'shares',
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('group__isnull', True), ('user__isnull', False)), models.Q(('group__isnull', False), ('user__isnull', True)), _connector='OR'), name='userpods_share_with_one'), models.UniqueConstraint(fields=('pod', 'user'), name='userpods_share_user_unique'), models.UniqueConstraint(fields=('pod', 'group'), name='userpods_share_group_unique')],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('group__isnull', True), ('user__isnull', False)), models.Q(('group__isnull', False), ('user__isnull', True)), _connector='OR'), name='userpods_share_with_one', violation_error_message='Name one user or one group.'), models.UniqueConstraint(fields=('pod', 'user'), name='userpods_share_user_unique'), models.UniqueConstraint(fields=('pod', 'group'), name='userpods_share_group_unique')],
             },
         ),
         migrations.RunPython(
