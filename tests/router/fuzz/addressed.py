@@ -132,6 +132,7 @@ _MORE = (
     (b"Origin: https://bob.pods.test",),
     (b"Sec-Fetch-Site: same-site",),
     (b"Host: bob.pods.test",),
+    (b"Cookie: a=1, __Host-userpods=@HA@",),
 )
 #: What was always tried against these ways.
 KNOWN: list[AddressedExample] = [

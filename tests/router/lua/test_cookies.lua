@@ -45,6 +45,12 @@ function tests.a_value_may_look_like_a_cookie()
     strips("a=sessionid=1", "a=sessionid=1")
 end
 
+function tests.one_that_a_comma_hides_goes_with_its_cookie()
+    strips("a=1, sessionid=2; b=3", "b=3")
+    strips("=near,\t__Host-Userpods=x; b=1,2; c={\"d\":1,\"e\":2}", "b=1,2; c={\"d\":1,\"e\":2}")
+    strips("a=1,sessionid; b=sessionid=1", "a=1,sessionid; b=sessionid=1")
+end
+
 function tests.a_name_without_a_value_counts_too()
     strips("sessionid; a", "a")
 end

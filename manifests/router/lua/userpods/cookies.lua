@@ -40,8 +40,25 @@ local function is_kept(name)
     return names[name] or name:sub(1, #OUR_PREFIX) == OUR_PREFIX
 end
 
--- The cookies of a header, trimmed, in order, each with its name: whatever stands before the first
--- "=", in lower case, without the blanks and control characters that servers strip.
+-- What stands before the first "=", in lower case, without the blanks and control characters that
+-- servers strip.
+local function name_of(pair)
+    return (pair:match("^[^=]*"):gsub("[^%w!#$%%&'*+%-.^_`|~]", ""):lower())
+end
+
+-- Whether a cookie has one that is kept after a comma. Where a header came in several lines
+-- something in front may have joined them so, as RFC 9110, 5.3, has it for other headers, and some
+-- servers take them apart there.
+local function holds_a_kept_one(pair)
+    for part in pair:gmatch ",([^,]*)" do
+        if part:find("=", 1, true) and is_kept(name_of(part)) then
+            return true
+        end
+    end
+    return false
+end
+
+-- The cookies of a header, trimmed, in order, each with its name.
 local function each(cookie)
     local next_pair = cookie:gmatch "[^;]+"
     return function()
@@ -50,8 +67,7 @@ local function each(cookie)
             pair = next_pair()
         end
         if pair then
-            local name = pair:match("^[^=]*"):gsub("[^%w!#$%%&'*+%-.^_`|~]", ""):lower()
-            return pair:match "^[ \t]*(.-)[ \t]*$", name
+            return pair:match "^[ \t]*(.-)[ \t]*$", name_of(pair)
         end
     end
 end
@@ -63,7 +79,7 @@ function _M.split(cookie)
     for pair, name in each(cookie or "") do
         if credentials[name] then
             ours[#ours + 1] = pair
-        elseif not is_kept(name) then
+        elseif not is_kept(name) and not holds_a_kept_one(pair) then
             rest[#rest + 1] = pair
         end
     end
