@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import os
@@ -126,18 +125,6 @@ class UserpodsCommand(BaseCommand):
     def styled(self, stream: Any, style: str) -> Any:  # noqa: ANN401 - OutputWrapper; a function
         """Return what puts a text into a style; what leaves it alone where nobody would see it."""
         return getattr(self.style, style) if style and stream.isatty() else str
-
-
-def seconds(text: str) -> float:
-    """Return the seconds that an argument says; refuse all but a number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < float("inf"):
-        message = gettext("%(text)r is not a number of seconds above 0") % {"text": text}
-        raise argparse.ArgumentTypeError(message)
-    return value
 
 
 def asks_for_json(arguments: Sequence[str]) -> bool:

@@ -17,8 +17,8 @@ from django_userpods.controller.http import Server
 from django_userpods.controller.logs import log_to_stderr
 from django_userpods.controller.loop import Controller
 from django_userpods.controller.term import Options
-from django_userpods.core import naming
 from django_userpods.exceptions import UserpodsError
+from django_userpods.management.arguments import namespace, seconds
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -47,14 +47,14 @@ class Command(BaseCommand):
         """Define the options."""
         parser.add_argument(
             "--resync",
-            type=_seconds,
+            type=seconds,
             default=_DEFAULTS.resync,
             metavar="SECONDS",
             help="how often to look at everything, as sync_userpods does [%(default)g]",
         )
         parser.add_argument(
             "--lease-namespace",
-            type=_namespace,
+            type=namespace,
             metavar="NAME",
             help=(
                 "where the Lease is by which one leads [the pod's own namespace, else "
@@ -70,7 +70,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--grace",
-            type=_seconds,
+            type=seconds,
             default=_DEFAULTS.grace,
             metavar="SECONDS",
             help="how long to wait, when it ends, for what has begun [%(default)g]",
@@ -139,24 +139,6 @@ def _lease_namespace() -> str:
         return namespace
     message = "USERPODS_NAMESPACE is a function: say by --lease-namespace where the Lease is to be"
     raise CommandError(message, returncode=EXIT_FAILED)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
-        message = f"{text!r} is not a number of seconds above 0"
-        raise argparse.ArgumentTypeError(message)
-    return seconds
-
-
-def _namespace(text: str) -> str:
-    if not naming.is_valid_label(text):
-        message = f"{text!r} is not a valid namespace name"
-        raise argparse.ArgumentTypeError(message)
-    return text
 
 
 def _address(text: str | tuple[str, int]) -> tuple[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from functools import partial
@@ -23,6 +22,7 @@ from django_userpods.controller import idle
 from django_userpods.core import naming
 from django_userpods.core.states import UNSETTLED, State
 from django_userpods.exceptions import ClusterError, SettingError, UserpodsError
+from django_userpods.management.arguments import seconds_or_0
 from django_userpods.management.base import EXIT_FAILED, UserpodsCommand
 from django_userpods.management.progress import Progress
 from django_userpods.management.sync_words import tell
@@ -33,6 +33,7 @@ from django_userpods.reconcile.namesakes import namesakes
 from django_userpods.reconcile.report import Failure, Report
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Collection
 
     from django.db.models import QuerySet
@@ -84,7 +85,7 @@ class Command(UserpodsCommand):
         )
         parser.add_argument(
             "--wait",
-            type=_seconds,
+            type=seconds_or_0,
             default=0.0,
             metavar=_("SECONDS"),
             help=_("longest time to wait until all pods run (or are stopped, or gone)"),
@@ -341,14 +342,3 @@ def _user_pks(names: list[str] | None) -> list[str] | None:
             raise CommandError(message, returncode=EXIT_FAILED)
         pks.append(str(user.pk) if user else row.owner_pk if row else "")
     return pks
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        message = f"{text!r} is not a number of seconds"
-        raise argparse.ArgumentTypeError(message)
-    return value

@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, pgettext_lazy
 
 from django_userpods.doctor import Level, examine
-from django_userpods.management.base import EXIT_FAILED, UserpodsCommand, seconds
+from django_userpods.management.arguments import seconds
+from django_userpods.management.base import EXIT_FAILED, UserpodsCommand
 
 if TYPE_CHECKING:
     import argparse

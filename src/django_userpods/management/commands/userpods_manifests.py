@@ -17,6 +17,7 @@ from django_userpods.core import naming
 from django_userpods.core.objects import Kind
 from django_userpods.deploy import kustomize, project, shipped
 from django_userpods.exceptions import SettingError, UserpodsError
+from django_userpods.management.arguments import namespace
 
 #: What goes to stdout unless asked otherwise: what can stand side by side, with one way in.
 STDOUT_GROUPS = ("isolation", "rbac", "router", "ingress")
@@ -209,7 +210,7 @@ def _add_site_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the site")
     group.add_argument(
         "--django-namespace",
-        type=_namespace,
+        type=namespace,
         default=shipped.DEFAULTS["django-namespace"],
         metavar="NAME",
         help="the namespace of Django and the router, which `example` makes and otherwise has "
@@ -250,14 +251,14 @@ def _add_gateway_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--gateway-namespace",
-        type=_namespace,
+        type=namespace,
         metavar="NAME",
         help="the namespace of your ingress or gateway: only its pods may then bring requests "
         "to Django and the router [anybody who can reach them; pods of users cannot]",
     )
     group.add_argument(
         "--monitoring-namespace",
-        type=_namespace,
+        type=namespace,
         default=shipped.DEFAULTS["monitoring-namespace"],
         metavar="NAME",
         help="the namespace of your Prometheus and Grafana, for `monitoring` [%(default)s]",
@@ -310,13 +311,6 @@ def _groups(text: str) -> list[str]:
         message = f"{text!r}: there are {', '.join(shipped.GROUPS)}"
         raise argparse.ArgumentTypeError(message)
     return names
-
-
-def _namespace(text: str) -> str:
-    if not naming.is_valid_label(text):
-        message = f"{text!r} is not a valid namespace name (a-z, 0-9 and '-')"
-        raise argparse.ArgumentTypeError(message)
-    return text
 
 
 def _host(text: str) -> str:

@@ -11,7 +11,8 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
-from django_userpods.management.base import EXIT_FAILED, UserpodsCommand, seconds
+from django_userpods.management.arguments import seconds
+from django_userpods.management.base import EXIT_FAILED, UserpodsCommand
 from django_userpods.models import STATE_LABELS
 from django_userpods.status import TIMEOUT, Status, status
 
