@@ -135,23 +135,35 @@ def placeholder_values(
 
 
 def compile_template(
-    manifests: Iterable[Manifest], *, installation: InstallationIdentity, name: str = "{name}"
+    manifests: Iterable[Manifest],
+    *,
+    installation: InstallationIdentity,
+    name: str = "{name}",
+    values: str = "",
 ) -> Template:
     """Check a template and make it ready for filling in.
 
-    Adds what we promise on every object: namespace, labels, annotations. With another ``name``
-    the manifests are one user's own, of that name, and nothing in them is a placeholder. Raises
-    TemplateError with the place and the remedy for anything invalid.
+    Adds what we promise on every object: namespace, labels, annotations, one of them a digest of
+    what the template says of that object. With another ``name`` the manifests are one user's own,
+    of that name, and nothing in them is a placeholder. ``values`` is what else decides on what
+    everybody's objects come to, for the digests. Raises TemplateError with the place and the
+    remedy for anything invalid.
     """
     documents = read(manifests, name)
     for document in documents:
         if document["kind"] == "Secret":
             _encode_secret(document, literal=name != "{name}")
-    digest = _digest(documents, installation)
+    digest = _digest(documents, installation, values)
     made = frozenset(map(Kind.of, documents))
     return Template(
         objects=tuple(
-            _compile(document, installation=installation, digest=digest, literal=name != "{name}")
+            _compile(
+                document,
+                installation=installation,
+                # Of the one alone, so that a change of one object is no change of the others.
+                digest=_digest([document], installation, values),
+                literal=name != "{name}",
+            )
             for document in documents
         ),
         digest=digest,
@@ -167,9 +179,9 @@ def _room(document: Manifest, own: str) -> int:
     return len(document["metadata"]["name"]) - len(own) + appended
 
 
-def _digest(documents: list[Manifest], installation: InstallationIdentity) -> str:
+def _digest(documents: list[Manifest], installation: InstallationIdentity, values: str) -> str:
     try:
-        text = json.dumps([documents, installation], sort_keys=True, default=str)
+        text = json.dumps([documents, installation, values], sort_keys=True, default=str)
     except TypeError:
         # Keys that are not text (YAML reads "on" as True): compiling says where.
         text = ""

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from django_userpods import setting
 from django_userpods.conf import conf
 from django_userpods.core import builtin, template
 from django_userpods.core.naming import MAX_LABEL, InstallationIdentity, PodIdentity
@@ -49,6 +50,13 @@ class TemplateSource:
     def kinds(self) -> frozenset[Kind]:
         """The kinds that the template makes; of one that depends on the user none are known."""
         return self._shared.kinds if self._shared is not None else frozenset()
+
+    @property
+    def digest(self) -> str:
+        """What tells one template from another; the same for all that are up to the user."""
+        if self._source is not None:
+            return "of each user"
+        return _compiled(self._manifests, self.installation).digest
 
     def template_for(self, user: AbstractBaseUser | None, values: Values) -> Template:
         """Return a pod's template.
@@ -181,12 +189,21 @@ def _compiled(manifests: list[Manifest], installation: InstallationIdentity) -> 
     except (TypeError, ValueError):
         # Compiling says better what is wrong with it.
         return template.compile_template(manifests, installation=installation)
-    return _compiled_text(key, installation)
+    return _compiled_text(key, installation, _addresses_in(key))
 
 
 @lru_cache(maxsize=64)
-def _compiled_text(manifests: str, installation: InstallationIdentity) -> Template:
-    return template.compile_template(json.loads(manifests), installation=installation)
+def _compiled_text(manifests: str, installation: InstallationIdentity, values: str) -> Template:
+    documents = json.loads(manifests)
+    return template.compile_template(documents, installation=installation, values=values)
+
+
+def _addresses_in(manifests: str) -> str:
+    """Return what decides on the addresses in a template; "" where it has none."""
+    if "{url}" not in manifests and "{path}" not in manifests:
+        return ""
+    # As they are: whether they are valid is not asked here.
+    return str([setting.get(name, None) for name in ("USERPODS_URL", "USERPODS_SITE_URL")])
 
 
 def _called(setting: str, function: Any, *args: object) -> list[Manifest]:  # noqa: ANN401
