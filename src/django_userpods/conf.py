@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.conf import settings
 
 from django_userpods import setting
-from django_userpods.core import addresses, builtin, naming
+from django_userpods.core import addresses, builtin, naming, rollout
 from django_userpods.core.operations import FOR_USERS
 from django_userpods.exceptions import SettingError
 
@@ -282,6 +282,25 @@ class Conf:
     def max_age_of(self, pod: object) -> float | None:
         """Return how old one pod may get; SettingError where the callable gives nonsense."""
         return setting.seconds_of("USERPODS_MAX_AGE", self.USERPODS_MAX_AGE, pod)
+
+    @property
+    def USERPODS_ROLLOUT(self) -> rollout.Rule | None:
+        """How a changed template reaches pods that run; None for all of them at once."""
+        try:
+            return rollout.parse(setting.get("USERPODS_ROLLOUT", None))
+        except ValueError as error:
+            hint = (
+                "Write {'MAX_UNREADY': 10, 'MAX_FAILURES': 3} (whole numbers from 1), "
+                "{'WHEN': 'next start'}, or None for all at once."
+            )
+            raise setting.invalid("USERPODS_ROLLOUT", str(error), hint) from error
+
+    def has_rollout(self) -> bool:
+        """Whether ``USERPODS_ROLLOUT`` says anything; an invalid one is for the check to tell."""
+        try:
+            return self.USERPODS_ROLLOUT is not None
+        except SettingError:
+            return False
 
     @property
     def USERPODS_MAX_PODS(self) -> int | Callable[[AbstractBaseUser], int]:

@@ -16,6 +16,7 @@ from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.core.lifetime import Lifetime
 from django_userpods.core.reasons import Reason, reason_of
+from django_userpods.core.rollout import Turn
 from django_userpods.core.states import State as _State
 from django_userpods.shares import Share
 from django_userpods.tokens import AccessToken, PodSession
@@ -32,6 +33,11 @@ STATE_LABELS = [
     (_State.DELETING.value, _("deleting")),
 ]
 
+TURN_LABELS = [
+    (Turn.WAITING.value, _("waits for its turn")),
+    (Turn.UPDATING.value, _("is being updated")),
+    (Turn.FAILED.value, _("failed once updated")),
+]
 
 #: A whole run is noted no more often, so that one with nothing to do writes nothing.
 _NOTED_EVERY = datetime.timedelta(minutes=1)
@@ -57,6 +63,15 @@ class InstallationManager(models.Manager["Installation"]):
             return found
         # Two processes may be here at once: one makes it, both read it.
         return rows.get_or_create(pk=Installation.PK)[0] if write else Installation()
+
+    def lock(self) -> None:
+        """Let no other transaction past its own ``lock`` until this one has ended.
+
+        By a write, as some databases lock nothing that is read, and SQLite lets nobody write later
+        who has read first.
+        """
+        rows = self.using(router.db_for_write(Installation)).filter(pk=Installation.PK)
+        rows.update(rollout_failures=models.F("rollout_failures"))
 
     def note_sync(self, failures: int) -> None:
         """Note that a run looked at everything and came to its end now, exact to a minute."""
@@ -89,6 +104,18 @@ class Installation(models.Model):
     #: When a run last looked at everything and came to its end, and for how many it failed.
     synced_at = models.DateTimeField(_("last sync"), null=True, editable=False)
     sync_failures = models.PositiveIntegerField(_("failures"), default=0, editable=False)
+    #: Of which template pods are given turns, how many of them failed in a row, and the last; see
+    #: ``reconcile.rollout``.
+    rollout_of = models.CharField(
+        _("template of the rollout"), max_length=64, blank=True, default="", editable=False
+    )
+    rollout_failures = models.PositiveIntegerField(
+        _("failures of the rollout"), default=0, editable=False
+    )
+    rollout_reason = models.TextField(
+        _("last failure of the rollout"), blank=True, default="", editable=False
+    )
+    rollout_stopped_at = models.DateTimeField(_("rollout stopped at"), null=True, editable=False)
 
     objects = InstallationManager()
 
@@ -191,6 +218,16 @@ class UserPod(models.Model):
         default="",
         editable=False,
         help_text=_("What counts as use of the pod, as its Deployment says."),
+    )
+    turn = models.CharField(
+        _("rollout"),
+        max_length=16,
+        choices=TURN_LABELS,
+        blank=True,
+        default="",
+        db_index=True,
+        editable=False,
+        help_text=_("Where it is while a changed template reaches pods in waves."),
     )
     last_activity = models.DateTimeField(_("last activity"), null=True, editable=False)
     #: When it was last asked to run, or to run anew.

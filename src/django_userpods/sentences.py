@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from django_userpods.core.reasons import Reason, reason_of
 from django_userpods.core.states import State
@@ -49,3 +49,17 @@ def of(state: str, message: str) -> str:
     if state == State.FAILED:
         return gettext("Something is wrong that only an administrator can see.")
     return ""
+
+
+def rollout_stopped(number: int, last: str) -> str:
+    """Return for staff that a rollout was stopped after so many failures, and what to do.
+
+    ``last`` is the last of them: the pod's name, and why.
+    """
+    return ngettext(
+        "The rollout of the changed template was stopped: %(number)d updated pod failed: %(last)s. "
+        "Correct the template, or go on with it: sync_userpods --resume-rollout",
+        "The rollout of the changed template was stopped: %(number)d updated pods failed, the last "
+        "of them %(last)s. Correct the template, or go on with it: sync_userpods --resume-rollout",
+        number,
+    ) % {"number": number, "last": last.rstrip(". ")}

@@ -14,9 +14,11 @@ from django_userpods import sentences
 from django_userpods.cluster import get_cluster
 from django_userpods.conf import conf
 from django_userpods.core.objects import SERVICE
+from django_userpods.core.rollout import UNDER_WAY, Turn
 from django_userpods.core.states import State
 from django_userpods.exceptions import ClusterError, SettingError
 from django_userpods.models import Installation, UserPod
+from django_userpods.reconcile import rollout
 
 if TYPE_CHECKING:
     import datetime
@@ -53,6 +55,10 @@ class Status:
     sync_failures: int
     #: How many pods wait for a controller to look at them.
     waiting: int
+    #: How many pods wait for their turn in a rollout, are being updated, and failed; and whether it
+    #: was stopped: after how many failures, and what the last was.
+    rollout: dict[str, int] = field(default_factory=dict)
+    rollout_stopped: tuple[int, str] | None = None
     #: Which cluster; "" where none is named.
     cluster: str = ""
     #: Why it does not answer; "" where it does.
@@ -79,6 +85,10 @@ class Status:
             "age_seconds": round(self.age, 1) if self.age is not None else None,
             "sync_failures": self.sync_failures,
             "waiting": self.waiting,
+            "rollout": {
+                **self.rollout,
+                "stopped": self.rollout_stopped[1] if self.rollout_stopped else None,
+            },
             "cluster": {
                 "where": self.cluster,
                 "reachable": self.reachable,
@@ -102,15 +112,21 @@ def status(*, timeout: float = TIMEOUT, ask_cluster: bool = True) -> Status:
     Without ``ask_cluster`` nothing is said of that. Raises database errors as they are.
     """
     rows = UserPod.objects.using(router.db_for_write(UserPod))
-    found = dict(rows.order_by().values_list("state").annotate(Count("pk")))
+    states: Counter[str] = Counter()
+    turns: Counter[str] = Counter()
+    for state, turn, count in rows.order_by().values_list("state", "turn").annotate(Count("pk")):
+        states[state] += count
+        turns[turn] += count
     installation = Installation.objects.current(write=False)
     synced_at = installation.synced_at
     told = Status(
-        states={state.value: found.get(state.value, 0) for state in State},
+        states={state.value: states[state.value] for state in State},
         synced_at=synced_at,
         age=(timezone.now() - synced_at).total_seconds() if synced_at else None,
         sync_failures=installation.sync_failures,
         waiting=rows.exclude(asked_at=None).count(),
+        rollout={turn.value: turns[turn.value] for turn in (Turn.WAITING, *UNDER_WAY)},
+        rollout_stopped=rollout.stopped_of(installation),
         reasons=_reasons(),
     )
     if ask_cluster:

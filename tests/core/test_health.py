@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from django_userpods.core.health import Health, of_deployment, of_pods
+from django_userpods.core.health import Health, of_deployment, of_pods, of_update
 from django_userpods.core.states import State
 
 
@@ -47,6 +47,16 @@ def test_no_replicas_are_stopped() -> None:
 )
 def test_a_deployment_that_is_not_up_yet_is_starting(found: dict[str, Any]) -> None:
     assert of_deployment(found) == Health(State.STARTING)
+
+
+def test_an_update_is_through_once_no_earlier_pod_is_left() -> None:
+    status = {"readyReplicas": 1, "updatedReplicas": 1}
+    beside = deployment(replicas=1, **status)
+    beside["status"]["replicas"] = 2
+    assert of_deployment(beside).state == State.RUNNING
+    assert of_update(beside).state == State.STARTING
+    beside["status"]["replicas"] = 1
+    assert of_update(beside).state == State.RUNNING
 
 
 def test_a_quota_that_is_used_up_is_a_failure() -> None:

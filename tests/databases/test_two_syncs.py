@@ -11,6 +11,7 @@ from django.db import connections
 
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
+from django_userpods.testing import memory_defaults
 from tests.databases.servers import LEVELS
 from tests.django.support import bulk, pairs, users
 
@@ -70,6 +71,35 @@ def test_two_syncs_that_change_and_delete_rows_both_succeed(
     assert reconcile(allow_mass_delete=True).ok
     assert pairs(memory) == [f"user-{user.get_username()}" for user in some[2::3]]
     assert set(UserPod.objects.values_list("state", flat=True)) == {"running", "stopped"}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_syncs_at_once_give_no_more_turns_than_one_rule_has(
+    memory: MemoryCluster,
+    use_database: Callable[..., None],
+    level: str,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_database(level)
+    settings.USERPODS_ROLLOUT = {"MAX_UNREADY": 5}
+    bulk(40)
+    reconcile()
+    settings.USERPODS_IMAGE = "example.org/app:2"
+    give_status = memory_defaults.give_status
+
+    def never_ready(wanted: Any) -> None:
+        give_status(wanted)
+        if wanted["kind"] == "Deployment":
+            wanted["status"]["readyReplicas"] = 0
+
+    monkeypatch.setattr(memory_defaults, "give_status", never_ready)
+    memory.calls.clear()
+    reports: list[Report] = at_once(3, reconcile)
+    assert [report.failed for report in reports] == [[], [], []]
+    assert len({call.name for call in memory.calls if call.verb == "apply"}) == 5
+    turns = list(UserPod.objects.order_by("turn").values_list("turn", flat=True))
+    assert turns == ["updating"] * 5 + ["waiting"] * 35
 
 
 def test_addresses_that_are_handed_over_by_two_syncs_at_once_end_where_they_are(

@@ -142,10 +142,12 @@ class Site:
         *options: str,
         cluster: dict[str, Any] | None = None,
         environment: dict[str, str] | None = None,
+        settings: str = "",
     ) -> Controller:
         """Start a controller that reaches the API server by this kubeconfig.
 
-        ``cluster`` are more options of the cluster's, ``environment`` more variables.
+        ``cluster`` are more options of the cluster's, ``environment`` more variables, ``settings``
+        more lines of its settings.
         """
         number = len(self.controllers)
         name = f"settings_{number}"
@@ -156,6 +158,7 @@ class Site:
                 options={"kubeconfig": str(kubeconfig), "qps": 0, **(cluster or {})},
                 namespace=self.namespace,
             )
+            + settings
         )
         env = {
             **os.environ,

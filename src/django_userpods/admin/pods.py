@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
@@ -23,8 +23,10 @@ from django_userpods.admin.lists import PlainChangeList, columns_to_leave_out
 from django_userpods.admin.manifests import rendered
 from django_userpods.admin.people import user_link, user_of
 from django_userpods.admin.shares import ShareInline, add_url
+from django_userpods.conf import conf
 from django_userpods.exceptions import SettingError, UserpodsError
 from django_userpods.models import UserPod
+from django_userpods.sentences import rollout_stopped
 
 if TYPE_CHECKING:
     import datetime
@@ -125,6 +127,22 @@ class UserPodAdmin(PodActionsMixin):
         """Return the columns without those that are the same for all pods."""
         same = columns_to_leave_out(request)
         return [column for column in super().get_list_display(request) if column not in same]
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        """Return the filters, with that by turn where there are rollouts."""
+        found = [*super().get_list_filter(request)]
+        return [*found, "turn"] if conf.has_rollout() else found
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list, and above it that a rollout was stopped."""
+        if request.method == "GET" and self.has_view_permission(request) and conf.has_rollout():
+            from django_userpods.reconcile import rollout
+
+            if (stopped := rollout.stopped()) is not None:
+                self.message_user(request, rollout_stopped(*stopped), messages.WARNING)
+        return super().changelist_view(request, extra_context)
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Return the fields to search, with the username's of the project's user model."""

@@ -16,6 +16,8 @@ from django import db
 from django.db.models import Count
 
 from django_userpods.core.states import State
+from django_userpods.exceptions import SettingError
+from django_userpods.reconcile import rollout
 from django_userpods.reconcile.rows import rows
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Metrics:
         self.backlog: Callable[[], Backlog | None] = lambda: None
         self._answers: Counter[tuple[str, str]] = Counter()
         self._states: tuple[float, dict[str, int]] = (float("-inf"), {})
+        self._rollout: tuple[float, dict[str, int], bool] = (float("-inf"), {}, False)
         self._lock = threading.Lock()
         self._registry: Any = None
         if prometheus is None:
@@ -116,6 +119,16 @@ class Metrics:
                 self._states = (time.monotonic(), found)
             return found
 
+    def rollout(self) -> tuple[dict[str, int], bool]:
+        """Return how many pods are where in a rollout, and whether it was stopped; as above."""
+        with self._lock:
+            when, counted, is_stopped = self._rollout
+            if time.monotonic() - when >= _REMEMBERED:
+                counted = {str(turn): number for turn, number in rollout.counts().items()}
+                is_stopped = rollout.stopped() is not None
+                self._rollout = (time.monotonic(), counted, is_stopped)
+            return counted, is_stopped
+
 
 class _Now:
     """What is not counted but looked up when somebody asks."""
@@ -158,3 +171,23 @@ class _Now:
         for state, number in sorted(states.items()):
             pods.add_metric([state], number)
         yield pods
+        yield from self._of_rollout()
+
+    def _of_rollout(self) -> Iterator[Any]:
+        try:
+            turns, is_stopped = self._metrics.rollout()
+        except (db.Error, SettingError):
+            return
+        found = GaugeMetricFamily(
+            "userpods_rollout_pods",
+            "Pods whose template has changed: waiting, updating, failed",
+            labels=["turn"],
+        )
+        for turn, number in sorted(turns.items()):
+            found.add_metric([turn], number)
+        yield found
+        yield GaugeMetricFamily(
+            "userpods_rollout_stopped",
+            "Whether nobody is given a turn any more, because too many failed",
+            value=float(is_stopped),
+        )

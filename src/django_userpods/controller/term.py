@@ -28,7 +28,7 @@ from django_userpods.exceptions import (
     SettingError,
     TemplateError,
 )
-from django_userpods.reconcile import reconcile
+from django_userpods.reconcile import reconcile, rollout
 from django_userpods.reconcile.rows import rows
 
 if TYPE_CHECKING:
@@ -170,6 +170,7 @@ class Term:
         while not self.stopping.is_set():
             try:
                 self.changes.poll()
+                self.give_turns()
             except Exception as error:
                 if str(error) != trouble:
                     trouble = str(error)
@@ -181,6 +182,11 @@ class Term:
                     self.look_at_everything()
             self._wake_poll.wait(_POLL)
             self._wake_poll.clear()
+
+    def give_turns(self) -> None:
+        """Look at those of which it is the turn in a rollout, as far as there is room."""
+        for pod in rollout.due():
+            self.pods.notice(pod)
 
     def _stop_idle(self) -> None:
         trouble = ""

@@ -42,14 +42,25 @@ _STUCK = frozenset(
 
 def of_deployment(deployment: Manifest) -> Health:
     """Return how a Deployment is doing by its own status."""
+    return _of_deployment(deployment, old_ones_count=True)
+
+
+def of_update(deployment: Manifest) -> Health:
+    """Return how the last update of a Deployment is doing: it runs once no earlier pod is left."""
+    return _of_deployment(deployment, old_ones_count=False)
+
+
+def _of_deployment(deployment: Manifest, *, old_ones_count: bool) -> Health:
     spec, status = deployment.get("spec", {}), deployment.get("status", {})
     wanted = spec.get("replicas", 1)
     if wanted == 0:
         return Health(State.STOPPED)
     conditions = {c.get("type"): c for c in status.get("conditions") or ()}
     current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-    ready = min(status.get("readyReplicas", 0), status.get("updatedReplicas", 0))
-    if current and ready >= wanted:
+    updated = status.get("updatedReplicas", 0)
+    ready = min(status.get("readyReplicas", 0), updated)
+    all_updated = old_ones_count or status.get("replicas", 0) <= updated
+    if current and ready >= wanted and all_updated:
         return Health(State.RUNNING)
     failure = conditions.get("ReplicaFailure", {})
     if failure.get("status") == "True":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from django_userpods.core import naming
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from django_userpods.core.naming import InstallationIdentity
     from django_userpods.core.objects import Manifest, Ref
@@ -45,12 +45,16 @@ class Observed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing to do. ``uid`` is the object's as observed, empty where there is none."""
+    """One thing to do. ``uid`` is the object's as observed, empty where there is none.
+
+    An update that ``keeps_pods`` leaves a workload's pod template as it was found.
+    """
 
     verb: Verb
     ref: Ref
     uid: str = ""
     reason: str = ""
+    keeps_pods: bool = False
 
     def __str__(self) -> str:
         return f"{self.verb} {self.ref}" + (f" ({self.reason})" if self.reason else "")
@@ -74,16 +78,18 @@ def plan(
         if found is None:
             actions.append(Action(Verb.CREATE, ref))
         elif found.differences:
-            reason = ", ".join(found.differences[:5]) + (
-                " ..." if len(found.differences) > 5 else ""
-            )
-            actions.append(Action(Verb.UPDATE, ref, found.uid, reason))
+            actions.append(Action(Verb.UPDATE, ref, found.uid, reason_of(found.differences)))
     actions.extend(
         Action(Verb.DELETE, item.ref, item.uid)
         for item in seen.values()
         if item.ref.kind.kind not in retain and item.uid not in kept
     )
     return actions
+
+
+def reason_of(differences: Sequence[str]) -> str:
+    """Return for people why an object is to be updated: the first of its fields that differ."""
+    return ", ".join(differences[:5]) + (" ..." if len(differences) > 5 else "")
 
 
 def holder(existing: Manifest, *, installation: InstallationIdentity, pod: str) -> Holder:

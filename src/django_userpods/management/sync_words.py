@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from django_userpods import sentences
 from django_userpods.core.plan import Verb
 from django_userpods.management import differences
 
@@ -42,6 +43,13 @@ def tell(
         command.complain(text)
     for name in report.not_done:
         command.complain(_("Left for the next sync: %(name)s") % {"name": name})
+    if report.waiting:
+        text = _("Waiting for their turn (USERPODS_ROLLOUT): %(count)s")
+        if report.at_next_start:
+            text = _("Waiting for their next start (USERPODS_ROLLOUT): %(count)s")
+        command.say(text % {"count": len(report.waiting)})
+    if report.stopped:
+        command.complain(sentences.rollout_stopped(*report.stopped), "ERROR")
     if report.refused:
         text = str(report.refused)
         command.complain(text[0].upper() + text[1:], "ERROR")
@@ -66,7 +74,7 @@ def _tell_differences(command: UserpodsCommand, report: Report, ref: Ref) -> Non
 
 def _summary(report: Report, unwell: list[Failure]) -> str:
     told = {**report.counts(), "users": report.users, "unchanged": report.unchanged}
-    if report.ok and not report.done:
+    if report.ok and not report.done and not report.waiting:
         if unwell:
             told["unwell"] = len(unwell)
             text = _("Nothing to do: %(users)s users, but %(unwell)s of their pods do not run.")

@@ -31,6 +31,10 @@ class Migration(migrations.Migration):
                 ('known_since', models.DateTimeField(editable=False, null=True, verbose_name='known since')),
                 ('synced_at', models.DateTimeField(editable=False, null=True, verbose_name='last sync')),
                 ('sync_failures', models.PositiveIntegerField(default=0, editable=False, verbose_name='failures')),
+                ('rollout_of', models.CharField(blank=True, default='', editable=False, max_length=64, verbose_name='template of the rollout')),
+                ('rollout_failures', models.PositiveIntegerField(default=0, editable=False, verbose_name='failures of the rollout')),
+                ('rollout_reason', models.TextField(blank=True, default='', editable=False, verbose_name='last failure of the rollout')),
+                ('rollout_stopped_at', models.DateTimeField(editable=False, null=True, verbose_name='rollout stopped at')),
             ],
             options={
                 'verbose_name': 'installation',
@@ -110,6 +114,7 @@ class Migration(migrations.Migration):
                 ('overruled', models.TextField(blank=True, default='', editable=False, help_text='Objects that the cluster changes in what is declared, with a digest of each.', verbose_name='overruled')),
                 ('asked_at', models.DateTimeField(db_index=True, editable=False, null=True, verbose_name='asked at')),
                 ('activity', models.TextField(blank=True, default='', editable=False, help_text='What counts as use of the pod, as its Deployment says.', verbose_name='rules on activity')),
+                ('turn', models.CharField(blank=True, choices=[('waiting', 'waits for its turn'), ('updating', 'is being updated'), ('failed', 'failed once updated')], db_index=True, default='', editable=False, help_text='Where it is while a changed template reaches pods in waves.', max_length=16, verbose_name='rollout')),
                 ('last_activity', models.DateTimeField(editable=False, null=True, verbose_name='last activity')),
                 ('started_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='started at')),
                 ('looked_at', models.DateTimeField(editable=False, null=True, verbose_name='looked at')),

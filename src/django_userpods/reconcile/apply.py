@@ -164,6 +164,8 @@ def _update(
     if ref.kind == CLAIM:
         found = cluster.get(ref, timeout=remaining())
         manifest = manifest if found is None else claims.as_large(manifest, found)
+    if action.keeps_pods:
+        manifest = _with_pods_of(cluster.get(ref, timeout=remaining()), manifest)
     # With the UID the API server refuses if another object has taken the name since.
     metadata = {**manifest["metadata"], "uid": action.uid}
     try:
@@ -181,8 +183,29 @@ def _update(
         stored = _replace(cluster, action, manifest, remaining)
         action = dataclasses.replace(action, reason=f"{action.reason}; replaced")
     subject.observe(stored, ref, cluster)
-    subject.note_overruled(stored, ref)
+    if not action.keeps_pods:
+        subject.note_overruled(stored, ref)
     return action
+
+
+def _with_pods_of(found: Manifest | None, manifest: Manifest) -> Manifest:
+    """Return a workload's manifest with the pod template as it is in the cluster.
+
+    And with the digest of what that was made of, since it is still behind.
+    """
+    if found is None:
+        return manifest
+    name = naming.TEMPLATE_HASH_ANNOTATION
+    annotations = {**manifest["metadata"]["annotations"]}
+    if (digest := (found["metadata"].get("annotations") or {}).get(name)) is not None:
+        annotations[name] = digest
+    else:
+        del annotations[name]
+    return {
+        **manifest,
+        "metadata": {**manifest["metadata"], "annotations": annotations},
+        "spec": {**manifest["spec"], "template": found["spec"]["template"]},
+    }
 
 
 def fixed_changes(subject: Subject, ref: Ref) -> list[str]:
@@ -284,7 +307,8 @@ def health_after(subject: Subject, outcome: Outcome) -> Health:
         return Health(State.DELETING, "Its pods are being stopped.")
     found = subject.health or Health(State.STARTING)
     if found.state == State.RUNNING and any(
-        action.verb == Verb.UPDATE and action.ref.kind != SERVICE for action in outcome.done
+        action.verb == Verb.UPDATE and action.ref.kind != SERVICE and not action.keeps_pods
+        for action in outcome.done
     ):
         return Health(State.STARTING)
     return found

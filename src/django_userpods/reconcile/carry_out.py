@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from django_userpods.core import naming
 from django_userpods.core.objects import SERVICE
+from django_userpods.core.rollout import Turn
 from django_userpods.exceptions import ClusterError, ClusterUnavailable, OutOfTime
 from django_userpods.reconcile import apply, outcomes
 from django_userpods.reconcile.report import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     from django_userpods.clusters.base import Cluster
     from django_userpods.core.naming import InstallationIdentity
@@ -77,6 +78,23 @@ def carry_out(
         coming.close()
         _record_outcomes(run, pending)
     run.report.not_done.extend(str(subjects[pod].entry) for pod in left)
+
+
+def note_under_way(
+    run: Run, subjects: dict[str, Subject], plans: Mapping[str, list[Action]]
+) -> None:
+    """Write how those do that had their turn in a rollout, before others are given theirs.
+
+    They are done with and taken out of ``subjects``.
+    """
+    pods = [
+        pod
+        for pod, subject in subjects.items()
+        if pod not in plans and Turn(subject.entry.turn).is_under_way
+    ]
+    found = [subjects.pop(pod) for pod in pods]
+    news = [subject for subject in found if outcomes.is_news(subject)]
+    _record_outcomes(run, [(subject, apply.Outcome()) for subject in news])
 
 
 def _is_up(

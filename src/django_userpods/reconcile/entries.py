@@ -34,6 +34,7 @@ FIELDS = (
     "recreate",
     "overruled",
     "activity",
+    "turn",
 )
 
 
@@ -95,6 +96,8 @@ class Entry:
     overruled: str = ""
     #: See ``core.activity``.
     activity: str = ""
+    #: See ``core.rollout``.
+    turn: str = ""
     username: str = ""
     #: The user, kept only where the template depends on it.
     user: AbstractBaseUser | None = None

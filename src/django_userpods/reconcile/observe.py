@@ -15,6 +15,8 @@ from django_userpods.conf import conf
 from django_userpods.core import activity, health, naming, workloads
 from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind, Manifest, Ref
 from django_userpods.core.plan import Observed
+from django_userpods.core.rollout import Turn
+from django_userpods.core.states import State
 from django_userpods.exceptions import (
     Expired,
     Forbidden,
@@ -56,6 +58,9 @@ class Subject:
     right: int = 0
     #: How the main Deployment is doing, and the template's other workloads by kind and name.
     main: Health | None = None
+    #: The same of the main Deployment's last update, and whether another waits for its turn.
+    update: Health | None = None
+    held: bool = False
     others: dict[tuple[str, str], Health] = field(default_factory=dict)
     #: Whether its Service is there, and where, if it has an address.
     has_service: bool = False
@@ -77,6 +82,12 @@ class Subject:
         """How the pod is doing: its Deployment, and what else of the template runs."""
         named = {f"{kind} {name}": found for (kind, name), found in self.others.items()}
         return workloads.together(self.main, named)
+
+    @property
+    def is_updating(self) -> bool:
+        """Whether it was given its turn in a rollout, and its last update is not through yet."""
+        is_under_way = Turn(self.entry.turn).is_under_way
+        return is_under_way and self.update is not None and self.update.state.may_explain
 
     def is_right(self) -> bool:
         """Tell at once that all is there, all is as declared, and nothing else is there."""
@@ -113,6 +124,7 @@ class Subject:
             self.has_service, self.peer = True, cluster.peer(found)
         elif ref.name == self.entry.name and ref.kind == DEPLOYMENT:
             self.main = health.of_deployment(found)
+            self.update = health.of_update(found)
             self.image = found["spec"]["template"]["spec"]["containers"][0].get("image", "")
             annotations = found["metadata"].get("annotations") or {}
             self.activity = activity.one_line(annotations.get(naming.ACTIVITY_ANNOTATION, ""))
@@ -345,7 +357,7 @@ def _explain(reader: Reader, subjects: dict[str, Subject]) -> None:
     unwell = {
         label: subject
         for label, subject in subjects.items()
-        if subject.health is not None and subject.health.state.may_explain
+        if subject.health is not None and (subject.health.state.may_explain or subject.is_updating)
     }
     if not unwell:
         return
@@ -371,6 +383,10 @@ def _explain_one(subject: Subject, pods: list[Manifest]) -> None:
             own.append(pod)
     if subject.main is not None and subject.main.state.may_explain:
         subject.main = health.of_pods(own) or subject.main
+    if subject.update is not None and subject.is_updating and (why := health.of_pods(own)):
+        # What has taken too long has failed, whatever it waits for.
+        too_long = subject.update.state == State.FAILED
+        subject.update = replace(why, state=State.FAILED) if too_long else why
     for key, found in of_others.items():
         if subject.others[key].state.may_explain:
             subject.others[key] = health.of_pods(found) or subject.others[key]

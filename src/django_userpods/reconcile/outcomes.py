@@ -14,8 +14,8 @@ from django.utils import timezone
 from django_userpods.conf import conf
 from django_userpods.core.health import Health
 from django_userpods.core.states import State
-from django_userpods.models import UserPod
-from django_userpods.reconcile import history, overruled
+from django_userpods.models import Installation, UserPod
+from django_userpods.reconcile import history, overruled, rollout
 from django_userpods.reconcile.announcements import forget_addresses, tell
 from django_userpods.reconcile.apply import Outcome, health_after
 from django_userpods.reconcile.rows import (
@@ -59,6 +59,8 @@ class Written:
     displaced: set[str] = field(default_factory=set)
     #: What of it belongs to the pod's history.
     line: history.Line | None = None
+    #: Where it had its turn in a rollout: whether it runs now, and what there is to say.
+    result: tuple[bool, str] | None = None
 
 
 @dataclass(slots=True)
@@ -153,9 +155,12 @@ def _write_together(items: list[_Item]) -> list[Written]:
     holders = _holders([a for item in items if (a := item.changes.get("address"))])
     losers = [pk for held in holders.values() for pk, _ in held]
     with transaction.atomic(using=alias()):
+        if any("turn" in item.changes for item in items):
+            Installation.objects.lock()
         lock(rows().filter(pk__in=[*(item.subject.entry.pk for item in items), *losers]))
         written = [_write_row(item, holders) for item in items]
         history.add([one.line for one in written if one.line is not None])
+        rollout.record([one.result for one in written if one.result is not None])
         return written
 
 
@@ -196,20 +201,31 @@ def _write_row(item: _Item, holders: dict[str, list[tuple[str, str]]]) -> Writte
     now = timezone.now()
     changes = {**changes, "updated_at": now, "looked_at": now}
     as_read = rows().filter(**entry.as_asked, state=entry.state)
+    if "turn" in changes:
+        as_read = as_read.filter(turn=entry.turn)
     if not as_read.update(**changes):
         # Another run has seen it in another state meanwhile, and written that line of its history.
         # Which of the two looked later nobody knows, so one of them looks again.
         written.again.add(entry.user_pk)
+        changes.pop("turn", None)
         if not rows().filter(**entry.as_asked).update(**changes):
             _note_overtaken(written)
-    elif history.is_news(
-        entry.state,
-        after := changes.get("state", entry.state),
-        said=entry.message,
-        message=(message := changes.get("message", entry.message)),
-    ):
-        written.line = history.Line(entry.pk, entry.state, after, message)
+        return written
+    _note_news(written, changes)
     return written
+
+
+def _note_news(written: Written, changes: dict[str, Any]) -> None:
+    """Note what of a row's changes belongs to its history, and to a rollout."""
+    entry = written.subject.entry
+    after, message = changes.get("state", entry.state), changes.get("message", entry.message)
+    if history.is_news(entry.state, after, said=entry.message, message=message):
+        written.line = history.Line(entry.pk, entry.state, after, message)
+    went_well = rollout.result_of(entry.turn, changes.get("turn", entry.turn), after)
+    if went_well is not None:
+        update = written.subject.update
+        said = message or (update.message if update is not None else "")
+        written.result = went_well, f"{entry}: {said}"
 
 
 def _take_address(written: Written, holders: Iterable[tuple[str, str]]) -> None:
@@ -257,9 +273,12 @@ def _changes(subject: Subject, outcome: Outcome) -> dict[str, Any]:
         if subject.activity is not None:
             new["activity"] = subject.activity
         if subject.template is not None and not (outcome.error or entry.recreate):
-            new["kinds"] = subject.template.kinds_text
+            kinds = subject.template.kinds_text
+            # What an earlier template made is still there as long as the pod waits for its turn.
+            new["kinds"] = _joined(entry.kinds, kinds) if subject.held else kinds
     if entry.recreate and outcome.gone:
         new["recreate"] = False
+    new["turn"] = str(rollout.turn_after(subject, outcome, health.state))
     return {name: value for name, value in new.items() if getattr(entry, name) != value}
 
 

@@ -47,6 +47,12 @@ class Report:
     overruled: list[str] = field(default_factory=list)
     #: Users for whom there was no time left, or who wait for others; the next sync does them.
     not_done: list[str] = field(default_factory=list)
+    #: Names of pods that wait for their turn (``USERPODS_ROLLOUT``), which is no failure.
+    waiting: list[str] = field(default_factory=list)
+    #: Whether that is their next start, for which nobody else can do anything.
+    at_next_start: bool = False
+    #: Whether nobody is given one any more: after how many failures, and what the last was.
+    stopped: tuple[int, str] | None = None
     refused: MassDeletionRefused | None = None
     #: With ``asked_deletions``: ids of rows that were left alone.
     left_alone: list[str] = field(default_factory=list)
@@ -92,6 +98,8 @@ class Report:
             ],
             "overruled": self.overruled,
             "not_done": self.not_done,
+            "waiting": self.waiting,
+            "rollout_stopped": self.stopped[1] if self.stopped else None,
             "refused": str(self.refused) if self.refused else None,
         }
 

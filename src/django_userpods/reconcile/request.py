@@ -49,6 +49,8 @@ class Run:
     freed: bool = False
     #: Pods whose rows went while objects were made.
     orphans: list[Entry] = field(default_factory=list)
+    #: Names of pods that wait for their turn, by their ids.
+    waiting: dict[str, str] = field(default_factory=dict)
     #: Where Services were that are made again, by the pod's id.
     last_addresses: dict[str, str] = field(default_factory=dict)
     #: For a rehearsal, what is not as declared; a run needs no more of it than a plan has.

@@ -16,7 +16,8 @@ from django_userpods.core.plan import Action, is_mass_deletion, plan
 from django_userpods.core.states import UNSETTLED, State
 from django_userpods.exceptions import ClusterError, MassDeletionRefused
 from django_userpods.models import Installation, UserPod
-from django_userpods.reconcile.carry_out import carry_out
+from django_userpods.reconcile import rollout
+from django_userpods.reconcile.carry_out import carry_out, note_under_way
 from django_userpods.reconcile.entries import Entry, RowChanges, Scope
 from django_userpods.reconcile.observe import Reader, Subject, observe, subject_of
 from django_userpods.reconcile.pods import look, name_for, pods_in_use
@@ -82,10 +83,18 @@ def reconcile(
             break
         scope = Scope.of(run.again)
     run.report.not_done.extend(sorted(run.again))
+    _note_waiting(run)
     if run.request.scope.everybody and not (dry_run or run.report.unavailable):
         failures = len(run.report.failed) + len(run.report.not_done)
         retried(partial(Installation.objects.note_sync, failures))
     return run.report
+
+
+def _note_waiting(run: Run) -> None:
+    """Say in the report who waits for their turn, and whether nobody is given one any more."""
+    run.report.waiting = sorted(run.waiting.values())
+    if run.waiting:
+        run.report.stopped = rollout.stopped()
 
 
 def _silent(_phase: str, _done: int, _total: int) -> None:
@@ -97,6 +106,8 @@ def _one_pass(run: Run, scope: Scope, *, first: bool) -> None:
     cluster = run.cluster = run.cluster or get_cluster()
     cluster.prepare()
     subjects, plans = _look(run, cluster, desired, scope, first=first)
+    note_under_way(run, subjects, plans)
+    plans = rollout.give_turns(run, subjects, plans, desired)
     if run.request.dry_run:
         cluster = Rehearsal(cluster, subjects, plans, remaining=run.remaining)
     carry_out(run, cluster, subjects, plans, installation=desired.installation)

@@ -20,6 +20,7 @@ from django_userpods.cluster import get_cluster
 from django_userpods.conf import conf
 from django_userpods.controller import idle
 from django_userpods.core import naming
+from django_userpods.core.rollout import Turn
 from django_userpods.core.states import UNSETTLED, State
 from django_userpods.exceptions import ClusterError, SettingError, UserpodsError
 from django_userpods.management.arguments import seconds_or_0
@@ -27,7 +28,7 @@ from django_userpods.management.base import EXIT_FAILED, UserpodsCommand
 from django_userpods.management.progress import Progress
 from django_userpods.management.sync_words import tell
 from django_userpods.models import UserPod
-from django_userpods.reconcile import adopt, reconcile
+from django_userpods.reconcile import adopt, reconcile, rollout
 from django_userpods.reconcile.missing import missing_namespaces
 from django_userpods.reconcile.namesakes import namesakes
 from django_userpods.reconcile.report import Failure, Report
@@ -96,6 +97,11 @@ class Command(UserpodsCommand):
             help=_("delete even if that is more than half of all pods"),
         )
         parser.add_argument(
+            "--resume-rollout",
+            action="store_true",
+            help=_("first go on with a rollout that was stopped because updated pods failed"),
+        )
+        parser.add_argument(
             "--adopt-from",
             metavar="ID",
             help=_(
@@ -125,6 +131,8 @@ class Command(UserpodsCommand):
             if not as_json and options["verbosity"] > 0:
                 self.stdout.write(f"Cluster: {where['cluster']}, namespace {where['namespace']}")
                 self.stdout.flush()
+            if options["resume_rollout"] and not options["dry_run"]:
+                rollout.resume()
             if options["adopt_from"] is not None:
                 not_adopted = self._adopt(options, user_pks, as_json=as_json)
             report, unwell = self._sync(options, user_pks, deadline, bar)
@@ -154,7 +162,9 @@ class Command(UserpodsCommand):
             tell(self, report, unwell, verbosity=options["verbosity"])
         if report.refused:
             sys.exit(EXIT_REFUSED)
-        if report.failed or (report.not_done and not report.dry_run):
+        is_behind = options["wait"] and report.waiting and not report.at_next_start
+        left = report.not_done or is_behind
+        if report.failed or (left and not report.dry_run):
             sys.exit(EXIT_FAILED)
 
     def _sync(
@@ -188,6 +198,7 @@ class Command(UserpodsCommand):
             return report, []
         if options["wait"] and not report.refused:
             self._wait(report, run, user_pks, deadline, bar)
+            rollout.tell(report, _rows(user_pks))
         unwell = _unwell(report, user_pks)
         if options["wait"]:
             report.failed += unwell
@@ -252,9 +263,12 @@ class Command(UserpodsCommand):
     ) -> None:
         """Look again until everything has arrived, failed for good, or time is up."""
         while not report.refused:
-            found = _rows(user_pks).filter(state__in=UNSETTLED)
+            found = _rows(user_pks).filter(Q(state__in=UNSETTLED) | Q(turn=Turn.UPDATING))
             waiting = {pk: (name, text) for pk, name, text in found.values_list(*_SHOWN)}
             pks = {f.user_pk for f in report.failed if f.transient} | waiting.keys()
+            pks.update(
+                _rows(user_pks).filter(pk__in=rollout.due()).values_list("owner_pk", flat=True)
+            )
             left = deadline - time.monotonic()
             if not pks and not report.not_done:
                 return

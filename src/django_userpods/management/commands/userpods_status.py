@@ -11,6 +11,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
+from django_userpods import sentences
 from django_userpods.management.arguments import seconds
 from django_userpods.management.base import EXIT_FAILED, UserpodsCommand
 from django_userpods.models import STATE_LABELS
@@ -77,6 +78,7 @@ class Command(UserpodsCommand):
             self.say(text, "WARNING" if found.sync_failures else "")
         if found.waiting:
             self.say(_("Waiting for a look: %(count)s") % {"count": found.waiting})
+        self._tell_rollout(found)
         if found.reachable:
             self.say(_("Cluster: answers (%(where)s)") % {"where": found.cluster})
         else:
@@ -94,3 +96,13 @@ class Command(UserpodsCommand):
                     "message": item.message,
                 }
             )
+
+    def _tell_rollout(self, found: Status) -> None:
+        if any(found.rollout.values()):
+            text = _(
+                "Rollout: %(waiting)s wait for their turn, %(updating)s are being updated, "
+                "%(failed)s failed"
+            )
+            self.say(text % found.rollout, "WARNING" if found.rollout["failed"] else "")
+        if found.rollout_stopped is not None:
+            self.say(sentences.rollout_stopped(*found.rollout_stopped), "ERROR")
