@@ -81,6 +81,47 @@ print(sorted(late & sys.modules.keys()))
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["[]"]), done.stderr
 
 
+def test_a_project_without_an_admin_has_everything_else() -> None:
+    code = """
+from django.conf import settings
+import tests.settings as s
+found = {name: value for name, value in vars(s).items() if name.isupper()}
+def without(words, name):
+    return [word for word in found[name] if not any(gone in word for gone in words)]
+found["INSTALLED_APPS"] = without(["admin", "messages"], "INSTALLED_APPS")
+found["MIDDLEWARE"] = without(["Message"], "MIDDLEWARE")
+found["TEMPLATES"] = [{"BACKEND": found["TEMPLATES"][0]["BACKEND"], "APP_DIRS": True}]
+class Urls:
+    urlpatterns = []
+found["ROOT_URLCONF"] = Urls
+found["LOGIN_URL"] = "/userpods/"
+settings.configure(**found)
+import django
+django.setup()
+from django.urls import include, path
+Urls.urlpatterns += [path("", include("django_userpods.urls"))]
+from django.core.management import call_command
+call_command("check", fail_level="WARNING")
+call_command("migrate", verbosity=0)
+from django.contrib.auth.models import User
+from django.test import Client
+client = Client(headers={"accept": "text/html"})
+client.force_login(User.objects.create_user("alice", is_staff=True))
+for page in ("whoami", "userpods/", "userpods/waiting/", "userpods/status/", "userpods/api/pods/"):
+    print(page, client.get(f"/{page}").status_code)
+call_command("sync_userpods")
+"""
+    done = run("-W", "error", "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1:6] == [
+        "whoami 200",
+        "userpods/ 200",
+        "userpods/waiting/ 503",
+        "userpods/status/ 200",
+        "userpods/api/pods/ 200",
+    ]
+
+
 def test_everything_holds_with_a_user_model_of_ones_own(pytestconfig: pytest.Config) -> None:
     modules = [f"tests/django/{name}" for name in FOR_ANY_USER_MODEL]
     options = ["--ds=tests.settings_custom_user", "-q", "-p", "no:cacheprovider"]

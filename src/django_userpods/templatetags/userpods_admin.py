@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from django import template
 
-from django_userpods.admin import UserPodsUserAdminMixin
-from django_userpods.admin.leaving import pods_that_go
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -18,6 +15,10 @@ register = template.Library()
 @register.inclusion_tag("admin/userpods/leaving.html", takes_context=True)
 def userpods_that_go(context: Mapping[str, Any], users: Any) -> dict[str, Any]:  # noqa: ANN401
     """Show which pods go with a user, or with some; nothing where the page's list has the mixin."""
+    # Django imports all tags in a project without an admin, too.
+    from django_userpods.admin import UserPodsUserAdminMixin
+    from django_userpods.admin.leaving import pods_that_go
+
     match = getattr(context.get("request"), "resolver_match", None)
     page = getattr(getattr(match, "func", None), "model_admin", None)
     if isinstance(page, UserPodsUserAdminMixin):
