@@ -81,7 +81,7 @@ class World:
             command += ["--worker-tmp-dir", str(self.folder)]
             command += ["django.core.wsgi:get_wsgi_application()"]
             stack.enter_context(Process(command, self.folder / "gunicorn.log"))
-            eventually(lambda: self._is_up(), 30)
+            eventually(lambda: self._is_up(), 90)
             self._log = stack.enter_context((self.router.folder / "log").open(errors="replace"))
             self._stack = stack.pop_all()
         return self
