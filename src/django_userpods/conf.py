@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 DEFAULT_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
 DEFAULT_INSTANCE = "default"
 #: What users can be let do by themselves with what is theirs.
-SELF_SERVICE = (*map(str, FOR_USERS), "add", "delete", "tokens")
+SELF_SERVICE = (*map(str, FOR_USERS), "add", "delete", "tokens", "logs")
+#: Of these, what they are not let do unless somebody says so: it needs rights in the cluster.
+_UNLESS_SAID = frozenset({"logs"})
 #: A token of RFC 9110 (5.6.2), as RFC 6265 (4.1.1) has a cookie's name.
 _COOKIE_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 DEFAULT_AUTHENTICATORS = (
@@ -331,7 +333,8 @@ class Conf:
     @property
     def USERPODS_SELF_SERVICE(self) -> frozenset[str]:
         """What users may do with what is theirs on the page "My pods"; see ``SELF_SERVICE``."""
-        value = setting.get("USERPODS_SELF_SERVICE", list(SELF_SERVICE))
+        default = [what for what in SELF_SERVICE if what not in _UNLESS_SAID]
+        value = setting.get("USERPODS_SELF_SERVICE", default)
         hint = f"Give a list of {', '.join(SELF_SERVICE)}; an empty one for nothing."
         if not setting.is_list_of_text(value):
             raise setting.invalid("USERPODS_SELF_SERVICE", f"is {value!r}", hint)

@@ -250,6 +250,7 @@ class UserPod(models.Model):
             ("restart_userpod", _("Can restart user pods")),
             ("recreate_userpod", _("Can delete and recreate user pods")),
             ("share_userpod", _("Can share user pods")),
+            ("view_userpod_logs", _("Can see events and logs of user pods")),
         ]
 
     def __str__(self) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from django_userpods.pages import assets, enter, home, own_access, waiting, whoami
-from django_userpods.pages.api import document, pods, tokens
+from django_userpods.pages import assets, enter, home, logs, own_access, waiting, whoami
+from django_userpods.pages.api import document, evidence, pods, tokens
 
 app_name = "userpods"
 
@@ -15,6 +15,7 @@ urlpatterns = [
     path("userpods/pods/", home.add, name="add"),
     path("userpods/pods/<slug:name>/", home.operate, name="operate"),
     path("userpods/pods/<slug:name>/delete/", home.delete, name="delete"),
+    path("userpods/pods/<slug:name>/logs/", logs.logs, name="logs"),
     path("userpods/tokens/", own_access.make_token, name="make-token"),
     path("userpods/tokens/<int:pk>/revoke/", own_access.revoke_token, name="revoke-token"),
     path("userpods/sessions/<int:pk>/end/", own_access.end_session, name="end-session"),
@@ -27,6 +28,7 @@ urlpatterns = [
     path("userpods/api/me/", pods.me, name="api-me"),
     path("userpods/api/pods/", pods.whole, name="api-pods"),
     path("userpods/api/pods/<slug:name>/", pods.one, name="api-pod"),
+    path("userpods/api/pods/<slug:name>/logs/", evidence.logs, name="api-logs"),
     path("userpods/api/pods/<slug:name>/<slug:operation>/", pods.operation, name="api-operation"),
     path("userpods/api/tokens/", tokens.whole, name="api-tokens"),
     path("userpods/api/tokens/<int:pk>/", tokens.one, name="api-token"),

@@ -259,6 +259,17 @@ def test_everything_goes_into_a_folder_and_what_fits_together_onto_the_screen(
     assert "server django.userpods.svc.acme.internal:8000;" in settings["http.conf"]
 
 
+def test_the_right_to_see_logs_is_written_where_it_is_asked_for(settings: Settings) -> None:
+    for namespace, kind in (("acme-pods", "Role"), (lambda _: "x", "ClusterRole")):
+        settings.USERPODS_NAMESPACE = namespace
+        without, _ = run("--only", "rbac")
+        more, _ = run("--only", "rbac", "--logs")
+        added = set(objects(more)) - set(objects(without))
+        assert added == {f"{kind} userpods-django-logs", f"{kind}Binding userpods-django-logs"}
+        rules = objects(more)[f"{kind} userpods-django-logs"]["rules"]
+        assert [rule["resources"] for rule in rules] == [["pods"], ["events"], ["pods/log"]]
+
+
 def test_what_a_person_changed_is_not_overwritten(project: Settings, tmp_path: Path) -> None:
     run("--output", str(tmp_path), "--only", "rbac,example")
     role = tmp_path / "rbac" / "role.yaml"

@@ -165,6 +165,28 @@ def test_the_controller_takes_the_place_of_the_sync_and_of_djangos_rights(
     assert subjects == {"userpods-controller"}
 
 
+def test_beside_the_controller_django_is_given_what_the_documentation_says_for_logs(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    text = (TOP.parent / "docs" / "operations.md").read_text().partition("## Events and logs")[2]
+    more = text.partition("```yaml\n")[2].partition("```")[0]
+    overlay = yaml.safe_load(more.replace("../django-userpods/", "../"))
+    overlay["resources"].insert(0, "../manifests/example")
+    overlay["components"] = ["../manifests/example/controller"]
+    shutil.copytree(TOP, tmp_path / "manifests")
+    (tmp_path / "overlay").mkdir()
+    (tmp_path / "overlay" / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    objects = built(cluster, tmp_path / "overlay")
+    django = dict(pods_of(objects))["Deployment django"]["spec"]
+    assert django["automountServiceAccountToken"] is True
+    bindings = {
+        item["metadata"]["name"]
+        for item in objects
+        if item["kind"] == "RoleBinding" and item["subjects"][0]["name"] == "userpods-django"
+    }
+    assert bindings == {"userpods-django-logs"}
+
+
 def _established(cluster: Cluster, crd: str) -> bool:
     path = 'jsonpath={.status.conditions[?(@.type=="Established")].status}'
     # Without conditions, which a new one has not yet, kubectl cannot follow the path.

@@ -13,7 +13,9 @@ import yaml
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
+from django_userpods import evidence
 from django_userpods.cluster import get_cluster
+from django_userpods.clusters.kubernetes import KubernetesCluster
 from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind
@@ -23,6 +25,7 @@ from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
 from django_userpods.reconcile.wanted import base_manifests, this_installation
 from tests.factories import UserFactory
+from tests.testcluster.processes import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -244,6 +247,28 @@ def test_all_variants_have_the_same_rules() -> None:
         for folder in ("rbac", "rbac/cluster")
     ]
     assert accounts[0] == accounts[1]
+    everywhere = shipped_rules("rbac/cluster/logs/clusterrole.yaml")
+    assert everywhere == shipped_rules("rbac/logs/role.yaml")
+
+
+def test_the_option_for_logs_is_needed_and_enough(
+    site: Site, only_rbac: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # (Pods that kwok pretends to run have no logs to read.)
+    monkeypatch.setattr(KubernetesCluster, "logs", lambda *_, **__: iter(()))
+    only_rbac()
+    alice = UserFactory(username="alice")
+    synced()
+    until(site, lambda: pod_of(alice).state == UserPod.State.RUNNING, str(alice.pk))
+    refused = evidence.of(pod_of(alice))
+    assert refused.problems == ["The cluster does not let this site see all of it."]
+    site.cluster.kubectl("apply", "-k", site.folder / "rbac" / "logs")
+
+    def reasons() -> set[str]:
+        found = evidence.of(pod_of(alice))
+        return {event.reason for event in found.events} if not found.problems else set()
+
+    wait_for(lambda: reasons() >= {"Scheduled", "SuccessfulCreate"}, "events")
 
 
 def test_the_shipped_rules_are_those_that_the_command_writes() -> None:

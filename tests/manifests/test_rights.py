@@ -178,6 +178,33 @@ def test_django_has_these_rights_in_the_namespace_of_users_and_no_other(
     assert found == of_django(site.users) | ANYBODY
 
 
+def of_logs(namespace: str) -> set[Right]:
+    """What Django may see of users' pods in a namespace, where that is wanted."""
+    return {Right("list", "events", namespace), Right("get", "pods/log", namespace)}
+
+
+def test_the_option_for_logs_adds_these_two_rights_and_no_other(
+    site: Site, api: ApiClient, resources: dict[str, bool], namespace: str
+) -> None:
+    site.cluster.kubectl("create", "namespace", site.django)
+    site.apply("isolation", "rbac")
+    site.cluster.kubectl("apply", "-k", site.folder / "rbac" / "logs")
+    account = (site.django, "userpods-django")
+    found = allowed(api, resources, account, [site.users, site.django, namespace, "kube-system"])
+    assert found == of_django(site.users) | of_logs(site.users) | ANYBODY
+
+
+def test_beside_the_controller_django_may_see_logs_and_nothing_more(
+    site: Site, api: ApiClient, resources: dict[str, bool]
+) -> None:
+    site.cluster.kubectl("create", "namespace", site.django)
+    site.apply("isolation")
+    site.cluster.kubectl("apply", "-k", site.write("rbac") / "rbac" / "logs")
+    account = (site.django, "userpods-django")
+    found = allowed(api, resources, account, [site.users])
+    assert found == of_logs(site.users) | {Right("list", "pods", site.users)} | ANYBODY
+
+
 def test_both_have_the_same_in_all_namespaces_where_they_are_chosen_per_user(
     site: Site, api: ApiClient, resources: dict[str, bool], namespace: str, cluster_wide: str
 ) -> None:
@@ -223,7 +250,7 @@ def test_there_are_two_accounts_and_only_django_and_the_controller_get_their_tok
     assert not any(item["automountServiceAccountToken"] for item in accounts)
     bindings = [item for item in objects if item["kind"].endswith("RoleBinding")]
     for item in bindings:
-        whose = item["metadata"]["name"].removesuffix("-lease")
+        whose = item["metadata"]["name"].removesuffix("-lease").removesuffix("-logs")
         assert [subject["name"] for subject in item["subjects"]] == [whose]
         assert whose in names
     with_token = {

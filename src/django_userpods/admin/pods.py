@@ -10,7 +10,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
 from django.template.loader import render_to_string
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.timesince import timesince
@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django_userpods.admin.actions import BACK, PodActionsMixin, buttons
 from django_userpods.admin.history import lines_of
 from django_userpods.admin.lists import PlainChangeList, columns_to_leave_out
+from django_userpods.admin.logs import logs_page, may_see_logs
 from django_userpods.admin.manifests import rendered
 from django_userpods.admin.people import user_link, user_of
 from django_userpods.admin.shares import ShareInline, add_url
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from django.contrib.admin.views.main import ChangeList
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
+    from django.urls import URLPattern
     from django.utils.safestring import SafeString
 
 #: Maximum number of characters of a message in the list, and of namespaces to choose from.
@@ -180,6 +182,7 @@ class UserPodAdmin(PodActionsMixin):
         context = {
             "pod_buttons": buttons(self, request, pod) if pod else [],
             "share_url": add_url(self.admin_site, request, pod) if pod and is_to_stay else "",
+            "may_see_logs": may_see_logs(request),
             "changelist_url": reverse(changelist, current_app=self.admin_site.name),
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
             "back_name": BACK,
@@ -187,6 +190,16 @@ class UserPodAdmin(PodActionsMixin):
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the admin's URLs, and that of a pod's events and logs."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}_logs"
+        view = self.admin_site.admin_view(self.logs_view)
+        return [path("<path:object_id>/logs/", view, name=name), *super().get_urls()]
+
+    def logs_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show what the cluster says of one pod now: it is asked whenever this is opened."""
+        return logs_page(self, request, self.get_object(request, unquote(object_id)))
 
     @admin.display(description=_("name"), ordering="name")
     def name_label(self, pod: UserPod) -> str:

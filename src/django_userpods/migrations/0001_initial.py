@@ -125,7 +125,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'user pod',
                 'verbose_name_plural': 'user pods',
-                'permissions': [('sync_userpod', 'Can sync user pods'), ('start_userpod', 'Can start user pods'), ('stop_userpod', 'Can stop user pods'), ('restart_userpod', 'Can restart user pods'), ('recreate_userpod', 'Can delete and recreate user pods'), ('share_userpod', 'Can share user pods')],
+                'permissions': [('sync_userpod', 'Can sync user pods'), ('start_userpod', 'Can start user pods'), ('stop_userpod', 'Can stop user pods'), ('restart_userpod', 'Can restart user pods'), ('recreate_userpod', 'Can delete and recreate user pods'), ('share_userpod', 'Can share user pods'), ('view_userpod_logs', 'Can see events and logs of user pods')],
                 'constraints': [models.UniqueConstraint(fields=('owner', 'slot'), name='userpods_slot_unique')],
             },
         ),

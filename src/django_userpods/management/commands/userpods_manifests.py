@@ -97,7 +97,8 @@ class Command(BaseCommand):
                 )
             written = shipped.tree(groups, values)
             if output is None:
-                self.stdout.write(_stream(written, groups), ending="")
+                stream = _stream(written, groups, with_logs=options["logs"])
+                self.stdout.write(stream, ending="")
             else:
                 self._write_files(written, output, force=options["force"])
                 self._say_what_has_to_be_there(groups, values, output)
@@ -172,8 +173,8 @@ class Command(BaseCommand):
         )
 
 
-def _stream(written: dict[Path, str], groups: list[str]) -> str:
-    """Return the groups as one stream of YAML."""
+def _stream(written: dict[Path, str], groups: list[str], *, with_logs: bool) -> str:
+    """Return the groups as one stream of YAML, `rbac` with or without the right to see logs."""
     with tempfile.TemporaryDirectory(prefix="userpods-") as directory:
         top = Path(directory)
         for path, text in written.items():
@@ -184,6 +185,8 @@ def _stream(written: dict[Path, str], groups: list[str]) -> str:
             top / ("rbac/cluster" if group == "rbac" and cluster_wide else group)
             for group in groups
         ]
+        if with_logs and "rbac" in groups:
+            folders.append(top / ("rbac/cluster/logs" if cluster_wide else "rbac/logs"))
         return kustomize.build(folders)
 
 
@@ -284,6 +287,12 @@ def _add_pod_options(parser: argparse.ArgumentParser) -> None:
         metavar="APIVERSION/KIND",
         help="one more kind that the pod template makes, such as v1/ConfigMap, where it is "
         "not found by looking; may be given several times",
+    )
+    group.add_argument(
+        "--logs",
+        action="store_true",
+        help="let Django see the events and logs of users' pods, for whoever may ask for them "
+        "(with --output that is rbac/logs, to be applied or left)",
     )
 
 

@@ -32,6 +32,10 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+def _array(**properties: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {"type": "array", "items": _object(**properties)}
+
+
 def _list_of(name: str) -> dict[str, Any]:
     items = {"type": "array", "items": _ref(name)}
     return _object(items=items, next={"type": ["string", "null"]})
@@ -77,6 +81,28 @@ def _schemas() -> dict[str, Any]:
         ),
         "Pod": pod,
         "Pods": _list_of("Pod"),
+        "Evidence": _object(
+            events=_array(
+                at=_MAYBE_TIME,
+                type=_TEXT,
+                reason=_TEXT,
+                message=_TEXT,
+                times=_COUNT,
+                about={**_TEXT, "description": "The kind and name of the object."},
+            ),
+            logs=_array(
+                pod=_TEXT,
+                container=_TEXT,
+                previous={**_FLAG, "description": "Before the container's last restart."},
+                cut={**_FLAG, "description": "There is more before it."},
+                text=_TEXT,
+            ),
+            problems={
+                "type": "array",
+                "items": _TEXT,
+                "description": "Why something is missing, in sentences for people.",
+            },
+        ),
         "Operation": _object(changed=_FLAG, pod=_ref("Pod")),
         "NewPod": _object(slot={**_TEXT, "maxLength": naming.MAX_SLOT}),
         "Token": _object(("user",), **properties, user=_TEXT),
@@ -146,6 +172,10 @@ def _paths() -> dict[str, Any]:
             "parameters": [name],
             "get": _call("showPod", "One pod.", {200: "Pod"}),
             "delete": _call("removePod", "Take a further pod away.", {204: ""}),
+        },
+        "pods/{name}/logs/": {
+            "parameters": [name],
+            "get": _call("showLogs", "Its events, and the end of its logs.", {200: "Evidence"}),
         },
         "pods/{name}/{operation}/": {
             "parameters": [name, operation],

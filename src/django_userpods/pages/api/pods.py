@@ -99,7 +99,7 @@ def _add(request: HttpRequest, caller: Caller) -> HttpResponse:
     return response
 
 
-def _find(caller: Caller, name: str, permission: str) -> tuple[UserPod, bool]:
+def find(caller: Caller, name: str, permission: str) -> tuple[UserPod, bool]:
     """Return the pod, and whether it is another's; what may not be seen is not there."""
     pod = _own(caller).filter(name=name).first()
     if pod is not None:
@@ -113,12 +113,12 @@ def _find(caller: Caller, name: str, permission: str) -> tuple[UserPod, bool]:
 
 
 def _show(_request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
-    pod, _another = _find(caller, name, "view_userpod")
+    pod, _another = find(caller, name, "view_userpod")
     return JsonResponse(plain(pod, inside=caller.may("view_userpod")))
 
 
 def _remove(_request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
-    pod, another = _find(caller, name, "delete_userpod")
+    pod, another = find(caller, name, "delete_userpod")
     if not another:
         caller.require_self_service("delete")
     from django_userpods import lifecycle
@@ -135,7 +135,7 @@ def _operate(request: HttpRequest, caller: Caller, name: str, operation: str) ->
     if operation not in list(Operation):
         raise RequestRefused(404, "there is no such operation")
     asked = Operation(operation)
-    pod, another = _find(caller, name, OPERATIONS[asked])
+    pod, another = find(caller, name, OPERATIONS[asked])
     if not another and not caller.may(OPERATIONS[asked]):
         if asked not in FOR_USERS:
             raise RequestRefused(403, f"this needs the permission userpods.{OPERATIONS[asked]}")
