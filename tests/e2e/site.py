@@ -64,6 +64,18 @@ class Site:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self._why_not_ready(namespace)}") from None
 
+    def replace(self, deployment: str) -> None:
+        """Roll one of Django's namespace, and wait until no pod of before is left."""
+        selector = f"app.kubernetes.io/name={deployment}"
+        before = {pod["metadata"]["uid"] for pod in self.pods(selector)}
+        self.kubectl("rollout", "restart", f"deployment/{deployment}", "-n", DJANGO)
+        self.rollout(f"deployment/{deployment}")
+
+        def gone() -> bool:
+            return not before & {pod["metadata"]["uid"] for pod in self.pods(selector)}
+
+        wait_for(gone, f"the pods of before of {deployment} to be gone", 200)
+
     def _why_not_ready(self, namespace: str) -> str:
         """Events and logs of the namespace's pods that are not ready."""
         said = []

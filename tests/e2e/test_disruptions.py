@@ -19,18 +19,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.node, pytest.mark.timeout(900, func_only=True)]
 
 
-def replaced(site: Site, deployment: str, selector: str) -> None:
-    """Roll a Deployment and wait until no pod of before is left."""
-    before = {pod["metadata"]["uid"] for pod in site.pods(selector)}
-    site.kubectl("rollout", "restart", f"deployment/{deployment}", "-n", DJANGO)
-    site.rollout(f"deployment/{deployment}")
-
-    def gone() -> bool:
-        return not before & {pod["metadata"]["uid"] for pod in site.pods(selector)}
-
-    wait_for(gone, f"the pods of before of {deployment} to be gone", 200)
-
-
 def test_nothing_fails_without_a_disruption(site: Site, report: Report) -> None:
     with under_load(site, report, "none") as load:
         time.sleep(8)
@@ -39,13 +27,13 @@ def test_nothing_fails_without_a_disruption(site: Site, report: Report) -> None:
 
 def test_the_router_is_rolled(site: Site, report: Report) -> None:
     with under_load(site, report, "the router rolled") as load:
-        replaced(site, "userpods-router", "app.kubernetes.io/name=userpods-router")
+        site.replace("userpods-router")
     assert load.summary() == "none"
 
 
 def test_django_is_rolled(site: Site, report: Report) -> None:
     with under_load(site, report, "Django rolled") as load:
-        replaced(site, "django", "app.kubernetes.io/name=django")
+        site.replace("django")
     assert load.summary() == "none"
 
 

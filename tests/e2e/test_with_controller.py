@@ -105,3 +105,12 @@ def test_a_leader_that_is_killed_under_load_is_missed_by_nobody(led: Site, repor
         wait_for(lambda: uid(led, "user-grace"), "a Deployment")
     assert load.summary() == "none"
     assert led.wait_for_pod(led.signed_in("grace"))["user"] == "grace"
+
+
+def test_routers_that_are_rolled_while_a_service_is_made_again_find_it(led: Site) -> None:
+    bob = led.signed_in("bob")
+    before = led.get("service", "user-bob")["metadata"]["uid"]
+    led.kubectl("delete", "service/user-bob", "-n", USERS, "--wait=false")
+    led.replace("userpods-router")
+    assert led.wait_for_pod(bob)["user"] == "bob"
+    assert led.get("service", "user-bob")["metadata"]["uid"] != before

@@ -23,7 +23,8 @@ RESERVED = "/.userpods"
 _NO_TOKEN = re.compile(r"[^\w!#$%&'*+\-.^`|~]", re.ASCII)
 _SPELLED = re.compile(r"/\.userpods/(?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]*")
 _OURS = {"userpods", "userpods_nonce", "userpods_owner", "userpods_wanted", "userpods_token"}
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*\r?")
+# (nginx takes several CRs at a line's end for one; RFC 9112, 2.2, has a bare CR read as a space.)
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t\r]*")
 
 
 def lower(text: str) -> str:

@@ -51,6 +51,12 @@ function tests.one_that_a_comma_hides_goes_with_its_cookie()
     strips("a=1,sessionid; b=sessionid=1", "a=1,sessionid; b=sessionid=1")
 end
 
+function tests.one_that_holds_the_value_of_what_says_who_is_asking_goes()
+    strips('x="0123456789abcdef"; sessionid=0123456789abcdef; y=0123456789abc', "y=0123456789abc")
+    strips('sessionid="0123456789abcdef"; a=-0123456789abcdef-; b', "b")
+    strips("sessionid=short; a=short", "a=short")
+end
+
 function tests.a_name_without_a_value_counts_too()
     strips("sessionid; a", "a")
 end

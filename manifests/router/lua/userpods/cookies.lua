@@ -72,14 +72,33 @@ local function each(cookie)
     end
 end
 
+-- The length from which a value is a secret, and not by chance part of another one.
+local SECRET = 16
+
+-- Whether one of these cookies' values is in a cookie, whatever its name.
+local function holds_a_secret(pair, ours)
+    for _, kept in ipairs(ours) do
+        local value = kept:match '=[ \t"]*(.-)[ \t"]*$'
+        if value and #value >= SECRET and pair:find(value, 1, true) then
+            return true
+        end
+    end
+    return false
+end
+
 --- Takes a Cookie header (or nil) apart. Returns what says who is asking, nil where nothing does,
 -- and what a pod may see, "" where that is nothing.
 function _M.split(cookie)
-    local ours, rest = {}, {}
+    local ours, others, rest = {}, {}, {}
     for pair, name in each(cookie or "") do
         if credentials[name] then
             ours[#ours + 1] = pair
         elseif not is_kept(name) and not holds_a_kept_one(pair) then
+            others[#others + 1] = pair
+        end
+    end
+    for _, pair in ipairs(others) do
+        if not holds_a_secret(pair, ours) then
             rest[#rest + 1] = pair
         end
     end
