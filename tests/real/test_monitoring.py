@@ -219,6 +219,7 @@ GOOD_DAY = {
     'userpods_api_calls_total{namespace="a",code="503"}': "0+1x120",
     'userpods_api_calls_total{namespace="a",code="403"}': "0x120",
     'userpods_watch_restarts_total{namespace="a",kind="Pod",reason="Expired"}': "0x60 1x60",
+    'userpods_rollout_stopped{namespace="a",pod="one"}': "0x120",
 }
 #: What is otherwise for each alert to fire; None: these series are not there.
 BAD_DAYS: dict[str, dict[str, str | None]] = {
@@ -235,6 +236,7 @@ BAD_DAYS: dict[str, dict[str, str | None]] = {
     "UserpodsApiErrors": {'code="503"': "0+50x120"},
     "UserpodsForbidden": {'code="403"': "0+1x120"},
     "UserpodsWatchesBreak": {"watch_restarts": "0+2x120"},
+    "UserpodsRolloutStopped": {"rollout_stopped": "1x120"},
 }
 
 
