@@ -233,6 +233,15 @@ def test_a_pod_does_not_speak_for_the_host(ingress: Ingress) -> None:
         assert answer.all(name.lower()) == [value]
 
 
+@pytest.mark.parametrize("to", ["/_auth", "@login", "/admin/", "/.userpods/sign-in"])
+def test_a_pod_does_not_steer_the_controller(ingress: Ingress, to: str) -> None:
+    """Where nginx goes on by a pod's word, it takes the pod's cookies along, past the Lua."""
+    said = [("X-Accel-Redirect", to), ("Set-Cookie", "sessionid=evil"), ("Set-Cookie", "own=1")]
+    answer = ingress.get(f"/headers-back?{urllib.parse.urlencode(said)}", ALICE)
+    assert answer.json()["name"] == "alice"
+    assert answer.all("set-cookie") == ["own=1"]
+
+
 def test_no_script_of_a_pod_becomes_a_service_worker(ingress: Ingress) -> None:
     worker = ("Service-Worker", "script")
     assert ingress.get("/sw.js", ALICE, worker).status == 403
