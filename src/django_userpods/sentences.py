@@ -32,7 +32,7 @@ _NOT_SHARED: dict[str, _StrOrPromise] = {
     "address": gettext_lazy("This workspace has no address of its own, so it cannot be shared."),
     "owner": gettext_lazy("This is its owner, who reaches it anyway."),
     "whom": gettext_lazy("Name one user or one group."),
-    "time": gettext_lazy("This time is over already."),
+    "time": gettext_lazy("This time is over already, or too far away."),
 }
 
 

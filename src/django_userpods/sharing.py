@@ -12,7 +12,7 @@ from django.utils import timezone
 from django_userpods.access import router_client
 from django_userpods.conf import conf
 from django_userpods.exceptions import ShareRefused
-from django_userpods.models import Share, UserPod
+from django_userpods.models import AccessToken, Share, UserPod
 
 if TYPE_CHECKING:
     import datetime
@@ -72,6 +72,9 @@ def check(
         raise ShareRefused(message, why="time")
     if until is not None and until <= timezone.now():
         message = f"until {until} is over already"
+        raise ShareRefused(message, why="time")
+    if until is not None and until > AccessToken.LATEST_END:
+        message = f"until {until} is too far away for some databases"
         raise ShareRefused(message, why="time")
     return key
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from django_userpods.pages import assets, enter, home, logs, own_access, waiting, whoami
-from django_userpods.pages.api import document, evidence, pods, tokens
+from django_userpods.pages import assets, enter, home, logs, own_access, own_shares, waiting, whoami
+from django_userpods.pages.api import document, evidence, pods, shares, tokens
 
 app_name = "userpods"
 
@@ -16,6 +16,8 @@ urlpatterns = [
     path("userpods/pods/<slug:name>/", home.operate, name="operate"),
     path("userpods/pods/<slug:name>/delete/", home.delete, name="delete"),
     path("userpods/pods/<slug:name>/logs/", logs.logs, name="logs"),
+    path("userpods/pods/<slug:name>/shares/", own_shares.share_pod, name="share"),
+    path("userpods/pods/<slug:name>/shares/<int:pk>/end/", own_shares.unshare_pod, name="unshare"),
     path("userpods/tokens/", own_access.make_token, name="make-token"),
     path("userpods/tokens/<int:pk>/revoke/", own_access.revoke_token, name="revoke-token"),
     path("userpods/sessions/<int:pk>/end/", own_access.end_session, name="end-session"),
@@ -29,6 +31,9 @@ urlpatterns = [
     path("userpods/api/pods/", pods.whole, name="api-pods"),
     path("userpods/api/pods/<slug:name>/", pods.one, name="api-pod"),
     path("userpods/api/pods/<slug:name>/logs/", evidence.logs, name="api-logs"),
+    path("userpods/api/pods/<slug:name>/shares/", shares.whole, name="api-shares"),
+    path("userpods/api/pods/<slug:name>/shares/<int:pk>/", shares.one, name="api-share"),
+    path("userpods/api/shared/", shares.shared, name="api-shared"),
     path("userpods/api/pods/<slug:name>/<slug:operation>/", pods.operation, name="api-operation"),
     path("userpods/api/tokens/", tokens.whole, name="api-tokens"),
     path("userpods/api/tokens/<int:pk>/", tokens.one, name="api-token"),

@@ -57,6 +57,7 @@ def test_sharing_again_changes_the_time(pod: UserPod, bob: Any) -> None:
         ("unsaved", None, "that is saved"),
         ("bob", "past", "over already"),
         ("bob", "naive", "no time zone"),
+        ("bob", "end of time", "too far away"),
     ],
 )
 def test_what_cannot_be_shared_is_refused(
@@ -65,6 +66,7 @@ def test_what_cannot_be_shared_is_refused(
     whom = {"alice": alice, "bob": bob, "nobody": "bob", "unsaved": UserFactory.build()}
     times = {
         "past": timezone.now(),
+        "end of time": datetime.datetime.max.replace(tzinfo=datetime.UTC),
         "naive": datetime.datetime(2999, 1, 1),  # noqa: DTZ001 - that is the point
     }
     with pytest.raises(ShareRefused, match=reason):

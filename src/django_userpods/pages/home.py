@@ -30,12 +30,15 @@ from django_userpods.pages import assets
 from django_userpods.pages.asking import Refusal, expected, main_pod, or_unavailable
 from django_userpods.pages.links import namespace, to_login, to_view
 from django_userpods.pages.refusals import page_of, sign_out
+from django_userpods.pages.shared import may_share, pods_shared_with, shares_of
 
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable, Sequence
 
     from django.db.models import QuerySet
+
+    from django_userpods.models import Share
 
 #: Maximum number of sessions, of tokens that work, and of those that are over, on the page.
 _SESSIONS, _TOKENS, _OLD_TOKENS = 50, 200, 10
@@ -50,6 +53,7 @@ class ShownPod(NamedTuple):
     may: frozenset[str]
     changes: bool
     number: int
+    shares: Sequence[Share] = ()
 
 
 def for_user(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -146,7 +150,8 @@ def page(
     """Return the page, with what is wrong with a form that was sent."""
     allowed = conf.USERPODS_SELF_SERVICE
     pods = _shown_pods(request, allowed)
-    names = {item.pod.pk: item.pod.slot for item in pods}
+    others = pods_shared_with(request.user)
+    names = {item.pod.pk: item.pod.slot for item in pods} | {pod.pk: pod.name for pod in others}
     limit = conf.max_pods_of(request.user)  # type: ignore[arg-type]
     context = {
         **assets.context(request),
@@ -163,6 +168,8 @@ def page(
         "max_slot": naming.MAX_SLOT,
         "tokens": _tokens(request),
         "scopes": AccessToken.Scope.choices,
+        "may_share": may_share(request.user),
+        "others": others,
         "sessions": [(item, names.get(item.pod)) for item in _sessions(request)],
         "admin_url": _admin_url(request),
         "error": error,
@@ -192,6 +199,7 @@ def _shown_pods(request: HttpRequest, allowed: frozenset[str]) -> list[ShownPod]
     pods = list(rows)
     if lifecycle.look_at_all(pods):
         pods = list(rows.all())
+    shares = shares_of(pods)
     return [
         ShownPod(
             pod,
@@ -204,6 +212,7 @@ def _shown_pods(request: HttpRequest, allowed: frozenset[str]) -> list[ShownPod]
             ),
             UserPod.State(pod.state).may_change and pod.state != UserPod.State.FAILED,
             number,
+            shares.get(pod.pk, ()),
         )
         for number, pod in enumerate(pods)
     ]

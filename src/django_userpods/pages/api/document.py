@@ -105,6 +105,27 @@ def _schemas() -> dict[str, Any]:
         ),
         "Operation": _object(changed=_FLAG, pod=_ref("Pod")),
         "NewPod": _object(slot={**_TEXT, "maxLength": naming.MAX_SLOT}),
+        "Share": _object(
+            id={"type": "integer"},
+            user={"type": ["string", "null"]},
+            group={"type": ["string", "null"]},
+            created_at=_TIME,
+            expires_at=_MAYBE_TIME,
+        ),
+        "Shares": _list_of("Share"),
+        "NewShare": _object(
+            ("user", "group", "expires_at"),
+            user={"type": ["string", "null"], "description": "The exact name; or a group's."},
+            group={"type": ["string", "null"]},
+            expires_at=_MAYBE_TIME,
+        ),
+        "SharedPod": _object(
+            name=_TEXT,
+            owner={"type": ["string", "null"]},
+            state={**_TEXT, "enum": list(UserPod.State)},
+            url=_TEXT,
+        ),
+        "SharedPods": _list_of("SharedPod"),
         "Token": _object(("user",), **properties, user=_TEXT),
         "Tokens": _list_of("Token"),
         "NewToken": _object(
@@ -176,6 +197,23 @@ def _paths() -> dict[str, Any]:
         "pods/{name}/logs/": {
             "parameters": [name],
             "get": _call("showLogs", "Its events, and the end of its logs.", {200: "Evidence"}),
+        },
+        "pods/{name}/shares/": {
+            "parameters": [name],
+            "get": _call("listShares", "With whom.", {200: "Shares"}, parameters=pages[1:]),
+            "post": _call(
+                "sharePod",
+                "Share it with a user or a group, for good or until a time; sessions only.",
+                {201: "Share"},
+                body="NewShare",
+            ),
+        },
+        "pods/{name}/shares/{pk}/": {
+            "parameters": [name, pk],
+            "delete": _call("unsharePod", "Share it no longer.", {204: ""}),
+        },
+        "shared/": {
+            "get": _call("listSharedPods", "Others' that are shared with me.", {200: "SharedPods"})
         },
         "pods/{name}/{operation}/": {
             "parameters": [name, operation],

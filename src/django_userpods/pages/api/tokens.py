@@ -73,12 +73,13 @@ def _issue(request: HttpRequest, caller: Caller) -> HttpResponse:
     if valid.filter(revoked_at=None).count() >= MOST:
         raise RequestRefused(409, f"there are {MOST} tokens already: revoke one first")
     token, text = AccessToken.objects.issue(
-        caller.user, label=label, scope=scope, expires_at=_end(body)
+        caller.user, label=label, scope=scope, expires_at=end_in(body)
     )
     return JsonResponse({**plain(token, inside=False), "text": text}, status=201)
 
 
-def _end(body: dict[str, Any]) -> datetime.datetime | None:
+def end_in(body: dict[str, Any]) -> datetime.datetime | None:
+    """Return the time to come that a body says in ``expires_at``, None for none; 400 for others."""
     given = body.get("expires_at")
     if given is None:
         return None
