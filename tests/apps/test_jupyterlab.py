@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from tests.apps.jupyterlab import home, open_new, press, run_cell
 from tests.browser.chromium import keep_picture
 
 if TYPE_CHECKING:
@@ -33,42 +32,6 @@ HTMLInputElement.prototype.click = function () {
 """
 # Else a terminal is painted, and nobody can read it but a person.
 SCREEN_READER = ".jupyter/lab/user-settings/@jupyterlab/terminal-extension"
-
-
-def home(demo: Demo, name: str) -> Path:
-    """Where the files of somebody's pod are on this machine."""
-    return demo.folder / "site" / "pods" / "work" / "default" / f"user-{name}"
-
-
-def press(visitor: Visitor, *keys: str) -> None:
-    """Type into whatever has the focus."""
-    ActionChains(visitor.browser).send_keys(*keys).perform()
-
-
-def open_new(visitor: Visitor, what: str) -> None:
-    """Go to JupyterLab, with no tabs of before, and open something new by its card."""
-    visitor.open("lab?reset")
-    visitor.wait_for(f".jp-LauncherCard[title*={what!r}]").click()
-
-
-def run_cell(visitor: Visitor, source: str) -> None:
-    """Type a cell into a new notebook and run it, as a person does.
-
-    JupyterLab replaces a new notebook's first connection to its kernel and forgets what was run
-    until then, also where no router is between. So the cell is run until it has a number.
-    """
-    open_new(visitor, "ipykernel")
-    visitor.wait_for(".jp-Notebook-ExecutionIndicator[data-status=idle]")
-    visitor.wait_for(".jp-Notebook .cm-content").click()
-    press(visitor, source)
-    for _ in range(10):
-        ActionChains(visitor.browser).key_down(Keys.SHIFT).send_keys(Keys.ENTER).perform()
-        ActionChains(visitor.browser).key_up(Keys.SHIFT).perform()
-        with suppress(TimeoutException):
-            visitor.wait_for(".jp-Cell:first-child .jp-InputPrompt", text="[1]", seconds=6)
-            return
-        visitor.wait_for(".jp-Notebook .cm-content").click()
-    pytest.fail("the cell is not run")
 
 
 def test_a_cell_runs_and_its_output_appears(alice: Visitor, bob: Visitor) -> None:
