@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.apps.conftest import Visitor
-from tests.apps.test_jupyterlab import run_cell
+from tests.apps.jupyterlab import run_cell
 from tests.browser.chromium import sign_in
 from tests.e2e import images, traefik
 from tests.e2e.client import HOST, ORIGIN, SITE_SESSION, pods_host
