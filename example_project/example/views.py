@@ -22,7 +22,7 @@ from django_userpods.models import UserPod
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-#: A body longer than this, in bytes, is no login.
+#: A body longer than this, in bytes, is not a login.
 MAX_BODY = 10_000
 FOREIGN = "a page of another site may not ask for this"
 
@@ -103,7 +103,7 @@ def _is_foreign(request: HttpRequest) -> bool:
     """Say whether a page of another site made a browser send this.
 
     Browsers send ``Origin`` with every POST, those of today ``Sec-Fetch-Site`` too; neither can be
-    set by a page. Whoever sends neither is no browser and carries nobody else's cookies.
+    set by a page. Whoever sends neither is not a browser and carries nobody else's cookies.
     """
     origin = request.headers.get("Origin")
     if origin is not None:

@@ -156,7 +156,7 @@ def check_template(app_configs: Sequence[Any] | None = None, **_: Any) -> list[c
 
 
 def check_unknown(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
-    """Find settings that begin like ours and are none."""
+    """Find settings that begin like ours and are not."""
     return [
         checks.Warning(
             f"{name} is not a setting of django-userpods.",

@@ -48,7 +48,7 @@ def check(text: object, *, where: str) -> None:
 
 @lru_cache(maxsize=2000)
 def one_line(text: str) -> str:
-    """Return the rules of an annotation as a row has them, without what is none."""
+    """Return the rules of an annotation as a row has them, without lines that are not rules."""
     rules = [" ".join(line.split()) for line in _lines(text) if _LINE.fullmatch(line)]
     return _SEPARATOR.join(rules)
 

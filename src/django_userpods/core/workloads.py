@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def health_of(workload: Manifest) -> Health | None:
-    """Return how a workload is doing; None for objects of a kind that is none."""
+    """Return how a workload is doing; None for an object that is not a workload."""
     judge = _JUDGES.get(workload["kind"])
     return judge(workload) if judge is not None else None
 

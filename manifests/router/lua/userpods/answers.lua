@@ -64,7 +64,7 @@ function _M.entry(words, sent)
     end
     local left = tonumber(words.seconds)
     if words.seconds and not left then
-        return nil, "a time that is none"
+        return nil, "a time that is not a number"
     end
     return {
         user = words.user,
