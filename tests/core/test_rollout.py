@@ -29,7 +29,7 @@ RESTARTED = ".spec.template.metadata.annotations.django-userpods/restarted-at"
         ({"WHEN": "next start"}, Rule(None)),
     ],
 )
-def test_the_rule_of_a_setting(value: Any, rule: Rule | None) -> None:
+def test_a_setting_is_read_as_its_rule(value: Any, rule: Rule | None) -> None:
     assert parse(value) == rule
 
 
@@ -49,7 +49,7 @@ def test_the_rule_of_a_setting(value: Any, rule: Rule | None) -> None:
         ({"WHEN": "next start", "MAX_UNREADY": 3}, "has a number of pods, and WHEN"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused(value: Any, why: str) -> None:
+def test_an_invalid_setting_is_refused(value: Any, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         parse(value)
 
@@ -60,7 +60,7 @@ def test_there_is_room_for_as_many_as_may_be_unready() -> None:
     assert Rule(None).room(0) == 0
 
 
-def test_it_stops_after_so_many_failures_in_a_row_or_without_room() -> None:
+def test_it_stops_after_enough_failures_in_a_row_or_without_room() -> None:
     rule = Rule(10, 3)
     assert not rule.is_to_stop(in_a_row=2, failed=9)
     assert rule.is_to_stop(in_a_row=3, failed=3)

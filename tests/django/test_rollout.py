@@ -138,7 +138,7 @@ def stop(site: MemoryCluster) -> list[str]:
     return with_image(site)
 
 
-def test_a_bad_image_stops_after_so_many_and_the_rest_are_untouched(
+def test_a_bad_image_stops_it_at_the_limit_and_the_rest_are_untouched(
     site: MemoryCluster, settings: Any
 ) -> None:
     settings.USERPODS_ROLLOUT = {"MAX_UNREADY": 3, "MAX_FAILURES": 2}
@@ -328,7 +328,7 @@ def test_the_list_in_the_admin_says_that_it_was_stopped_and_is_filtered(
 @pytest.mark.parametrize(
     "value", [10, {"MAX_FAILURES": 3}, {"MAX_UNREADY": 0}, {"WHEN": "never"}, {"UNREADY": 3}]
 )
-def test_a_rule_that_makes_no_sense_is_an_error_of_its_own(settings: Any, value: Any) -> None:
+def test_an_invalid_rule_is_an_error_of_its_own(settings: Any, value: Any) -> None:
     settings.USERPODS_ROLLOUT = value
     (message,) = check_settings()
     assert message.id == "userpods.E027"

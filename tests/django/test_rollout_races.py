@@ -82,7 +82,7 @@ def due() -> Sequence[str]:
     return rollout.due()
 
 
-def test_whose_turn_it_is_next(site: MemoryCluster, settings: Any) -> None:
+def test_the_next_one_is_due_once_there_is_room(site: MemoryCluster, settings: Any) -> None:
     assert due() == []
     reconcile()
     unready(site, *with_image(site))
