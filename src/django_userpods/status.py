@@ -126,7 +126,7 @@ def status(*, timeout: float = TIMEOUT, ask_cluster: bool = True) -> Status:
         sync_failures=installation.sync_failures,
         waiting=rows.exclude(asked_at=None).count(),
         rollout={turn.value: turns[turn.value] for turn in (Turn.WAITING, *UNDER_WAY)},
-        rollout_stopped=rollout.stopped_of(installation),
+        rollout_stopped=rollout.stopped_of(installation) if any(turns) else None,
         reasons=_reasons(),
     )
     if ask_cluster:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django_userpods.checks import check_settings
 from django_userpods.exceptions import ClusterUnavailable, Invalid
 from django_userpods.models import Installation, UserPod
-from django_userpods.reconcile import reconcile
+from django_userpods.reconcile import reconcile, rollout
 from tests.django.rollouts import OLD, failing, five_pods, ready, turns, unready, with_image
 from tests.django.support import deployment, names, sync, template_with, writes
 
@@ -219,6 +219,18 @@ def test_the_template_that_was_there_before_ends_it(site: MemoryCluster, setting
     reconcile()
     assert len(with_image(site, OLD)) == 5
     assert turns() == {}
+
+
+def test_a_stop_in_which_nobody_is_left_holds_up_no_other_rollout(
+    site: MemoryCluster, settings: Any
+) -> None:
+    settings.USERPODS_ROLLOUT = {"MAX_UNREADY": 2, "MAX_FAILURES": 2}
+    assert len(stop(site)) == 2
+    assert rollout.stopped() is not None
+    UserPod.objects.update(turn="")
+    assert rollout.stopped() is None
+    assert reconcile().stopped is None
+    assert len(with_image(site)) == 4
 
 
 def test_somebody_can_go_on_and_it_is_stopped_again_by_as_many(

@@ -185,11 +185,15 @@ def counts() -> dict[Turn, int]:
 
 
 def stopped() -> tuple[int, str] | None:
-    """Return after how many failures a rollout was stopped, and the last; None where none was."""
+    """Return after how many failures a rollout was stopped, and the last; None where none was.
+
+    Nor where nobody is left in it, all having gone back to the template before, say.
+    """
     rule = conf.USERPODS_ROLLOUT
     if rule is None or rule.max_unready is None:
         return None
-    return stopped_of(Installation.objects.current(write=False))
+    found = stopped_of(Installation.objects.current(write=False))
+    return found if found is not None and _is_anybody_left() else None
 
 
 def stopped_of(installation: Installation) -> tuple[int, str] | None:
@@ -230,7 +234,8 @@ def _claim(rule: Rule, template: str, late: Sequence[Subject]) -> set[str]:
     with transaction.atomic(using=alias()):
         Installation.objects.lock()
         installation = Installation.objects.current()
-        if installation.rollout_of != template or _is_corrected(late):
+        is_over = installation.rollout_stopped_at is not None and not _is_anybody_left()
+        if installation.rollout_of != template or is_over or _is_corrected(late):
             _begin(installation, template)
         # The rows as they are now: others may have had their turn since this run has read them.
         found = rows().filter(turn__in=UNDER_WAY).values_list("pk", flat=True)
@@ -249,6 +254,11 @@ def _rehearsed(rule: Rule, template: str, late: Sequence[Subject]) -> set[str]:
         installation.rollout_stopped_at = None
     under_way = set(rows().filter(turn__in=UNDER_WAY).values_list("pk", flat=True))
     return _chosen(rule, installation, late, under_way)[0]
+
+
+def _is_anybody_left() -> bool:
+    """Tell whether anybody waits, is being updated, or failed."""
+    return rows().exclude(turn="").exists()
 
 
 def _is_corrected(late: Iterable[Subject]) -> bool:
