@@ -42,15 +42,26 @@ def answer(body: bytes) -> bytes:
     return BEGINNING + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy this machine is."""
+    monkeypatch.setattr(applications, "_TIMEOUT", 60.0)
+
+
+def test_one_that_answers_is_heard() -> None:
+    with peer(says(answer(WORDS))) as port:
+        found = applications.last_uses([pod("good", port)], now=NOW)
+    assert found == {"good": NOW - datetime.timedelta(hours=1)}
+
+
 @pytest.mark.parametrize("what", DRIPS)
 def test_one_that_drips_holds_up_nobody(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As an answer for the router may take for ever, which is its user's to wait for."""
-    monkeypatch.setattr(applications, "_TIMEOUT", 1.0)
-    with peer(dripping(*DRIPS[what])) as slow, peer(says(answer(WORDS))) as good:
+    monkeypatch.setattr(applications, "_TIMEOUT", 0.5)
+    with peer(dripping(*DRIPS[what])) as port:
         begun = time.monotonic()
-        found = applications.last_uses([pod("slow", slow), pod("good", good)], now=NOW)
-        assert time.monotonic() - begun < 20
-    assert found == {"good": NOW - datetime.timedelta(hours=1)}
+        assert applications.last_uses([pod("slow", port)], now=NOW) == {}
+        assert time.monotonic() - begun < 30
 
 
 @pytest.mark.parametrize(
@@ -79,10 +90,10 @@ def test_no_time_is_later_than_now(when: object) -> None:
 
 
 def test_a_router_that_drips_is_silent(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
-    monkeypatch.setattr(router_activity, "_TIMEOUT", 1.0)
+    monkeypatch.setattr(router_activity, "_TIMEOUT", 0.5)
     with peer(dripping(*DRIPS["a body"])) as port:
         settings.USERPODS_ROUTERS = [f"http://127.0.0.1:{port}"]
         begun = time.monotonic()
         with pytest.raises(NothingHeard):
             router_activity.ask(within=60)
-        assert time.monotonic() - begun < 20
+        assert time.monotonic() - begun < 30
