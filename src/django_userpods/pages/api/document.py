@@ -17,6 +17,7 @@ _TIME = {"type": "string", "format": "date-time"}
 _MAYBE_TIME = {"type": ["string", "null"], "format": "date-time"}
 _FLAG = {"type": "boolean"}
 _COUNT = {"type": "integer", "minimum": 0}
+_KEY = {"type": "integer"}
 
 
 def _object(optional: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -42,6 +43,22 @@ def _list_of(name: str) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
+    return {
+        "Error": _object(error=_TEXT),
+        "Me": _object(
+            user=_TEXT,
+            by={**_TEXT, "enum": ["session", "token"]},
+            pods=_COUNT,
+            max_pods=_COUNT,
+        ),
+        **_pod_schemas(),
+        **_evidence_schemas(),
+        **_share_schemas(),
+        **_token_schemas(),
+    }
+
+
+def _pod_schemas() -> dict[str, Any]:
     staff = _object(
         owner={"type": ["string", "null"]},
         owner_pk=_TEXT,
@@ -61,26 +78,16 @@ def _schemas() -> dict[str, Any]:
         last_activity=_MAYBE_TIME,
         staff={**staff, "description": "With the permission userpods.view_userpod."},
     )
-    properties: dict[str, Any] = {
-        "id": {"type": "integer"},
-        "label": _TEXT,
-        "scope": {**_TEXT, "enum": list(AccessToken.Scope.values)},
-        "valid": _FLAG,
-        "created_at": _TIME,
-        "expires_at": _MAYBE_TIME,
-        "revoked_at": _MAYBE_TIME,
-        "last_used_at": _MAYBE_TIME,
-    }
     return {
-        "Error": _object(error=_TEXT),
-        "Me": _object(
-            user=_TEXT,
-            by={**_TEXT, "enum": ["session", "token"]},
-            pods=_COUNT,
-            max_pods=_COUNT,
-        ),
         "Pod": pod,
         "Pods": _list_of("Pod"),
+        "Operation": _object(changed=_FLAG, pod=_ref("Pod")),
+        "NewPod": _object(slot={**_TEXT, "maxLength": naming.MAX_SLOT}),
+    }
+
+
+def _evidence_schemas() -> dict[str, Any]:
+    return {
         "Evidence": _object(
             events=_array(
                 at=_MAYBE_TIME,
@@ -103,10 +110,13 @@ def _schemas() -> dict[str, Any]:
                 "description": "Why something is missing, in sentences for people.",
             },
         ),
-        "Operation": _object(changed=_FLAG, pod=_ref("Pod")),
-        "NewPod": _object(slot={**_TEXT, "maxLength": naming.MAX_SLOT}),
+    }
+
+
+def _share_schemas() -> dict[str, Any]:
+    return {
         "Share": _object(
-            id={"type": "integer"},
+            id=_KEY,
             user={"type": ["string", "null"]},
             group={"type": ["string", "null"]},
             created_at=_TIME,
@@ -126,6 +136,21 @@ def _schemas() -> dict[str, Any]:
             url=_TEXT,
         ),
         "SharedPods": _list_of("SharedPod"),
+    }
+
+
+def _token_schemas() -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "id": _KEY,
+        "label": _TEXT,
+        "scope": {**_TEXT, "enum": list(AccessToken.Scope.values)},
+        "valid": _FLAG,
+        "created_at": _TIME,
+        "expires_at": _MAYBE_TIME,
+        "revoked_at": _MAYBE_TIME,
+        "last_used_at": _MAYBE_TIME,
+    }
+    return {
         "Token": _object(("user",), **properties, user=_TEXT),
         "Tokens": _list_of("Token"),
         "NewToken": _object(
@@ -174,14 +199,18 @@ def _json(schema: str) -> dict[str, Any]:
     return {"content": {"application/json": {"schema": _ref(schema)}}}
 
 
-def _paths() -> dict[str, Any]:
-    pages = [
+def _page_parameters() -> list[dict[str, Any]]:
+    return [
         _in_query("all", {**_FLAG, "default": False}, "Everybody's, with staff's permission."),
         _in_query("limit", {"type": "integer", "minimum": 1, "maximum": listing.MOST}, "A page's."),
         _in_query("after", _TEXT, "As in `next` of the page before."),
     ]
+
+
+def _paths() -> dict[str, Any]:
+    pages = _page_parameters()
     state = _in_query("state", {**_TEXT, "enum": list(UserPod.State)}, "Only of this state.")
-    name, pk = _in_path("name", _TEXT), _in_path("pk", {"type": "integer"})
+    name, pk = _in_path("name", _TEXT), _in_path("pk", _KEY)
     operation = _in_path("operation", {**_TEXT, "enum": [str(item) for item in pods.OPERATIONS]})
     return {
         "me/": {"get": _call("me", "Who I am, and what I may have.", {200: "Me"})},
@@ -219,6 +248,13 @@ def _paths() -> dict[str, Any]:
             "parameters": [name, operation],
             "post": _call("operatePod", "Ask something of a pod.", {202: "Operation"}),
         },
+        **_token_paths(),
+    }
+
+
+def _token_paths() -> dict[str, Any]:
+    pages, pk = _page_parameters(), _in_path("pk", _KEY)
+    return {
         "tokens/": {
             "get": _call("listTokens", "Access tokens.", {200: "Tokens"}, parameters=pages),
             "post": _call(
