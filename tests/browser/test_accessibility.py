@@ -15,6 +15,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from django_userpods.clusters.base import PodEvent, PodLog
+from django_userpods.conf import SELF_SERVICE
+from django_userpods.core.objects import DEPLOYMENT, Ref
 from django_userpods.core.states import State
 from django_userpods.models import PodSession, UserPod
 from django_userpods.reconcile import reconcile
@@ -128,12 +131,18 @@ def state(name: str, message: str = "") -> None:
 
 
 @pytest.mark.timeout(900)  # a machine that does other things at the same time
-def test_axe_finds_nothing_serious_in_any_of_our_pages(seen: Seen, settings: Any) -> None:
+def test_axe_finds_nothing_serious_in_any_of_our_pages(
+    seen: Seen, settings: Any, memory: MemoryCluster
+) -> None:
     users = get_user_model().objects
     alice = users.create_user("alice")
     users.create_user("stranger")
     users.create_superuser("boss", password="boss")
     reconcile()
+    event = PodEvent(timezone.now(), "Warning", "BackOff", "Back-off restarting it", 7)
+    log = PodLog("user-alice-1", "app", "a line\n" * 99)
+    before = log._replace(is_previous=True, is_cut=True)
+    memory.put_evidence(Ref(DEPLOYMENT, "default", "user-alice"), event, before, log)
     look_at_pages(seen, settings)
     look_at_the_admin(seen, alice)
     look_at_the_routers_pages(seen)
@@ -149,7 +158,10 @@ def look_at_pages(seen: Seen, settings: Any) -> None:
         state(one, "CrashLoopBackOff: back-off 5m0s restarting failed container=app")
         seen.look(f"waiting, {one}", "/userpods/waiting/")
     state(State.FAILED, "CrashLoopBackOff: back-off 5m0s restarting failed container=app")
+    settings.USERPODS_SELF_SERVICE = [*SELF_SERVICE]
     seen.look("own pods and tokens", "/userpods/")
+    seen.look("own events and logs", "/userpods/pods/user-alice/logs/")
+    seen.browser.back()
     # What is folded away is looked at as well: its form is on the way to the token's page.
     seen.browser.find_element(By.CSS_SELECTOR, "details:has(#userpods-label) summary").click()
     seen.look("own pods and tokens, about to make one")
@@ -182,6 +194,7 @@ def look_at_the_admin(seen: Seen, alice: Any) -> None:
     seen.look("nothing found", f"{pods}?q=nowhere")
     pod = UserPod.objects.get(name="user-alice")
     seen.look("pod", f"{pods}{pod.pk}/change/")
+    seen.look("events and logs", f"{pods}{pod.pk}/logs/")
     for operation in ("stop", "restart", "recreate"):
         seen.browser.get(seen.site + pods)
         seen.browser.find_element(By.NAME, "_selected_action").click()
