@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from django_userpods.deploy import shipped
 from tests.e2e.client import HOST, ORIGIN, POD_SESSION, SITE_SESSION, pods_host
 from tests.e2e.site import DJANGO, USERS
 from tests.testcluster.processes import wait_for
@@ -179,6 +180,31 @@ def test_django_is_nobody_but_its_service_account(site: Site) -> None:
         assert done.stdout.strip() == allowed, words
     for pod in site.pods("app.kubernetes.io/name=django"):
         assert pod["spec"]["serviceAccountName"] == "userpods-django"
+
+
+def test_staff_see_what_a_pod_wrote_once_django_is_given_the_right(site: Site) -> None:
+    site.wait_for_pod(site.signed_in("alice"))
+    admin = site.admin()
+    deployment = site.get("deployment", "user-alice")
+    pk = deployment["metadata"]["labels"]["django-userpods/pod"]
+
+    def page() -> str:
+        answer = admin.get(f"/admin/userpods/userpod/{pk}/logs/")
+        assert answer.status == 200, answer.text
+        return answer.text
+
+    refusal = "The cluster does not let this site see all of it."
+    assert refusal in page()
+    rights = shipped.source() / "rbac" / "logs"
+    site.kubectl("apply", "-k", rights)
+    try:
+        wait_for(lambda: refusal not in page(), "the right to count")
+        shown = page()
+    finally:
+        site.kubectl("delete", "-k", rights)
+    # What the workload writes when it begins, and what the kubelet says of that.
+    assert "listening on" in shown
+    assert "Started" in shown
 
 
 def test_everything_that_runs_is_hardened(site: Site) -> None:
