@@ -48,7 +48,7 @@ class Rule:
         return 0 if self.max_unready is None else max(0, self.max_unready - under_way)
 
     def is_to_stop(self, *, in_a_row: int, failed: int) -> bool:
-        """Tell whether enough have failed: that many in a row, or so many that no room is left."""
+        """Tell whether enough have failed: the maximum in a row, or all that there is room for."""
         if self.max_unready is None:
             return False
         too_many = self.max_failures is not None and in_a_row >= self.max_failures

@@ -104,7 +104,7 @@ def _tail(place: Place, path: str, query: Mapping[str, str], *, lines: int, most
 
 
 def last_of(body: bytes, *, lines: int, size: int) -> tuple[str, bool]:
-    """Return the last lines, of at most so many bytes, as text; and whether any were left out."""
+    """Return the last lines, of at most ``size`` bytes, as text; and whether any were left out."""
     rest = body[-size:] if len(body) > size else body
     every = rest.decode(errors="replace").splitlines()
     is_cut = len(rest) < len(body) or len(every) > lines
