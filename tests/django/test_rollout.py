@@ -76,7 +76,7 @@ def test_what_waits_is_said_and_is_no_failure(site: MemoryCluster) -> None:
     assert "Waiting for their turn (USERPODS_ROLLOUT): 3" in out
     status, out, _ = sync("--format", "json")
     assert status == 0
-    assert json.loads(out)["waiting"] == ["user-bulk004"]
+    assert len(json.loads(out)["waiting"]) == 1
 
 
 def test_a_sync_that_finds_nobody_to_update_does_not_say_that_all_is_well(

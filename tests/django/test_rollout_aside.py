@@ -134,7 +134,7 @@ def test_what_else_was_edited_or_deleted_is_put_back_at_once(waiting: MemoryClus
     ref = next(ref for ref in waiting.objects if ref.name == "user-bulk001")
     del waiting.objects[ref._replace(kind=type(ref.kind)("v1", "Service"))]
     reconcile()
-    assert writes(waiting) == [
+    assert sorted(writes(waiting)) == [
         ("apply", "Service", "user-bulk000"),
         ("create", "Service", "user-bulk001"),
     ]
