@@ -73,6 +73,7 @@ function tests.the_site_gets_its_own()
     configured()
     assert(cookies.for_site "a=1; sessionid=1;csrftoken=2; b=2" == "sessionid=1; csrftoken=2")
     assert(cookies.for_site(nil) == "" and cookies.for_site "a=1" == "")
+    assert(cookies.for_site "sessionid; csrftoken=2" == "csrftoken=2")
 end
 
 local function may(set_cookie, expected)

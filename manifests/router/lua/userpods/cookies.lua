@@ -105,11 +105,12 @@ function _M.split(cookie)
     return ours[1] and table.concat(ours, "; "), table.concat(rest, "; ")
 end
 
---- What of a Cookie header (or nil) is the site's and ours; "" for nothing.
+--- What of a Cookie header (or nil) is the site's and ours; "" for nothing. (Without a "=" it is the
+-- value of a cookie that has no name.)
 function _M.for_site(cookie)
     local kept = {}
     for pair, name in each(cookie or "") do
-        if is_kept(name) then
+        if is_kept(name) and pair:find("=", 1, true) then
             kept[#kept + 1] = pair
         end
     end
