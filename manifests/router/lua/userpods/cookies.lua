@@ -105,8 +105,8 @@ function _M.split(cookie)
     return ours[1] and table.concat(ours, "; "), table.concat(rest, "; ")
 end
 
---- What of a Cookie header (or nil) is the site's and ours; "" for nothing. (Without a "=" it is the
--- value of a cookie that has no name.)
+--- What of a Cookie header (or nil) is the site's and ours; "" for nothing. (Without a "=" it is
+-- the value of a cookie that has no name.)
 function _M.for_site(cookie)
     local kept = {}
     for pair, name in each(cookie or "") do
