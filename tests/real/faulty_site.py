@@ -50,23 +50,34 @@ def faulty(cluster: Cluster) -> Iterator[FaultProxy]:
         yield proxy
 
 
+class Leaders:
+    """Controllers behind the proxy, one after the other."""
+
+    def __init__(self, there: Site, faulty: FaultProxy) -> None:
+        self._there, self._faulty = there, faulty
+        self._kept: Controller | None = None
+
+    def __call__(self) -> Controller:
+        """Return one that leads: that of the last test, if it still does."""
+        if self._kept is None or self._kept.process.poll() is not None or not self._kept.is_leading:
+            self.end()
+            self._kept = self._there.start(self._faulty.kubeconfig)
+        kept = self._kept
+        until(lambda: kept.is_synced, LONG, "a leader")
+        return kept
+
+    def end(self) -> None:
+        """Have nobody lead, and nobody wait for one who is dead."""
+        if self._kept is not None:
+            self._kept.end(signal.SIGKILL)
+        forget_lease()
+
+
 @pytest.fixture(scope="module")
-def leader(there: Site, faulty: FaultProxy) -> Iterator[Callable[[], Controller]]:
-    """Return a controller behind the proxy that leads: that of the last test, if it still does."""
-    kept: list[Controller] = []
-
-    def get() -> Controller:
-        if not kept or kept[0].process.poll() is not None or not kept[0].is_leading:
-            for other in kept:
-                other.end(signal.SIGKILL)
-            forget_lease()
-            kept[:] = [there.start(faulty.kubeconfig)]
-        until(lambda: kept[0].is_synced, LONG, "a leader")
-        return kept[0]
-
-    yield get
-    for controller in kept:
-        controller.end()
+def leader(there: Site, faulty: FaultProxy) -> Iterator[Leaders]:
+    leaders = Leaders(there, faulty)
+    yield leaders
+    leaders.end()
 
 
 @pytest.fixture

@@ -17,13 +17,12 @@ from django_userpods.models import UserPod
 from tests import faults
 from tests.faultproxy import FaultProxy
 from tests.real.controllers import until
-from tests.real.faulty_site import LONG, agreed, forget_lease, make, pods
+from tests.real.faulty_site import LONG, agreed, make, pods
 from tests.real.matrix import MATRIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.real.controllers import Controller, Site
+    from tests.real.controllers import Site
+    from tests.real.faulty_site import Leaders
     from tests.testcluster.cluster import Cluster
 
 pytestmark = pytest.mark.cluster
@@ -41,7 +40,7 @@ def writes(proxy: FaultProxy) -> list[str]:
 
 
 def test_another_takes_over_from_one_that_is_killed(
-    here: Site, cluster: Cluster, leader: Callable[[], Controller]
+    here: Site, cluster: Cluster, leader: Leaders
 ) -> None:
     first = leader()
     second = here.start(cluster.kubeconfig)
@@ -70,7 +69,7 @@ def test_another_takes_over_from_one_that_is_killed(
 
 
 def test_a_paused_leader_writes_nothing_once_another_leads(
-    here: Site, cluster: Cluster, faulty: FaultProxy, leader: Callable[[], Controller]
+    here: Site, cluster: Cluster, faulty: FaultProxy, leader: Leaders
 ) -> None:
     first = leader()
     second = here.start(cluster.kubeconfig)
@@ -100,9 +99,9 @@ def test_a_paused_leader_writes_nothing_once_another_leads(
 
 
 def test_one_of_two_that_contend_leads_and_the_other_once_that_is_cut_off(
-    here: Site, cluster: Cluster, faulty: FaultProxy
+    here: Site, cluster: Cluster, faulty: FaultProxy, leader: Leaders
 ) -> None:
-    forget_lease()
+    leader.end()
     names = [f"u{number}" for number in range(20)]
     with FaultProxy(cluster.kubeconfig) as another, ExitStack() as stack:
         both = {proxy: here.start(proxy.kubeconfig) for proxy in (faulty, another)}
@@ -131,7 +130,7 @@ def test_one_of_two_that_contend_leads_and_the_other_once_that_is_cut_off(
 
 
 def test_a_leader_whose_clock_is_set_leads_on(
-    here: Site, cluster: Cluster, faulty: FaultProxy, tmp_path: Path
+    here: Site, cluster: Cluster, faulty: FaultProxy, leader: Leaders, tmp_path: Path
 ) -> None:
     (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
     clock = tmp_path / "clock"
@@ -143,7 +142,7 @@ def test_a_leader_whose_clock_is_set_leads_on(
         # Setting a clock leaves those alone that count seconds.
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    forget_lease()
+    leader.end()
     with ExitStack() as stack:
         first = here.start(faulty.kubeconfig, environment=environment)
         stack.callback(first.end, signal.SIGKILL)
@@ -181,7 +180,7 @@ def test_what_happens_while_the_api_server_is_away_is_found(
     here: Site,
     cluster: Cluster,
     faulty: FaultProxy,
-    leader: Callable[[], Controller],
+    leader: Leaders,
     seconds: int,
 ) -> None:
     controller = leader()
@@ -208,7 +207,7 @@ def test_what_happens_while_the_api_server_is_away_is_found(
     ids=["500", "429"],
 )
 def test_writes_that_fail_for_a_while_are_made_good(
-    here: Site, faulty: FaultProxy, leader: Callable[[], Controller], row: str, fault: Any
+    here: Site, faulty: FaultProxy, leader: Leaders, row: str, fault: Any
 ) -> None:
     leader()
     faulty.forget()
@@ -221,7 +220,7 @@ def test_writes_that_fail_for_a_while_are_made_good(
 
 
 def test_a_quota_that_is_lifted_lets_the_rest_in(
-    here: Site, cluster: Cluster, leader: Callable[[], Controller]
+    here: Site, cluster: Cluster, leader: Leaders
 ) -> None:
     leader()
     cluster.create(
@@ -246,7 +245,7 @@ def test_a_quota_that_is_lifted_lets_the_rest_in(
 
 
 def test_one_that_never_gets_ready_keeps_nobody_waiting(
-    here: Site, cluster: Cluster, leader: Callable[[], Controller]
+    here: Site, cluster: Cluster, leader: Leaders
 ) -> None:
     leader()
     make("never")

@@ -15,10 +15,9 @@ from tests.real.faulty_site import LONG, agreed, forget_lease, make
 from tests.real.matrix import MATRIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.faultproxy import Exchange, FaultProxy
-    from tests.real.controllers import Controller, Site
+    from tests.real.controllers import Site
+    from tests.real.faulty_site import Leaders
     from tests.testcluster.cluster import Cluster
 
 pytestmark = pytest.mark.cluster
@@ -65,7 +64,7 @@ def test_what_one_that_is_killed_at_a_call_leaves_is_done_by_the_next(
     here: Site,
     cluster: Cluster,
     faulty: FaultProxy,
-    leader: Callable[[], Controller],
+    leader: Leaders,
     call: Call,
     carried_out: bool,
 ) -> None:
@@ -81,8 +80,8 @@ def test_what_one_that_is_killed_at_a_call_leaves_is_done_by_the_next(
         exchange.reset()
 
     if call in AT_START:
-        doomed.pop().end(signal.SIGKILL)
-        forget_lease()
+        doomed.clear()
+        leader.end()
     faulty.on(kill, method=call.method, path=call.path, query=call.query, times=1)
     on = ("deployment", "user-keep", "-n", here.namespace)
     cluster.kubectl("scale", *on, "--replicas=3")
@@ -105,7 +104,7 @@ def test_what_one_that_is_killed_at_a_call_leaves_is_done_by_the_next(
 
 
 def test_it_was_killed_at_each_call_that_there_is(
-    here: Site, cluster: Cluster, faulty: FaultProxy, leader: Callable[[], Controller]
+    here: Site, cluster: Cluster, faulty: FaultProxy, leader: Leaders
 ) -> None:
     """Of all that the tests above have seen, and one more from its start to its end."""
     leader().end()
