@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from django_userpods import share
 from django_userpods.clusters.base import PodEvent, PodLog
 from django_userpods.conf import SELF_SERVICE
 from django_userpods.core.objects import DEPLOYMENT, Ref
@@ -22,6 +25,7 @@ from django_userpods.core.states import State
 from django_userpods.models import PodSession, UserPod
 from django_userpods.reconcile import reconcile
 from django_userpods.selectors import not_named
+from django_userpods.shares import Share
 from django_userpods.tokens import AccessToken
 from tests.browser.chromium import chromium
 
@@ -171,12 +175,24 @@ def look_at_pages(seen: Seen, settings: Any) -> None:
     settings.USERPODS_URL = "/pods/{pod}/"
     seen.look("another's workspace", "/userpods/enter/?to=/pods/boss/")
     assert "not your workspace" in seen.browser.find_element(By.TAG_NAME, "h1").text
-    settings.USERPODS_URL = None
+    settings.USERPODS_SHARING = True
+    look_at_own_shares(seen)
     users = get_user_model().objects
     users.filter(username="alice").update(is_staff=True)
     seen.browser.get(f"{seen.site}/userpods/waiting/")
     seen.browser.find_element(By.TAG_NAME, "summary").click()
     seen.look("waiting, failed, for staff")
+
+
+def look_at_own_shares(seen: Seen) -> None:
+    users = get_user_model().objects
+    alice, boss = users.get(username="alice"), users.get(username="boss")
+    alice.user_permissions.add(Permission.objects.get(codename="share_userpod"))
+    share(UserPod.objects.get(owner=alice), with_=boss, until=timezone.now() + timedelta(days=7))
+    share(UserPod.objects.get(owner=boss), with_=alice)
+    seen.browser.get(f"{seen.site}/userpods/")
+    seen.browser.find_element(By.CSS_SELECTOR, "details[id^=shares-] summary").click()
+    seen.look("own pods, shared with another, and another's")
 
 
 def look_at_the_admin(seen: Seen, alice: Any) -> None:
@@ -207,6 +223,10 @@ def look_at_the_admin(seen: Seen, alice: Any) -> None:
     seen.look("tokens", tokens)
     seen.look("token", f"{tokens}{token.pk}/change/")
     seen.look("sessions", "/admin/userpods/podsession/")
+    shares = "/admin/userpods/share/"
+    seen.look("shares", shares)
+    seen.look("share", f"{shares}{Share.objects.first().pk}/change/")  # type: ignore[union-attr]
+    seen.look("new share", f"{shares}add/?pod={pod.pk}")
     seen.look("new token", f"{tokens}add/")
     user = seen.browser.find_element(By.NAME, "user")
     seen.browser.execute_script(
