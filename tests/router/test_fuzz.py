@@ -147,6 +147,7 @@ def test_a_body_whose_client_goes_away_is_no_broken_request(sent: bytes) -> None
         (b"Content-Length: 5", 2),
         (b"Content-Length: 5\r\nContent-\\Length: 7", 2),
         (b"Content-Length: 5\r\nConte\xa0nt-Length: 7", 2),
+        (b"Content-Length: 5\r\nX-Content-Length: 7", 2),
         (b"Content-Length: 5\r\nContent-Length: 7", 1),
         (b"Content-Length: 5\r\nContent-Length\xa0: 7", 1),
         (b"Transfer-Encoding: chunked", 2),

@@ -31,6 +31,8 @@ class Clients:
         self._numbers = itertools.count(1)
         #: Address -> how many more requests of it may arrive.
         self._left: dict[str, int] = {}
+        #: Address -> what was sent from it, for those of an example's bytes.
+        self._bytes: dict[str, bytes] = {}
 
     def connect(self, timeout: float = 10) -> Wire:
         """A connection from an address that none had before."""
@@ -40,9 +42,11 @@ class Clients:
         self._left[source] = 0
         return Wire(self._port, timeout, source)
 
-    def sent(self, wire: Wire, most: int = 1) -> None:
-        """So many requests at most were sent on this connection just now."""
+    def sent(self, wire: Wire, most: int = 1, data: bytes = b"") -> None:
+        """So many requests at most were sent on this connection just now, in these bytes."""
         self._left[wire.source] += most
+        if data:
+            self._bytes[wire.source] = data
 
     def is_one(self, source: str) -> bool:
         """Tell whether a client has, or had, this address."""
@@ -68,7 +72,8 @@ class Clients:
                     continue
                 self._left[source] -= 1
                 if self._left[source] < 0:
-                    detail = f"one too many from {source}: {received.bytes[:300]!r}"
+                    data = self._bytes.get(source, b"")[:600]
+                    detail = f"{received.bytes[:300]!r} is one too many, of {data!r}"
                     found.append(Finding("smuggled", "a request", detail))
                 if source == wire.source:
                     own.append((pod, received))

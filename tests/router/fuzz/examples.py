@@ -46,7 +46,7 @@ class ClientExample:
             pod.broken.clear()
         most = oracles.most_requests(data)
         wire = world.clients.connect(PATIENCE)
-        world.clients.sent(wire, most)
+        world.clients.sent(wire, most, data)
         answers, found, waits = self._exchange(wire, data)
         found += oracles.log_findings(world.logged())
         arrived, more = world.clients.arrived(wire, pods)

@@ -111,13 +111,17 @@ def most_requests(data: bytes) -> int:
     return count
 
 
+#: Not where a name only ends like one of the two.
+_FRAMING = re.compile(rb"(?<![!#$%&'*+\-.^_`|~0-9a-z])(content-length|transfer-encoding):")
+
+
 def _framed(head: bytes) -> int | str | None:
     """Return the body's length, "chunked", or None where it can be read in two ways."""
     framing: list[tuple[bytes, bytes]] = []
     for line in head.lstrip(b"\r\n").split(b"\n")[1:]:
         # Blanks, control characters and the like, which some strip from the ends of a name.
         plain = re.sub(rb"^[^\x21-\x7e]+|[^\x21-\x7e]+(?=:)", b"", line.lower())
-        if b"content-length:" not in plain and b"transfer-encoding:" not in plain:
+        if not _FRAMING.search(plain):
             continue
         if not (match := _HEADER.fullmatch(line)):
             return None
