@@ -70,7 +70,7 @@ def tokens(demo: Demo) -> dict[str, str]:
         assert user
         about = {"user": user[1], "label": "agent", "scope": "reach"}
         shown = page("/admin/userpods/accesstoken/add/", **about)
-        made[name] = re.findall(r"upt_\w[\w-]+", shown)[0]
+        made[name] = re.findall(r"upt_[\w-]{43}", shown)[0]
     return made
 
 

@@ -95,6 +95,27 @@ def test_who_wrote_another_state_during_a_sync_has_it_look_again(
     assert row(edited).state == "running"
 
 
+def test_whom_another_run_crosses_each_time_is_no_failure(
+    memory: MemoryCluster, edited: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconcile()
+    mine().update(state="pending")
+    status = deployment(memory, "user-alice")["status"]
+    ready = [status["readyReplicas"], 0]
+    real = observe.observe
+
+    def crossed(*arguments: Any) -> Any:
+        status["readyReplicas"] = ready.pop()
+        found = real(*arguments)
+        mine().update(state="failed")
+        return found
+
+    monkeypatch.setattr("django_userpods.reconcile.run.observe", crossed)
+    report = reconcile()
+    assert (report.ok, report.not_done, report.crossed) == (True, [], [str(edited.pk)])
+    assert (ready, row(edited).state) == ([], "running")
+
+
 def test_a_restart_during_a_sync_is_not_undone(
     memory: MemoryCluster, edited: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -305,8 +305,8 @@ class Term:
         failed = {failure.pod: failure for failure in report.failed if failure.pod}
         users = {failure.user_pk: failure for failure in report.failed if not failure.pod}
         put_off: set[str] = set()
-        if report.not_done or users:
-            where = Q(owner_pk__in=[*report.not_done, *users]) | Q(name__in=report.not_done)
+        if left := [*report.not_done, *report.crossed, *users]:
+            where = Q(owner_pk__in=left) | Q(name__in=report.not_done)
             found = rows().filter(where) if keys is None else rows().filter(where, pk__in=keys)
             for pod, owner_pk in found.values_list("pk", "owner_pk"):
                 if owner_pk in users:

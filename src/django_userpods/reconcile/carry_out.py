@@ -201,4 +201,6 @@ def _record_outcomes(run: Run, items: list[tuple[Subject, apply.Outcome]]) -> No
         if written.orphan is not None:
             run.orphans.append(written.orphan)
         run.again |= written.again
+        if written.crossed:
+            run.crossed.add(written.subject.entry.user_pk)
         run.freed = run.freed or written.freed

@@ -50,6 +50,8 @@ class Written:
     message: str = ""
     #: Users who want another pass because of it.
     again: set[str] = field(default_factory=set)
+    #: Another run has written another state meanwhile.
+    crossed: bool = False
     #: That pass has something to go on: the row is gone, or something else was asked for.
     freed: bool = False
     #: The row went while objects were made: whose they are now nobody knows but this run.
@@ -206,7 +208,7 @@ def _write_row(item: _Item, holders: dict[str, list[tuple[str, str]]]) -> Writte
     if not as_read.update(**changes):
         # Another run has seen it in another state meanwhile, and written that line of its history.
         # Which of the two looked later nobody knows, so one of them looks again.
-        written.again.add(entry.user_pk)
+        written.crossed = True
         changes.pop("turn", None)
         if not rows().filter(**entry.as_asked).update(**changes):
             _note_overtaken(written)

@@ -47,6 +47,9 @@ class Report:
     overruled: list[str] = field(default_factory=list)
     #: Users for whom there was no time left, or who wait for others; the next sync does them.
     not_done: list[str] = field(default_factory=list)
+    #: Users whose pods another run looked at, too, each time: one of the two was the last, which is
+    #: no failure.
+    crossed: list[str] = field(default_factory=list)
     #: Names of pods that wait for their turn (``USERPODS_ROLLOUT``), which is no failure.
     waiting: list[str] = field(default_factory=list)
     #: Whether that is their next start, for which nobody else can do anything.

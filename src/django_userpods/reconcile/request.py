@@ -47,6 +47,8 @@ class Run:
     #: Users who want another pass, and whether this pass gave that one something to go on.
     again: set[str] = field(default_factory=set)
     freed: bool = False
+    #: Users of whose pods another run has written meanwhile; they want another pass, too.
+    crossed: set[str] = field(default_factory=set)
     #: Pods whose rows went while objects were made.
     orphans: list[Entry] = field(default_factory=list)
     #: Names of pods that wait for their turn, by their ids.

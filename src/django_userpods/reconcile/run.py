@@ -77,12 +77,14 @@ def reconcile(
     )
     scope = run.request.scope
     for number in range(_PASSES):
-        run.again, run.freed = set(), False
+        run.again, run.crossed, run.freed = set(), set(), False
         _one_pass(run, scope, first=number == 0)
-        if not run.again or dry_run or (number > 0 and not run.freed):
+        todo = run.again | run.crossed
+        if not todo or dry_run or (number > 0 and not run.freed):
             break
-        scope = Scope.of(run.again)
+        scope = Scope.of(todo)
     run.report.not_done.extend(sorted(run.again))
+    run.report.crossed.extend(sorted(run.crossed))
     _note_waiting(run)
     if run.request.scope.everybody and not (dry_run or run.report.unavailable):
         failures = len(run.report.failed) + len(run.report.not_done)
