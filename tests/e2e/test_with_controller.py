@@ -75,8 +75,8 @@ def test_django_needs_no_right_in_the_cluster(led: Site) -> None:
     who = f"system:serviceaccount:{DJANGO}:userpods-django"
     can = ("auth", "can-i", "list", "deployments", "-n", USERS, f"--as={who}")
     assert led.cluster.kubectl(*can, check=False).stdout.strip() == "no"
-    led.add_user("erin")
-    assert led.wait_for_pod(led.signed_in("erin"))["user"] == "erin"
+    led.add_user("wendy")
+    assert led.wait_for_pod(led.signed_in("wendy"))["user"] == "wendy"
 
 
 def test_a_user_by_sql_has_an_answering_pod_in_three_seconds(led: Site) -> None:
