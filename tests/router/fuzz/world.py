@@ -129,12 +129,13 @@ class World:
     def told(self, wire: Wire) -> list[tuple[str, str]]:
         """Which host and path whoami was told of (X-Userpods-*), since this was asked last.
 
-        For this client; for no client, too, but not for another one, who came before.
+        For this client, and for one that is none of ours; but not for another one, who came
+        before, and not where the router asks by itself about a request of before that still runs.
         """
         return [
             (host, path)
             for host, path, client in self._told()
-            if client == wire.source or not self.clients.is_one(client)
+            if client == wire.source or (client and not self.clients.is_one(client))
         ]
 
     def _told(self) -> list[list[str]]:
