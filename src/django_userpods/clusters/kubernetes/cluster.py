@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from django_userpods.clusters import options
 from django_userpods.clusters.base import FIELD_MANAGER
-from django_userpods.clusters.kubernetes import answers, client, credentials, errors, patching
+from django_userpods.clusters.kubernetes import answers, client, errors, meant, patching
 from django_userpods.clusters.kubernetes.asking import Asking
 from django_userpods.clusters.kubernetes.discovery import Resources, label_selector
 from django_userpods.clusters.kubernetes.ownership import Patch, ownership_patch
@@ -283,13 +283,11 @@ class KubernetesCluster(Asking):
 
     def whereabouts(self) -> str:
         """Return the API server's URL, and whether a context or the pod's account leads there."""
-        return credentials.whereabouts(
-            file=self._options["kubeconfig"], context=self._options["context"]
-        )
+        return meant.whereabouts(file=self._options["kubeconfig"], context=self._options["context"])
 
     def misconfiguration(self) -> str:
         """Return why there is no API server to speak to, where none is named, or the like."""
-        return credentials.misconfiguration(
+        return meant.misconfiguration(
             file=self._options["kubeconfig"], context=self._options["context"]
         )
 

@@ -6,19 +6,16 @@ The client itself is handed in, so that ``client`` stays the only module that im
 from __future__ import annotations
 
 import base64
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from django_userpods.clusters.kubernetes import errors, exec_plugin, kubeconfig
+from django_userpods.clusters.kubernetes import errors, exec_plugin, kubeconfig, meant
 from django_userpods.exceptions import ClusterConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django_userpods.clusters.kubernetes.kubeconfig import Context
-
-_HOST, _PORT = "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"
 
 
 class Access(NamedTuple):
@@ -33,40 +30,6 @@ class Access(NamedTuple):
     authorization: Callable[[], str | None]
     impersonation: tuple[tuple[str, str], ...] = ()
     tls_server_name: str = ""
-
-
-def whereabouts(*, file: str | None, context: str | None) -> str:
-    """Return which API server is meant, and why it is that one, without connecting.
-
-    Raises ClusterConfigurationError where none is.
-    """
-    if in_pod(file=file, context=context):
-        host = os.environ[_HOST]
-        host = f"[{host}]" if ":" in host else host
-        return f"https://{host}:{os.environ.get(_PORT, '443')} (this pod's service account)"
-    found = kubeconfig.find(kubeconfig=file, context=context)
-    acting = found.impersonation
-    acting_as = f", acting as {acting[0][1].encode('latin-1').decode()}" if acting else ""
-    return f"{found.server} (context {found.name}{acting_as})"
-
-
-def misconfiguration(*, file: str | None, context: str | None) -> str:
-    """Return why there is no API server to speak to, where none is named, or the like; else "".
-
-    A context that is there is not looked into: what may be wrong in it, the first call says.
-    """
-    if context and kubeconfig.mentions(context, kubeconfig=file):
-        return ""
-    try:
-        whereabouts(file=file, context=context)
-    except ClusterConfigurationError as error:
-        return str(error)
-    return ""
-
-
-def in_pod(*, file: str | None, context: str | None) -> bool:
-    """Tell whether the service account of the pod that this process runs in is meant."""
-    return file is None and context is None and bool(os.environ.get(_HOST))
 
 
 def load(
@@ -84,7 +47,7 @@ def load(
     ClusterConfigurationError.
     """
     configuration = client.Configuration()
-    if in_pod(file=file, context=context):
+    if meant.in_pod(file=file, context=context):
         try:
             config.load_incluster_config(client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
