@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 _KEYS = ("MAX_UNREADY", "MAX_FAILURES", "WHEN")
 NEXT_START = "next start"
@@ -32,8 +31,7 @@ class Turn(StrEnum):
 UNDER_WAY = (Turn.UPDATING, Turn.FAILED)
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """How a changed template reaches the pods that run.
 
     ``max_unready`` pods at once at the most, until ``max_failures`` in a row have failed (None:
