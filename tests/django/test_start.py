@@ -75,6 +75,10 @@ call_command("check", fail_level="WARNING")
 late = {{"kubernetes", "urllib3", "requests", "msgspec", "yaml", "importlib.metadata"}}
 for name in ("lifecycle", "tasks", "reconcile.run", "reconcile.rows", "core.kinds", "core.shape"):
     late.add("django_userpods." + name)
+for name in ("home", "waiting", "enter", "own_access", "api.calling", "api.document"):
+    late.add("django_userpods.pages." + name)
+for name in ("access.adapters", "clusters.kubernetes.credentials"):
+    late.add("django_userpods." + name)
 print(sorted(late & sys.modules.keys()))
 """
     done = run("-c", code)
