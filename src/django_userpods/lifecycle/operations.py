@@ -1,12 +1,7 @@
-"""What people may ask of pods: sync, start, stop, restart, delete and recreate; one or 10,000.
-
-What is asked for is on the rows before anything is tried, so that nothing of it is lost when
-this process dies or the cluster is down: then the next sync does it.
-"""
+"""The operations on pods: recorded on their rows, then asked for."""
 
 from __future__ import annotations
 
-import datetime
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,47 +13,22 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from django_userpods import tasks
-from django_userpods.conf import conf
-from django_userpods.core import naming
 from django_userpods.core.operations import Operation
-from django_userpods.exceptions import PodNotAllowed, UserpodsError
+from django_userpods.exceptions import UserpodsError
 from django_userpods.models import UserPod
 from django_userpods.reconcile import history
 from django_userpods.reconcile.entries import Scope
 from django_userpods.reconcile.rows import alias, lock, retried, rows
 from django_userpods.reconcile.users import BATCH
-from django_userpods.sharing import share, unshare
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Iterator, Sequence
-
-__all__ = [
-    "Operation",
-    "OperationResult",
-    "PodRef",
-    "add_pod",
-    "applies",
-    "look",
-    "recreate",
-    "remove_pod",
-    "restart",
-    "rows_of",
-    "share",
-    "start",
-    "stop",
-    "sync",
-    "unshare",
-    "wake",
-]
 
 Wanted, State = UserPod.Wanted, UserPod.State
 
 #: Maximum number of pods tried at once without a task backend: what ``tasks.ask`` tries.
 _TRIED = 50
-#: All processes and browsers together have the cluster asked about a pod no more often than this;
-#: about one that failed, less often.
-_LOOK_EVERY = datetime.timedelta(seconds=2)
-_LOOK_EVERY_FAILED = datetime.timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,93 +146,6 @@ def rows_of(users: QuerySet[Any]) -> QuerySet[UserPod]:
         update_rows(Scope.of(batch))
     # By key and not by a join: ``users`` may be ordered, distinct, or come from a search.
     return UserPod.objects.filter(owner__in=users.order_by().values("pk"))
-
-
-def add_pod(user: Any, slot: str) -> UserPod:  # noqa: ANN401 - the project's own user model
-    """Give a user a further pod, called ``slot`` (at most 12 of a-z, 0-9 and single dashes).
-
-    It comes after the commit. Raises PodNotAllowed where the slot cannot be or is taken, the user
-    is to have no pod, or has as many as ``USERPODS_MAX_PODS`` allows; SettingError or
-    TemplateError where these cannot be used.
-    """
-    from django_userpods.reconcile.pods import new_row
-
-    if not naming.is_valid_slot(slot):
-        message = (
-            f"{slot!r} cannot be a slot: it is at most {naming.MAX_SLOT} of a-z, 0-9 and single "
-            "dashes between them"
-        )
-        raise PodNotAllowed(message)
-    if not conf.USERPODS_SELECT(user):
-        message = f"user {user.pk} is to have no pod (inactive or not selected)"
-        raise PodNotAllowed(message)
-    limit = conf.max_pods_of(user)
-    using = alias()
-    with transaction.atomic(using=using):
-        # Locked, so that two at once do not both find room.
-        owned = rows().select_for_update().filter(owner=user).order_by("pk")
-        slots = {"", *owned.values_list("slot", flat=True)}
-        if slot in slots:
-            message = f"user {user.pk} has a pod {slot!r} already"
-            raise PodNotAllowed(message)
-        if len(slots) >= limit:
-            message = f"user {user.pk} has {len(slots)} of {limit} pods (USERPODS_MAX_PODS)"
-            raise PodNotAllowed(message)
-        row = new_row(user, slot)
-        transaction.on_commit(partial(tasks.ask_for_pods, [row.pk]), using=using, robust=True)
-    return row
-
-
-def remove_pod(pod: UserPod) -> None:
-    """Take a further pod away, and its objects but for what ``USERPODS_RETAIN`` keeps.
-
-    Raises PodNotAllowed for a main pod, which goes with its user.
-    """
-    if not pod.slot:
-        message = f"{pod} is its user's main pod, which goes with its user; stop it instead"
-        raise PodNotAllowed(message)
-    using = alias()
-    with transaction.atomic(using=using):
-        # Nobody's from now on, so that the slot is free at once.
-        rows().filter(pk=pod.pk).update(
-            owner=None, wanted=Wanted.ABSENT, state=State.DELETING, updated_at=timezone.now()
-        )
-        transaction.on_commit(partial(tasks.ask_for_pods, [pod.pk]), using=using, robust=True)
-
-
-def look(pod: UserPod) -> None:
-    """Ask for a look at how a pod is doing, unless there was one a moment ago, and read the row.
-
-    It comes after the commit. ``looked_at`` tells when the last was, which a look writes that finds
-    something new. One that finds nothing new does not, so it is written here, in the statement that
-    compares it: of two who come at once only one asks.
-    """
-    now = timezone.now()
-    every = _LOOK_EVERY_FAILED if pod.state == State.FAILED else _LOOK_EVERY
-    not_lately = Q(looked_at=None) | Q(looked_at__lt=now - every)
-    if UserPod.objects.filter(not_lately, pk=pod.pk).update(looked_at=now):
-        ask = partial(tasks.ask_for_pods, [pod.pk])
-        transaction.on_commit(ask, using=alias(), robust=True)
-    with suppress(UserPod.DoesNotExist):  # gone meanwhile: what was known of it stays
-        pod.refresh_from_db()
-
-
-def look_at_all(pods: Sequence[UserPod]) -> bool:
-    """Ask for a look at those of some pods that may change, as ``look`` does; tell whether it did.
-
-    Rows are not read anew. At most one statement, however many there are.
-    """
-    may = [pod.pk for pod in pods if State(pod.state).may_change]
-    if not may:
-        return False
-    now = timezone.now()
-    failed = Q(state=State.FAILED, looked_at__lt=now - _LOOK_EVERY_FAILED)
-    others = ~Q(state=State.FAILED) & Q(looked_at__lt=now - _LOOK_EVERY)
-    not_lately = Q(looked_at=None) | failed | others
-    if not UserPod.objects.filter(not_lately, pk__in=may).update(looked_at=now):
-        return False
-    transaction.on_commit(partial(tasks.ask_for_pods, may), using=alias(), robust=True)
-    return True
 
 
 def wake(pod: UserPod, *, actor: str = "") -> None:
