@@ -13,6 +13,7 @@ from django.utils import timezone
 from django_userpods import lifecycle, tasks
 from django_userpods.core.objects import DEPLOYMENT, Ref
 from django_userpods.exceptions import ClusterUnavailable, Invalid
+from django_userpods.lifecycle import operations
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
 from tests.django.support import count_but_for_history, end_pause
@@ -193,7 +194,7 @@ def test_a_task_backend_gets_all_of_them(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(tasks, "has_task_backend", lambda: True)
     monkeypatch.setattr(tasks, "ask_for_pods", ask)
-    monkeypatch.setattr(lifecycle, "BATCH", 1)
+    monkeypatch.setattr(operations, "BATCH", 1)
     result = lifecycle.stop(UserPod.objects.all())
     assert (result.enqueued, result.done, result.later) == (2, 0, 0)
     assert sorted(asked) == sorted([pk] for pk in UserPod.objects.values_list("pk", flat=True))
@@ -210,6 +211,6 @@ def test_a_queue_that_is_down_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(tasks, "has_task_backend", lambda: True)
     monkeypatch.setattr(tasks, "ask_for_pods", ask)
-    monkeypatch.setattr(lifecycle, "BATCH", 1)
+    monkeypatch.setattr(operations, "BATCH", 1)
     result = lifecycle.restart(UserPod.objects.all())
     assert (len(calls), result.later, result.reason) == (1, 3, "The queue is down.")
