@@ -51,6 +51,16 @@ def of(state: str, message: str) -> str:
     return ""
 
 
+def mass_deletion_refused(deletions: int, total: int) -> str:
+    """Return for staff that a sync would have deleted too much, and what to do."""
+    text = gettext(
+        "Refused to delete the objects of %(deletions)s of %(total)s users: more than half of all. "
+        "If this is the right database and it is meant, run sync_userpods --allow-mass-delete, or "
+        "name the users with --user"
+    )
+    return text % {"deletions": deletions, "total": total}
+
+
 def rollout_stopped(number: int, last: str) -> str:
     """Return for staff that a rollout was stopped after so many failures, and what to do.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError
+from django.utils.translation import gettext
 
 from django_userpods.cluster import get_cluster
 from django_userpods.conf import conf
@@ -59,7 +60,7 @@ def values(
     """
     where, namespace = conf.USERPODS_URL, conf.USERPODS_NAMESPACE
     if options.site_paths and where is not None:
-        message = (
+        message = gettext(
             "--site-path is for pods at / of the site's own host. With USERPODS_URL all of the "
             "site's host is Django's but pods' addresses: leave it out"
         )
@@ -118,22 +119,27 @@ def rules(extra: Collection[Kind], warn: Warn) -> dict[Kind, frozenset[str]]:
         texts = set(UserPod.objects.order_by().values_list("kinds", flat=True).distinct())
     except DatabaseError as error:
         texts = set()
-        warn(
+        text = gettext(
             "the database cannot be read, so rights on kinds that earlier templates made are "
-            f"left out: {str(error).strip()}"
+            "left out: %(error)s"
         )
+        warn(text % {"error": str(error).strip()})
     former = {Kind.parse(text) for joined in texts for text in joined.split(",") if text}
     found = rights.rules_for(kinds, former=former - kinds, retain=conf.USERPODS_RETAIN)
     names = {kind.kind for kind in found}
     if "Secret" in names:
         warn(
-            "the pod template makes Secrets: Django gets to read every Secret of the namespace. "
-            "Put nothing else's there."
+            gettext(
+                "the pod template makes Secrets: Django gets to read every Secret of the "
+                "namespace. Put nothing else's there."
+            )
         )
     if names & {"Role", "RoleBinding"}:
         warn(
-            "the pod template makes Roles: the API server lets Django grant only rights that its "
-            "own ServiceAccount has, so give it those too."
+            gettext(
+                "the pod template makes Roles: the API server lets Django grant only rights that "
+                "its own ServiceAccount has, so give it those too."
+            )
         )
     return found
 
@@ -165,9 +171,11 @@ def _template_kinds(warn: Warn) -> set[Kind]:
             kinds |= desired.template_for(user, filling).kinds
             seen += 1
     except (DatabaseError, TemplateError) as error:
-        warn(f"the kinds that a user's template makes could not be found: {str(error).strip()}")
-    warn(
-        f"the template depends on the user: kinds were learnt from {seen} users. Add any others "
+        text = gettext("the kinds that a user's template makes could not be found: %(error)s")
+        warn(text % {"error": str(error).strip()})
+    text = gettext(
+        "the template depends on the user: kinds were learnt from %(count)s users. Add any others "
         "with --kind."
     )
+    warn(text % {"count": seen})
     return kinds

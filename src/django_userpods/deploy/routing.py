@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, URLResolver, get_resolver, reverse
+from django.utils.translation import gettext
 
 from django_userpods.access.addresses import SESSION_COOKIE, cookie_name
 from django_userpods.conf import conf
@@ -36,8 +37,10 @@ def site_host(option: str | None, warn: Warn) -> str:
     where, site = conf.USERPODS_URL, conf.USERPODS_SITE_URL
     named = urlsplit(site or "").hostname
     if option and named and option != named:
-        message = f"--host is {option}, and USERPODS_SITE_URL says {site}: leave --host out"
-        raise ManifestError(message)
+        message = gettext(
+            "--host is %(host)s, and USERPODS_SITE_URL says %(site)s: leave --host out"
+        )
+        raise ManifestError(message % {"host": option, "site": site})
     is_apart = where is not None and where.way is not Way.PATHS
     if is_apart and site is None:
         message = "is not set, and USERPODS_URL leads to another host"
@@ -64,7 +67,10 @@ def check_way_in(groups: Collection[str], warn: Warn) -> None:
             hint = "Write https://, or leave these out (--only)."
             raise SettingError(message, setting=setting, hint=hint)
         if (port := urlsplit(url).port) is not None:
-            warn(f"{setting} names port {port}: let your ingress or gateway listen there.")
+            text = gettext(
+                "%(setting)s names port %(port)s: let your ingress or gateway listen there."
+            )
+            warn(text % {"setting": setting, "port": port})
 
 
 def _likely_host(where: Addresses | None, warn: Warn) -> str:
@@ -73,7 +79,8 @@ def _likely_host(where: Addresses | None, warn: Warn) -> str:
         if _is_public_name(name) and not (where is not None and where.covers(name)):
             return str(name).lower()
     default = shipped.DEFAULTS["host"]
-    warn(f"neither ALLOWED_HOSTS nor --host names the site's host: {default} is written.")
+    text = gettext("neither ALLOWED_HOSTS nor --host names the site's host: %(host)s is written.")
+    warn(text % {"host": default})
     return default
 
 
@@ -111,16 +118,18 @@ def lua(warn: Warn) -> dict[str, str | list[str]]:
     if any(getattr(one, "reads_authorization", False) for one in conf.USERPODS_AUTHENTICATORS):
         # What they read does not begin as our tokens do.
         found["token_prefix"] = ""
-        warn("an authenticator reads Authorization, so the router lets no pod have that header.")
+        warn(
+            gettext(
+                "an authenticator reads Authorization, so the router lets no pod have that header."
+            )
+        )
     namespace = next(_namespaces(get_resolver()), None)
     if namespace is not None:
         found["whoami_path"] = reverse(f"{namespace}:whoami")
         found["waiting_path"] = reverse(f"{namespace}:waiting")
     else:
-        warn(
-            "the router will not work before ROOT_URLCONF has "
-            'path("", include("django_userpods.urls")).'
-        )
+        text = gettext("the router will not work before ROOT_URLCONF has %(line)s.")
+        warn(text % {"line": 'path("", include("django_userpods.urls"))'})
     return found
 
 

@@ -30,7 +30,8 @@ def seconds_or_0(text: str) -> float:
 def namespace(text: str) -> str:
     """Return an argument that can be the name of a namespace; refuse any other."""
     if not naming.is_valid_label(text):
-        message = f"{text!r} is not a valid namespace name (a-z, 0-9 and '-')"
+        message = gettext("%(text)r is not a valid namespace name (a-z, 0-9 and '-')")
+        message %= {"text": text}
         raise argparse.ArgumentTypeError(message)
     return text
 

@@ -9,14 +9,15 @@ import signal
 import sys
 import threading
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils.translation import gettext
+from django.utils.translation import gettext, override
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from types import FrameType
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -33,6 +34,9 @@ class UserpodsCommand(BaseCommand):
 
     Also where arguments or settings are wrong, a system check fails, or it is interrupted: then the
     document has ``"ok": false`` and ``error``. ``NO_COLOR`` (https://no-color.org) is heeded.
+
+    People are spoken to in the language of the settings, as in every command of Django's; programs,
+    which is who reads JSON, in English.
     """
 
     help = ""
@@ -62,12 +66,16 @@ class UserpodsCommand(BaseCommand):
     def run_from_argv(self, argv: list[str]) -> None:
         """Run as a process' own work, which SIGTERM ends as Ctrl-C does."""
         self._from_shell, self._json_asked = True, asks_for_json(argv[2:])
-        with _terminable():
+        with _terminable(), _language_for(as_json=self._json_asked):
             super().run_from_argv(argv)
 
     def execute(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401
         """Run; where JSON was asked for, nothing but the document goes to stdout."""
         as_json = options.get("format") == "json"
+        with _language_for(as_json=as_json):
+            return self._execute(args, options, as_json=as_json)
+
+    def _execute(self, args: Any, options: dict[str, Any], *, as_json: bool) -> Any:  # noqa: ANN401
         if (as_json or os.environ.get("NO_COLOR")) and not options.get("force_color"):
             options["no_color"] = True
         self._document_written = False
@@ -119,6 +127,11 @@ class UserpodsCommand(BaseCommand):
         """Write a line to stderr, in that style alone: Django's own would make all of it red."""
         self._write_line(self.stderr, text, style)
 
+    def ask(self, question: str) -> None:
+        """Write a question to stderr, for what stdout is sent to may be a file for a script."""
+        self.stderr.write(f"{question} ", str, ending="")
+        self.stderr.flush()
+
     def _write_line(self, stream: Any, text: str, style: str) -> None:  # noqa: ANN401 - OutputWrapper
         stream.write(text, self.styled(stream, style))
 
@@ -135,6 +148,10 @@ def asks_for_json(arguments: Sequence[str]) -> bool:
         if len(name) > len("--for") and "--format".startswith(name):
             return (value if mark else following) == "json"
     return False
+
+
+def _language_for(*, as_json: bool) -> AbstractContextManager[None]:
+    return override(None) if as_json else nullcontext()
 
 
 @contextmanager

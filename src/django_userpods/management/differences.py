@@ -6,6 +6,8 @@ import difflib
 import json
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import ngettext
+
 from django_userpods.core.shape import MISSING
 
 if TYPE_CHECKING:
@@ -30,7 +32,9 @@ def lines(difference: Difference) -> Iterator[str]:
     for line in shown[:_LINES]:
         yield f"{_INDENT}{line[0]} {line[1:]}"
     if len(shown) > _LINES:
-        yield f"{_INDENT}  ({len(shown) - _LINES} more lines)"
+        count = len(shown) - _LINES
+        more = ngettext("(%(count)s more line)", "(%(count)s more lines)", count)
+        yield f"{_INDENT}  {more % {'count': count}}"
 
 
 def style_of(line: str) -> str:

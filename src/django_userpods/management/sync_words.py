@@ -51,8 +51,9 @@ def tell(
     if report.stopped:
         command.complain(sentences.rollout_stopped(*report.stopped), "ERROR")
     if report.refused:
-        text = str(report.refused)
-        command.complain(text[0].upper() + text[1:], "ERROR")
+        refused = report.refused
+        text = sentences.mass_deletion_refused(refused.deletions, refused.total)
+        command.complain(text, "ERROR")
     command.say(_summary(report, unwell), "SUCCESS" if report.ok else "")
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, router, transaction
+from django.utils.translation import gettext
 
 from django_userpods.cluster import get_cluster
 from django_userpods.conf import conf
@@ -80,8 +81,8 @@ def find(identifier: str, user_pks: Collection[str] | None = None) -> Adoption:
     """
     ours = this_installation(write=False)
     if not identifier or not naming.is_valid_label_value(identifier):
-        message = f"{identifier!r} is not the id of an installation"
-        raise AdoptionError(message)
+        message = gettext("%(id)r is not the id of an installation")
+        raise AdoptionError(message % {"id": identifier})
     desired, cluster = TemplateSource(ours), get_cluster()
     objects: dict[str, list[Manifest]] = defaultdict(list)
     listed = {DEPLOYMENT, SERVICE} | desired.kinds
@@ -89,16 +90,23 @@ def find(identifier: str, user_pks: Collection[str] | None = None) -> Adoption:
         _collect(objects, _listed(cluster, kind, _namespace(), identifier))
     if not objects:
         namespace = _namespace()
-        where = "any namespace" if namespace is None else f"the namespace {namespace}"
-        message = f"no object carries the label {naming.INSTALLATION_LABEL}={identifier} in {where}"
+        label = f"{naming.INSTALLATION_LABEL}={identifier}"
+        message = gettext("no object carries the label %(label)s in any namespace") % {
+            "label": label
+        }
+        if namespace is not None:
+            message = gettext(
+                "no object carries the label %(label)s in the namespace %(namespace)s"
+            )
+            message %= {"label": label, "namespace": namespace}
         raise AdoptionError(message)
     if identifier == ours.id:
         # Rows that were lost alone; what has a row is ours already.
         known = pods_in_use()
         objects = {pod: found for pod, found in objects.items() if pod not in known}
         if not objects:
-            message = f"{identifier} is this installation, and all its pods have their rows"
-            raise AdoptionError(message)
+            message = gettext("%(id)s is this installation, and all its pods have their rows")
+            raise AdoptionError(message % {"id": identifier})
     adoption = Adoption(identifier, names=_instances(objects))
     here = _pods_here(cluster, ours.id)
     possible = []
@@ -107,7 +115,8 @@ def find(identifier: str, user_pks: Collection[str] | None = None) -> Adoption:
         if candidate is None:
             if user_pks is None:
                 ref = Ref.of(min(manifests, key=_name_of))
-                adoption.left.append((str(ref), "no Deployment and no Service of its pod is left"))
+                reason = gettext("no Deployment and no Service of its pod is left")
+                adoption.left.append((str(ref), reason))
             continue
         reason = _obstacle(candidate, here)
         if user_pks is not None and (
@@ -142,7 +151,7 @@ def take_over(adoption: Adoption) -> list[Failure]:
             failures.append(_failure(candidate, str(error)))
             continue
         except IntegrityError:
-            failures.append(_failure(candidate, "somebody else took the name or the slot"))
+            failures.append(_failure(candidate, gettext("somebody else took the name or the slot")))
             continue
         changes = look(Scope.of(pods=[candidate.pod]), keep_users=desired.per_user)
         for entry in changes.entries:
@@ -270,12 +279,17 @@ def _part_twins(possible: list[Candidate], adoption: Adoption) -> None:
         if count[candidate.user.pk, candidate.slot] == 1:
             adoption.pods.append(candidate)
             continue
-        reason = (
-            f"several pods say that they are {candidate.username!r}'s; delete the objects with "
-            "the labels of those that are not needed, then try again (of this one: "
-            f"{naming.POD_LABEL}={candidate.pod}, namespace {candidate.namespace})"
+        reason = gettext(
+            "several pods say that they are %(username)r's; delete the objects with the labels of "
+            "those that are not needed, then try again (of this one: %(label)s, namespace "
+            "%(namespace)s)"
         )
-        adoption.left.append((candidate.name, reason))
+        told = {
+            "username": candidate.username,
+            "label": f"{naming.POD_LABEL}={candidate.pod}",
+            "namespace": candidate.namespace,
+        }
+        adoption.left.append((candidate.name, reason % told))
 
 
 def _check_unchanged(cluster: Cluster, candidate: Candidate, identifier: str) -> None:
@@ -286,8 +300,10 @@ def _check_unchanged(cluster: Cluster, candidate: Candidate, identifier: str) ->
         labels = metadata.get("labels") or {}
         whose = labels.get(naming.INSTALLATION_LABEL), labels.get(naming.POD_LABEL)
         if metadata.get("uid") != item.uid or whose != (identifier, candidate.pod):
-            message = f"{item.ref} was deleted or taken by somebody else meanwhile: left alone"
-            raise NotOurs(message)
+            message = gettext(
+                "%(object)s was deleted or taken by somebody else meanwhile: left alone"
+            )
+            raise NotOurs(message % {"object": item.ref})
 
 
 def _observed(item: Manifest) -> Observed:
@@ -305,18 +321,18 @@ def _obstacle(candidate: Candidate, here: set[str | None]) -> str:
     users = model._default_manager.using(router.db_for_write(model))  # noqa: SLF001 - Django's documented name
     candidate.user = users.filter(**{model.USERNAME_FIELD: candidate.username}).first()
     if candidate.user is None:
-        return f"there is no user {candidate.username!r}"
+        return gettext("there is no user %(name)r") % {"name": candidate.username}
     if not conf.USERPODS_SELECT(candidate.user):
-        return f"user {candidate.username!r} is to have no pod"
+        return gettext("user %(name)r is to have no pod") % {"name": candidate.username}
     held = (
         rows().filter(owner=candidate.user, slot=candidate.slot).exclude(pk=candidate.pod).first()
     )
     if held is not None and held.pk in here:
-        return f"user {candidate.username!r} has a pod here already"
+        return gettext("user %(name)r has a pod here already") % {"name": candidate.username}
     other = rows().filter(name=candidate.name).exclude(pk=candidate.pod)
     if held is not None:
         other = other.exclude(pk=held.pk)
-    return "another pod here has its name" if other.exists() else ""
+    return gettext("another pod here has its name") if other.exists() else ""
 
 
 def _make_row(candidate: Candidate) -> None:

@@ -9,8 +9,10 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from django_userpods.conf import conf
 from django_userpods.controller.http import Server
@@ -19,6 +21,7 @@ from django_userpods.controller.loop import Controller
 from django_userpods.controller.term import Options
 from django_userpods.exceptions import UserpodsError
 from django_userpods.management.arguments import namespace, seconds
+from django_userpods.management.base import EXIT_FAILED, UserpodsCommand
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -29,13 +32,12 @@ logger = logging.getLogger("django_userpods.controller")
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _LISTEN = "127.0.0.1:8090"
 _DEFAULTS = Options()
-EXIT_FAILED = 1
 
 
-class Command(BaseCommand):
+class Command(UserpodsCommand):
     """Keep database and cluster in agreement, until it is told to end."""
 
-    help = (
+    help = gettext_noop(
         "Watch the cluster and the database and make them agree at once, for as long as it runs. "
         "Any number may run at the same time: one leads, the others stand by. SIGTERM ends it when "
         "what has begun is done."
@@ -49,14 +51,14 @@ class Command(BaseCommand):
             "--resync",
             type=seconds,
             default=_DEFAULTS.resync,
-            metavar="SECONDS",
-            help="how often to look at everything, as sync_userpods does [%(default)g]",
+            metavar=_("SECONDS"),
+            help=_("how often to look at everything, as sync_userpods does [%(default)g]"),
         )
         parser.add_argument(
             "--lease-namespace",
             type=namespace,
-            metavar="NAME",
-            help=(
+            metavar=_("NAME"),
+            help=_(
                 "where the Lease is by which one leads [the pod's own namespace, else "
                 "USERPODS_NAMESPACE]"
             ),
@@ -66,19 +68,19 @@ class Command(BaseCommand):
             type=_address,
             default=_LISTEN,
             metavar="HOST:PORT",
-            help="answer /healthz, /readyz and /metrics there [%(default)s]",
+            help=_("answer /healthz, /readyz and /metrics there [%(default)s]"),
         )
         parser.add_argument(
             "--grace",
             type=seconds,
             default=_DEFAULTS.grace,
-            metavar="SECONDS",
-            help="how long to wait, when it ends, for what has begun [%(default)g]",
+            metavar=_("SECONDS"),
+            help=_("how long to wait, when it ends, for what has begun [%(default)g]"),
         )
         parser.add_argument(
             "--log-format",
             choices=["text", "json"],
-            help="log to standard error, in lines of text or JSON [as LOGGING says]",
+            help=_("log to standard error, in lines of text or JSON [as LOGGING says]"),
         )
 
     def handle(self, **options: Any) -> None:  # noqa: ANN401
@@ -115,14 +117,15 @@ class Command(BaseCommand):
             logger.warning(
                 "USERPODS_CONTROLLER is not set: saves do their work themselves, beside this"
             )
-        self.stdout.write(f"Running; /healthz, /readyz, /metrics at http://{host}:{server.port}/")
+        text = _("Running; /healthz, /readyz, /metrics at %(address)s")
+        self.say(text % {"address": f"http://{host}:{server.port}/"})
         self.stdout.flush()
         try:
             ended = controller.run()
         finally:
             server.close()
         if not ended:
-            message = "not all that had begun came to its end in time; the next leader goes on"
+            message = _("not all that had begun came to its end in time; the next leader goes on")
             raise CommandError(message, returncode=EXIT_FAILED)
 
 
@@ -137,7 +140,9 @@ def _lease_namespace() -> str:
     namespace = conf.USERPODS_NAMESPACE
     if isinstance(namespace, str):
         return namespace
-    message = "USERPODS_NAMESPACE is a function: say by --lease-namespace where the Lease is to be"
+    message = _(
+        "USERPODS_NAMESPACE is a function: say by --lease-namespace where the Lease is to be"
+    )
     raise CommandError(message, returncode=EXIT_FAILED)
 
 
@@ -146,6 +151,6 @@ def _address(text: str | tuple[str, int]) -> tuple[str, int]:
         return text
     host, found, port = text.rpartition(":")
     if not found or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        message = f"{text!r} is not HOST:PORT, as in 0.0.0.0:8090"
-        raise argparse.ArgumentTypeError(message)
+        message = _("%(text)r is not HOST:PORT, as in 0.0.0.0:8090")
+        raise argparse.ArgumentTypeError(message % {"text": text})
     return host.strip("[]"), int(port)

@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 EXIT_REFUSED = 3
-_NAMESAKES = (
-    "Others have objects here under the instance name 'default', too (installation {}). Nothing of "
-    "theirs is touched; set USERPODS_INSTANCE so that people can tell them from yours."
+_NAMESAKES = gettext_noop(
+    "Others have objects here under the instance name 'default', too (installation %(ids)s). "
+    "Nothing of theirs is touched; set USERPODS_INSTANCE so that people can tell them from yours."
 )
 
 #: Seconds between two looks while waiting.
@@ -73,7 +73,7 @@ class Command(UserpodsCommand):
         parser.add_argument(
             "--user",
             action="append",
-            metavar="NAME",
+            metavar=_("NAME"),
             help=_("only this user (the username; may be given several times)"),
         )
         parser.add_argument(
@@ -129,7 +129,7 @@ class Command(UserpodsCommand):
             user_pks = _user_pks(options["user"])
             where = _whereabouts()
             if not as_json and options["verbosity"] > 0:
-                self.stdout.write(f"Cluster: {where['cluster']}, namespace {where['namespace']}")
+                self.say(_("Cluster: %(cluster)s, namespace %(namespace)s") % where)
                 self.stdout.flush()
             if options["resume_rollout"] and not options["dry_run"]:
                 rollout.resume()
@@ -144,12 +144,11 @@ class Command(UserpodsCommand):
             self._fail(str(error), where, as_json=as_json)
         except DatabaseError as error:
             bar.clear()
-            self._fail(
-                f"the database cannot be read or written, so nothing is known of the users and "
-                f"nothing was deleted: {error}",
-                where,
-                as_json=as_json,
+            text = _(
+                "the database cannot be read or written, so nothing is known of the users and "
+                "nothing was deleted: %(error)s"
             )
+            self._fail(text % {"error": error}, where, as_json=as_json)
         bar.clear()
         if as_json:
             pods = [{"name": pod.name, "message": pod.message} for pod in unwell]
@@ -158,7 +157,7 @@ class Command(UserpodsCommand):
             self.write_json(said)
         else:
             if others:
-                self.complain(_NAMESAKES.format(", ".join(others)))
+                self.complain(_(_NAMESAKES) % {"ids": ", ".join(others)})
             tell(self, report, unwell, verbosity=options["verbosity"])
         if report.refused:
             sys.exit(EXIT_REFUSED)
@@ -188,7 +187,7 @@ class Command(UserpodsCommand):
             try:
                 idle.tick(timezone.now())
             except SettingError as error:
-                self.stderr.write(self.style.WARNING(f"No idle pod is stopped: {error}"))
+                self.complain(_("No idle pod is stopped: %(error)s") % {"error": error})
         report = self._until_answered(partial(run, user_pks), deadline)
         if dry_run:
             report.failed += missing_namespaces(report)
@@ -213,33 +212,30 @@ class Command(UserpodsCommand):
         out = self.stderr if as_json else self.stdout
         for pod in adoption.pods:
             kinds = ", ".join(sorted(item.ref.kind.kind for item in pod.objects))
-            out.write(f"Would take over {pod.name} of {pod.username} ({kinds})", self.style.NOTICE)
+            text = _("Would take over %(pod)s of %(username)s (%(kinds)s)")
+            told = {"pod": pod.name, "username": pod.username, "kinds": kinds}
+            out.write(text % told, self.style.NOTICE)
         for name, reason in adoption.left:
-            out.write(f"Would leave {name}: {reason}", self.style.WARNING)
-        called = f" (called {', '.join(adoption.names)})" if adoption.names else ""
-        out.write(
-            f"Installation {adoption.identifier}{called}: {adoption.objects} objects of "
-            f"{len(adoption.pods)} pods to take over, {len(adoption.left)} pods to leave."
-        )
+            text = _("Would leave %(name)s: %(reason)s") % {"name": name, "reason": reason}
+            out.write(text, self.style.WARNING)
+        out.write(_summary(adoption))
         if options["dry_run"] or not adoption.pods:
             return []
         if not options["no_input"]:
             self._confirm()
         failures = adopt.take_over(adoption)
-        out.write(f"Took over {len(adoption.pods) - len(failures)} pods.", self.style.SUCCESS)
+        text = _("Took over %(count)s pods.") % {"count": len(adoption.pods) - len(failures)}
+        out.write(text, self.style.SUCCESS)
         return failures
 
     def _confirm(self) -> None:
         if not sys.stdin.isatty():
-            message = "taking over has to be confirmed: add --no-input to go on without asking"
+            message = _("taking over has to be confirmed: add --no-input to go on without asking")
             raise CommandError(message, returncode=EXIT_FAILED)
-        # Not on standard output: that may be a file for a script.
-        question = "Is the database that knew them lost for good? Type 'yes' to go on: "
-        self.stderr.write(question, str, ending="")
-        self.stderr.flush()
+        self.ask(_("Is the database that knew them lost for good? Type 'yes' to go on:"))
         answer = input()
         if answer.strip() != "yes":
-            message = "nothing was taken over"
+            message = _("nothing was taken over")
             raise CommandError(message, returncode=EXIT_FAILED)
 
     def _until_answered(self, run: Callable[[], Report], deadline: float) -> Report:
@@ -275,7 +271,7 @@ class Command(UserpodsCommand):
             if left <= 0:
                 failed = {failure.user_pk for failure in report.failed}
                 report.failed.extend(
-                    Failure(pk, name or pk, message or "not up within the time to wait")
+                    Failure(pk, name or pk, message or _("not up within the time to wait"))
                     for pk, (name, message) in waiting.items()
                     if pk not in failed
                 )
@@ -325,14 +321,28 @@ def _urls(user_pks: list[str] | None) -> dict[str, dict[str, str]]:
     return {"urls": urls}
 
 
+def _summary(adoption: adopt.Adoption) -> str:
+    text = _(
+        "Installation %(id)s: %(objects)s objects of %(pods)s pods to take over, %(left)s pods to "
+        "leave."
+    )
+    called = f" ({', '.join(adoption.names)})" if adoption.names else ""
+    return text % {
+        "id": f"{adoption.identifier}{called}",
+        "objects": adoption.objects,
+        "pods": len(adoption.pods),
+        "left": len(adoption.left),
+    }
+
+
 def _whereabouts() -> dict[str, str]:
     """Return for people which cluster and namespace this is about."""
     namespace = conf.USERPODS_NAMESPACE
-    of_each = "of each user (USERPODS_NAMESPACE is a function)"
+    of_each = _("of each user (USERPODS_NAMESPACE is a function)")
     try:
         cluster = get_cluster().whereabouts()
     except ClusterError:
-        cluster = "none"  # the run itself says why, on the rows as well
+        cluster = _("none")  # the run itself says why, on the rows as well
     return {
         "cluster": cluster,
         "namespace": of_each if callable(namespace) else namespace,
@@ -352,7 +362,7 @@ def _user_pks(names: list[str] | None) -> list[str] | None:
         gone = Q(name=name) | Q(name=naming.name_for(name, prefix=conf.USERPODS_NAME_PREFIX))
         row = None if user else _rows(None).filter(gone).first()
         if user is None and row is None:
-            message = f"There is no user {name!r}."
+            message = _("There is no user %(name)r.") % {"name": name}
             raise CommandError(message, returncode=EXIT_FAILED)
         pks.append(str(user.pk) if user else row.owner_pk if row else "")
     return pks

@@ -5,22 +5,23 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from django_userpods.cluster import get_cluster
 from django_userpods.exceptions import UserpodsError
+from django_userpods.management.base import EXIT_FAILED, UserpodsCommand
 from django_userpods.reconcile import uninstall
 
 if TYPE_CHECKING:
     import argparse
 
-EXIT_FAILED = 1
 
-
-class Command(BaseCommand):
+class Command(UserpodsCommand):
     """Delete every object of this installation, after asking."""
 
-    help = (
+    help = gettext_noop(
         "Delete every object that this installation has in the cluster, and the rows of its pods, "
         "after showing them and asking. Kinds in USERPODS_RETAIN (volume claims) stay, unless "
         "--with-retained is given. Users are not touched. Stop what runs sync_userpods first."
@@ -29,23 +30,25 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Define the options."""
         parser.add_argument(
-            "--dry-run", action="store_true", help="show what would be deleted, and end"
+            "--dry-run", action="store_true", help=_("show what would be deleted, and end")
         )
         parser.add_argument(
             "--with-retained",
             action="store_true",
-            help="delete the kinds in USERPODS_RETAIN, too, and with them what users have saved",
+            help=_("delete the kinds in USERPODS_RETAIN, too, and with them what users have saved"),
         )
         parser.add_argument(
             "--no-input",
             action="store_true",
-            help="do not ask; --installation has to say which one is meant",
+            help=_("do not ask; --installation has to say which one is meant"),
         )
         parser.add_argument(
             "--installation",
             metavar="ID",
-            help="the id of the installation that is to go, as --dry-run shows it: a database "
-            "that is another one is then left alone",
+            help=_(
+                "the id of the installation that is to go, as --dry-run shows it: a database "
+                "that is another one is then left alone"
+            ),
         )
 
     def handle(self, **options: Any) -> None:  # noqa: ANN401
@@ -61,53 +64,56 @@ class Command(BaseCommand):
         except UserpodsError as error:
             raise CommandError(str(error), returncode=EXIT_FAILED) from error
         for failure in failures:
-            self.stderr.write(self.style.ERROR(f"Failed {failure.name}: {failure.message}"))
-        self.stdout.write(f"{len(found.objects) + len(found.unknown) - len(failures)} deleted.")
+            told = {"name": failure.name, "message": failure.message}
+            self.complain(_("Failed %(name)s: %(message)s") % told, "ERROR")
+        count = len(found.objects) + len(found.unknown) - len(failures)
+        self.say(_("%(count)s deleted.") % {"count": count})
         if failures:
             sys.exit(EXIT_FAILED)
-        self.stdout.write(
-            "Next: take away what you applied of the manifests (kubectl delete -k), run `manage.py "
-            "migrate userpods zero`, and take django_userpods out of INSTALLED_APPS and the URLs."
+        self.say(
+            _(
+                "Next: take away what you applied of the manifests (kubectl delete -k), run "
+                "`manage.py migrate userpods zero`, and take django_userpods out of "
+                "INSTALLED_APPS and the URLs."
+            )
         )
 
     def _show(self, found: uninstall.Uninstallation, where: str, *, verbosity: int) -> None:
-        self.stdout.write(f"Cluster: {where}, installation {found.identifier}")
+        told = {"cluster": where, "id": found.identifier}
+        self.say(_("Cluster: %(cluster)s, installation %(id)s") % told)
         if verbosity > 0:
             for item in found.objects:
-                self.stdout.write(f"Would delete {item.ref}", self.style.NOTICE)
+                self.say(_("Would delete %(object)s") % {"object": item.ref}, "NOTICE")
             for item in found.kept:
-                self.stdout.write(f"Would keep {item.ref} (USERPODS_RETAIN)")
+                self.say(_("Would keep %(object)s (USERPODS_RETAIN)") % {"object": item.ref})
         for failure in found.unknown:
-            self.stderr.write(
-                self.style.WARNING(f"Cannot look for {failure.name}: {failure.message}")
-            )
+            told = {"name": failure.name, "message": failure.message}
+            self.complain(_("Cannot look for %(name)s: %(message)s") % told)
         pods = len({item.pod for item in found.objects})
-        self.stdout.write(
-            f"{len(found.objects)} objects of {pods} pods to delete, {len(found.kept)} to keep."
-        )
+        text = _("%(objects)s objects of %(pods)s pods to delete, %(kept)s to keep.")
+        self.say(text % {"objects": len(found.objects), "pods": pods, "kept": len(found.kept)})
 
     def _confirm(self, found: uninstall.Uninstallation, *, named: str | None, ask: bool) -> None:
         if named is not None and named != found.identifier:
-            self._stop(
-                f"this is installation {found.identifier}, and {named} is to go: nothing deleted"
-            )
+            text = _("this is installation %(id)s, and %(named)s is to go: nothing deleted")
+            self._stop(text % {"id": found.identifier, "named": named})
         if not ask:
             if named is None:
-                self._stop(
-                    f"--no-input needs --installation {found.identifier}, so that nothing is "
-                    "deleted from the wrong place"
+                text = _(
+                    "--no-input needs --installation %(id)s, so that nothing is deleted from the "
+                    "wrong place"
                 )
+                self._stop(text % {"id": found.identifier})
             return
         if not sys.stdin.isatty():
-            self._stop("deleting has to be confirmed: see --no-input and --installation")
-        self.stderr.write(
-            "Whoever works in these pods is cut off, and what is not kept is lost. "
-            f"Type the installation's id ({found.identifier}) to go on: ",
-            ending="",
+            self._stop(_("deleting has to be confirmed: see --no-input and --installation"))
+        text = _(
+            "Whoever works in these pods is cut off, and what is not kept is lost. Type the "
+            "installation's id (%(id)s) to go on:"
         )
-        self.stderr.flush()
+        self.ask(text % {"id": found.identifier})
         if input().strip() != found.identifier:
-            self._stop("nothing was deleted")
+            self._stop(_("nothing was deleted"))
 
     def _stop(self, message: str) -> None:
         raise CommandError(message, returncode=EXIT_FAILED)

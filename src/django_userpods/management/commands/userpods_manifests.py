@@ -11,25 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from django_userpods.core import naming
 from django_userpods.core.objects import Kind
 from django_userpods.deploy import kustomize, project, shipped
 from django_userpods.exceptions import SettingError, UserpodsError
 from django_userpods.management.arguments import namespace
+from django_userpods.management.base import UserpodsCommand
 
 #: What goes to stdout unless asked otherwise: what can stand side by side, with one way in.
 STDOUT_GROUPS = ("isolation", "rbac", "router", "ingress")
 _SECRETS = ("SECRET_KEY", "POSTGRES_PASSWORD")
 
-_HELP = """\
+_HELP = gettext_noop("""\
 Write the Kubernetes manifests that come with django-userpods, with this project's settings in
 them: addresses of site and pods, namespace, name prefix, instance, cluster domain, login address,
 cookies, image, and the rights that the pod template needs. Nothing is sent anywhere: look at it,
 then apply it.
-"""
-_EPILOG = """\
+""")
+_EPILOG = gettext_noop("""\
 what there is (for --only):
   isolation      the namespace of users' pods: Pod Security, network policies, quota
   rbac           ServiceAccount and exactly the rights that Django needs in it
@@ -52,10 +55,10 @@ Without --output everything goes to standard output as one stream of YAML (isola
 and ingress unless --only names others). With it, all become kustomize bases below the folder;
 files that are there and differ are left alone, unless --force is given, and so are the secrets of
 the example in any case. Keep what you change in overlays, and run this again after an upgrade.
-"""
+""")
 
 
-class Command(BaseCommand):
+class Command(UserpodsCommand):
     """Write the shipped manifests with this project's settings in them."""
 
     help = _HELP
@@ -63,7 +66,7 @@ class Command(BaseCommand):
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:  # noqa: ANN401
         """Let ``--help`` keep its lines."""
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        return super().create_parser(prog_name, subcommand, epilog=_EPILOG, **kwargs)
+        return super().create_parser(prog_name, subcommand, epilog=_(_EPILOG), **kwargs)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Define the options."""
@@ -84,16 +87,20 @@ class Command(BaseCommand):
                 warn=self._warn,
             )
             if values.shared and "isolation" in groups:
-                self._warn(
-                    f"the namespace {values.get('users-namespace')!r} is not for users' pods "
-                    "alone: `isolation` has policies for them, but no default deny, quota and "
-                    "Pod Security. Better set USERPODS_NAMESPACE to a namespace of its own."
+                text = _(
+                    "the namespace %(namespace)r is not for users' pods alone: `isolation` has "
+                    "policies for them, but no default deny, quota and Pod Security. Better set "
+                    "USERPODS_NAMESPACE to a namespace of its own."
                 )
+                self._warn(text % {"namespace": values.get("users-namespace")})
             if values.everywhere and "isolation" in groups:
                 groups.remove("isolation")
                 self._warn(
-                    "USERPODS_NAMESPACE is chosen per user: rights are for all namespaces, and "
-                    "`isolation` is left out. Give each namespace its policies where you make it."
+                    _(
+                        "USERPODS_NAMESPACE is chosen per user: rights are for all namespaces, and "
+                        "`isolation` is left out. Give each namespace its policies where you make "
+                        "it."
+                    )
                 )
             written = shipped.tree(groups, values)
             if output is None:
@@ -116,14 +123,16 @@ class Command(BaseCommand):
         if "rbac" not in groups or values.everywhere:
             return
         users, django = values.get("users-namespace"), values.get("django-namespace")
-        self.stdout.write(
-            f"`kubectl apply -k` needs the namespaces to be there. {users}: kubectl apply -k "
-            f"{output / 'isolation'} makes it. {django}: {output / 'example'} makes it, or "
-            f"`kubectl create namespace {django}`."
+        text = _(
+            "`kubectl apply -k` needs the namespaces to be there. %(users)s: kubectl apply -k "
+            "%(isolation)s makes it. %(django)s: %(example)s makes it, or `kubectl create "
+            "namespace %(django)s`."
         )
+        told = {"users": users, "django": django}
+        self.say(text % {**told, "isolation": output / "isolation", "example": output / "example"})
 
     def _warn(self, message: str) -> None:
-        self.stderr.write(self.style.WARNING(f"Note: {message}"))
+        self.complain(_("Note: %(message)s") % {"message": message})
 
     def _groups(self, only: list[str] | None, output: Path | None) -> list[str]:
         if only is None:
@@ -137,10 +146,11 @@ class Command(BaseCommand):
         if "example" not in groups:
             return {}
         if output is None:
-            self._warn(
-                f"{' and '.join(_SECRETS)} are left empty on standard output, where each run "
-                "would make others: write them into the Secrets, or use --output."
+            text = _(
+                "%(key)s and %(password)s are left empty on standard output, where each run would "
+                "make others: write them into the Secrets, or use --output."
             )
+            self._warn(text % dict(zip(("key", "password"), _SECRETS, strict=True)))
             return {}
         path = output / "example" / "kustomization.yaml"
         there = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -159,8 +169,11 @@ class Command(BaseCommand):
                 differing.append(path)
         if differing and not force:
             names = "".join(f"\n  {output / path}" for path in differing)
-            message = f"these files are there and differ, so nothing was written:{names}\n"
-            raise CommandError(message + "Overwrite them with --force.")
+            text = _(
+                "these files are there and differ, so nothing was written:%(names)s\n"
+                "Overwrite them with --force."
+            )
+            raise CommandError(text % {"names": names})
         for path in [*new, *differing]:
             target = output / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -168,9 +181,9 @@ class Command(BaseCommand):
                 # It holds secrets.
                 target.touch(mode=0o600)
             target.write_text(written[path], encoding="utf-8")
-        self.stdout.write(
-            f"{output}: {len(new)} files written, {len(differing)} overwritten, {same} unchanged."
-        )
+        text = _("%(where)s: %(new)s files written, %(over)s overwritten, %(same)s unchanged.")
+        told = {"where": output, "new": len(new), "over": len(differing), "same": same}
+        self.say(text % told)
 
 
 def _stream(written: dict[Path, str], groups: list[str], *, with_logs: bool) -> str:
@@ -194,90 +207,101 @@ def _stream(written: dict[Path, str], groups: list[str], *, with_logs: bool) -> 
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what is written")
+    group = parser.add_argument_group(_("what is written"))
     group.add_argument(
         "--only",
         type=_groups,
-        metavar="NAMES",
-        help="only these, separated by commas: " + ", ".join(shipped.GROUPS),
+        metavar=_("NAMES"),
+        help=_("only these, separated by commas: %(groups)s")
+        % {"groups": ", ".join(shipped.GROUPS)},
     )
     group.add_argument(
-        "--output", type=Path, metavar="DIR", help="write kustomize bases below this folder"
+        "--output", type=Path, metavar=_("DIR"), help=_("write kustomize bases below this folder")
     )
     group.add_argument(
-        "--force", action="store_true", help="overwrite files that are there and differ"
+        "--force", action="store_true", help=_("overwrite files that are there and differ")
     )
 
 
 def _add_site_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("the site")
+    group = parser.add_argument_group(_("the site"))
     group.add_argument(
         "--django-namespace",
         type=namespace,
         default=shipped.DEFAULTS["django-namespace"],
-        metavar="NAME",
-        help="the namespace of Django and the router, which `example` makes and otherwise has "
-        "to be there [%(default)s]",
+        metavar=_("NAME"),
+        help=_(
+            "the namespace of Django and the router, which `example` makes and otherwise has "
+            "to be there [%(default)s]"
+        ),
     )
     group.add_argument(
         "--host",
         type=_host,
-        metavar="NAME",
-        help="the site's host name [that of USERPODS_SITE_URL, else the first of ALLOWED_HOSTS "
-        "or of CSRF_TRUSTED_ORIGINS]",
+        metavar=_("NAME"),
+        help=_(
+            "the site's host name [that of USERPODS_SITE_URL, else the first of ALLOWED_HOSTS "
+            "or of CSRF_TRUSTED_ORIGINS]"
+        ),
     )
     group.add_argument(
         "--site-image",
         type=_image,
-        metavar="IMAGE",
-        help="the image of Django in `example`",
+        metavar=_("IMAGE"),
+        help=_("the image of Django in `example`"),
     )
     group.add_argument(
         "--site-path",
         action="append",
         type=_path,
-        metavar="/PATH/",
-        help="a path that belongs to Django, where pods are at / of the site's own host (no "
-        "USERPODS_URL); given once or several times, in place of "
-        f"{', '.join(shipped.SITE_PATHS)}",
+        metavar=_("/PATH/"),
+        help=_(
+            "a path that belongs to Django, where pods are at / of the site's own host (no "
+            "USERPODS_URL); given once or several times, in place of %(paths)s"
+        )
+        % {"paths": ", ".join(shipped.SITE_PATHS)},
     )
 
 
 def _add_gateway_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what is in the cluster already")
+    group = parser.add_argument_group(_("what is in the cluster already"))
     group.add_argument(
         "--gateway-class",
         type=_host,
         default=shipped.DEFAULTS["gateway-class"],
-        metavar="NAME",
-        help="the GatewayClass in `gateway` [%(default)s]",
+        metavar=_("NAME"),
+        help=_("the GatewayClass in `gateway` [%(default)s]"),
     )
     group.add_argument(
         "--gateway-namespace",
         type=namespace,
-        metavar="NAME",
-        help="the namespace of your ingress or gateway: only its pods may then bring requests "
-        "to Django and the router [anybody who can reach them; pods of users cannot]",
+        metavar=_("NAME"),
+        help=_(
+            "the namespace of your ingress or gateway: only its pods may then bring requests "
+            "to Django and the router [anybody who can reach them; pods of users cannot]"
+        ),
     )
     group.add_argument(
         "--monitoring-namespace",
         type=namespace,
         default=shipped.DEFAULTS["monitoring-namespace"],
-        metavar="NAME",
-        help="the namespace of your Prometheus and Grafana, for `monitoring` [%(default)s]",
+        metavar=_("NAME"),
+        help=_("the namespace of your Prometheus and Grafana, for `monitoring` [%(default)s]"),
     )
 
 
 def _add_pod_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("users' pods")
+    group = parser.add_argument_group(_("users' pods"))
     group.add_argument(
         "--private",
         action="append",
         type=_cidr,
         default=[],
         metavar="CIDR",
-        help="more addresses that users' pods must not reach, such as a public address of the "
-        "API server (private ranges are closed anyway); may be given several times",
+        help=_(
+            "more addresses that users' pods must not reach, such as a public address of the "
+            "API server (private ranges are closed anyway); may be given several times"
+        ),
     )
     group.add_argument(
         "--kind",
@@ -285,14 +309,18 @@ def _add_pod_options(parser: argparse.ArgumentParser) -> None:
         type=_kind,
         default=[],
         metavar="APIVERSION/KIND",
-        help="one more kind that the pod template makes, such as v1/ConfigMap, where it is "
-        "not found by looking; may be given several times",
+        help=_(
+            "one more kind that the pod template makes, such as v1/ConfigMap, where it is "
+            "not found by looking; may be given several times"
+        ),
     )
     group.add_argument(
         "--logs",
         action="store_true",
-        help="let Django see the events and logs of users' pods, for whoever may ask for them "
-        "(with --output that is rbac/logs, to be applied or left)",
+        help=_(
+            "let Django see the events and logs of users' pods, for whoever may ask for them "
+            "(with --output that is rbac/logs, to be applied or left)"
+        ),
     )
 
 
@@ -317,29 +345,31 @@ def _groups(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in shipped.GROUPS]
     if unknown or not names:
-        message = f"{text!r}: there are {', '.join(shipped.GROUPS)}"
-        raise argparse.ArgumentTypeError(message)
+        message = _("%(text)r: there are %(groups)s")
+        raise argparse.ArgumentTypeError(
+            message % {"text": text, "groups": ", ".join(shipped.GROUPS)}
+        )
     return names
 
 
 def _host(text: str) -> str:
     if len(text) > 253 or not all(map(naming.is_valid_label, text.split("."))):
-        message = f"{text!r} is not a DNS name (labels of a-z, 0-9 and '-', with dots between)"
-        raise argparse.ArgumentTypeError(message)
+        message = _("%(text)r is not a DNS name (labels of a-z, 0-9 and '-', with dots between)")
+        raise argparse.ArgumentTypeError(message % {"text": text})
     return text
 
 
 def _image(text: str) -> str:
     if not re.fullmatch(r"[\w./:@-]+", text, flags=re.ASCII):
-        message = f"{text!r} is not an image"
-        raise argparse.ArgumentTypeError(message)
+        message = _("%(text)r is not an image")
+        raise argparse.ArgumentTypeError(message % {"text": text})
     return text
 
 
 def _path(text: str) -> str:
     if not re.fullmatch(r"(= )?/[\w./~-]*", text, flags=re.ASCII):
-        message = f"{text!r} is not a path such as /shop/ (or '= /shop' for that page alone)"
-        raise argparse.ArgumentTypeError(message)
+        message = _("%(text)r is not a path such as /shop/ (or '= /shop' for that page alone)")
+        raise argparse.ArgumentTypeError(message % {"text": text})
     return text
 
 
@@ -352,6 +382,6 @@ def _cidr(text: str) -> str:
 
 def _kind(text: str) -> Kind:
     if not re.fullmatch(r"([a-z0-9.-]+/)?v[0-9a-z]+/[A-Z][A-Za-z0-9]*", text):
-        message = f"{text!r} is not like apps/v1/StatefulSet or v1/ConfigMap"
-        raise argparse.ArgumentTypeError(message)
+        message = _("%(text)r is not like apps/v1/StatefulSet or v1/ConfigMap")
+        raise argparse.ArgumentTypeError(message % {"text": text})
     return Kind.parse(text)
