@@ -12,11 +12,9 @@ from django.contrib.auth import get_user_model
 from django.template.loader import render_to_string
 from django.urls import path, reverse
 from django.utils.html import format_html
-from django.utils.text import Truncator
-from django.utils.timesince import timesince
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from django_userpods.admin import live
 from django_userpods.admin.actions import BACK, PodActionsMixin, buttons
 from django_userpods.admin.history import lines_of
 from django_userpods.admin.lists import PlainChangeList, columns_to_leave_out
@@ -31,6 +29,7 @@ from django_userpods.sentences import rollout_stopped
 
 if TYPE_CHECKING:
     import datetime
+    from collections.abc import Callable
 
     from django.contrib.admin.views.main import ChangeList
     from django.db.models import QuerySet
@@ -38,8 +37,8 @@ if TYPE_CHECKING:
     from django.urls import URLPattern
     from django.utils.safestring import SafeString
 
-#: Maximum number of characters of a message in the list, and of namespaces to choose from.
-_MESSAGE, _NAMESPACES = 120, 50
+#: Maximum number of namespaces to choose from.
+_NAMESPACES = 50
 
 
 class NamespaceFilter(admin.SimpleListFilter):
@@ -115,7 +114,7 @@ class UserPodAdmin(PodActionsMixin):
 
     class Media:
         css: ClassVar = {"all": ["userpods/admin.css"]}
-        js: ClassVar = ["userpods/labels.js"]
+        js: ClassVar = ["userpods/labels.js", "userpods/live.js"]
 
     def rows_for(self, queryset: QuerySet[Any]) -> tuple[QuerySet[UserPod], int]:
         """Return the rows selected: all there is to know."""
@@ -192,10 +191,21 @@ class UserPodAdmin(PodActionsMixin):
         return super().change_view(request, object_id, form_url, context)
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the admin's URLs, and that of a pod's events and logs."""
-        name = f"{self.opts.app_label}_{self.opts.model_name}_logs"
-        view = self.admin_site.admin_view(self.logs_view)
-        return [path("<path:object_id>/logs/", view, name=name), *super().get_urls()]
+        """Return the admin's URLs, and those of our own pages and of what these ask."""
+
+        def ours(route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
+            name = f"{self.opts.app_label}_{self.opts.model_name}_{name}"
+            return path(route, self.admin_site.admin_view(view), name=name)
+
+        return [
+            ours("states/", self.states_view, "states"),
+            ours("<path:object_id>/logs/", self.logs_view, "logs"),
+            *super().get_urls(),
+        ]
+
+    def states_view(self, request: HttpRequest) -> HttpResponse:
+        """Tell how some pods are doing, for lists that stay open."""
+        return live.answer(self, request)
 
     def logs_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show what the cluster says of one pod now: it is asked whenever this is opened."""
@@ -209,22 +219,12 @@ class UserPodAdmin(PodActionsMixin):
     @admin.display(description=_("state"), ordering="state")
     def state_and_reason(self, pod: UserPod) -> SafeString:
         """Show the state, and below it in one line why it is so; all of that on pointing at it."""
-        if not pod.message:
-            return self.state_label(pod)
-        reason = Truncator(" ".join(pod.message.split())).chars(_MESSAGE)
-        return format_html(
-            '{}<span class="userpods-reason" title="{}">{}</span>',
-            self.state_label(pod),
-            pod.message,
-            reason,
-        )
+        return format_html("{}{}", live.state(self.admin_site, pod), live.reason(pod))
 
     @admin.display(description=_("state"), ordering="state")
     def state_label(self, pod: UserPod) -> SafeString:
         """Show the state in words and in colour."""
-        return format_html(
-            '<span class="userpods-state userpods-{}">{}</span>', pod.state, pod.get_state_display()
-        )
+        return live.state(self.admin_site, pod)
 
     @admin.display(description=_("user"))
     def user_link(self, pod: UserPod) -> str | SafeString:
@@ -240,9 +240,9 @@ class UserPodAdmin(PodActionsMixin):
         return format_html('<a href="{}" rel="noreferrer">{}</a>', url, url)
 
     @admin.display(description=_("message"))
-    def full_message(self, pod: UserPod) -> str:
+    def full_message(self, pod: UserPod) -> SafeString:
         """Show what is wrong."""
-        return pod.message
+        return live.message(pod)
 
     @admin.display(description=_("stops by itself at"))
     def stops(self, pod: UserPod) -> str | datetime.datetime | None:
@@ -258,15 +258,9 @@ class UserPodAdmin(PodActionsMixin):
         return format_html('<span title="{}">{}</span>', pod.image, pod.image.rpartition("/")[2])
 
     @admin.display(description=_("last seen"), ordering="last_activity")
-    def last_seen(self, pod: UserPod) -> str | SafeString:
+    def last_seen(self, pod: UserPod) -> SafeString:
         """Show how long ago its user was there."""
-        if pod.last_activity is None:
-            return self.get_empty_value_display()
-        return format_html(
-            '<time datetime="{}">{}</time>',
-            pod.last_activity.isoformat(),
-            gettext("%(time)s ago") % {"time": timesince(pod.last_activity, depth=1)},
-        )
+        return live.seen(pod, self.get_empty_value_display())
 
     @admin.display(description=_("what happened, the newest first"))
     def history(self, pod: UserPod) -> SafeString:

@@ -1,4 +1,4 @@
-"""The project's own user list: actions on pods, and what becomes of pods with users."""
+"""The project's own user list: how pods are doing, actions on them, what becomes of them."""
 
 # ruff: noqa: ANN401 - the project's own user model
 
@@ -7,12 +7,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib import messages
+from django.contrib import admin, messages
+from django.contrib.admin.utils import flatten_fieldsets
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from django_userpods.admin import wording
+from django_userpods.admin import theirs, wording
 from django_userpods.admin.actions import PodActionsMixin
 from django_userpods.admin.leaving import pods_of, pods_that_go
 from django_userpods.conf import conf
@@ -20,26 +21,39 @@ from django_userpods.exceptions import UserpodsError
 from django_userpods.models import UserPod
 
 if TYPE_CHECKING:
+    from django.contrib.admin.views.main import ChangeList
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
     from django.utils.functional import _StrOrPromise
+    from django.utils.safestring import SafeString
 
     from django_userpods.core.operations import Operation
 
 
+#: What shows users' pods, in the list and on a user's page.
+_COLUMN, _FIELD = "userpods_column", "userpods_of_user"
+
+
 class UserPodsUserAdminMixin(PodActionsMixin):
-    """*Sync*, *Start*, *Stop*, *Restart* and *Delete and recreate* for the project's user list.
+    """Users' pods in the project's user list: their states, and actions on them.
+
+    *Sync*, *Start*, *Stop*, *Restart* and *Delete and recreate*, a column with links, and all of a
+    user's pods on the user's page.
 
     To be named before the admin class that it is added to::
 
         class MyUserAdmin(UserPodsUserAdminMixin, UserAdmin): ...
 
-    Each action has the permission of its own on user pods. Users who are to have a pod and have no
-    row yet get one. Deleting users says which pods go and which volumes stay; adding one says that
-    a pod comes.
+    Each action has the permission of its own on user pods; to see them is that to view them. Users
+    who are to have a pod and have no row yet get one. Deleting users says which pods go and which
+    volumes stay; adding one says that a pod comes.
     """
 
     operation_labels: ClassVar[dict[Operation, _StrOrPromise]] = wording.USER_LABELS
+
+    class Media:
+        css: ClassVar = {"all": ["userpods/admin.css"]}
+        js: ClassVar = ["userpods/labels.js", "userpods/live.js"]
 
     def rows_for(self, queryset: QuerySet[Any]) -> tuple[QuerySet[UserPod], int]:
         """Return the users' rows, and how many of them have none and are to have none."""
@@ -61,10 +75,33 @@ class UserPodsUserAdminMixin(PodActionsMixin):
             counts = {**counts, str(label): len(pods)}
         return deleted, counts, lacking, protected
 
+    def get_changelist(self, request: HttpRequest, **named: Any) -> type[ChangeList]:
+        """Return the list, which finds the pods of all users that it shows."""
+        return theirs.list_with_pods(super().get_changelist(request, **named))
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Return the columns, with that of pods for those who may see them."""
+        columns = super().get_list_display(request)
+        if not theirs.may_see(request) or _COLUMN in columns:
+            return columns
+        return [*columns, _COLUMN]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the fields, with that of the user's pods for those who may see them."""
+        fields = super().get_readonly_fields(request, obj)
+        if obj is None or not theirs.may_see(request) or _FIELD in fields:
+            return fields
+        return [*fields, _FIELD]
+
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return the form; that of a new user says that a pod comes."""
+        """Return the form: that of a user has the user's pods, a new user's says that one comes."""
         fieldsets = super().get_fieldsets(request, obj)
-        if obj is not None or not fieldsets:
+        if obj is not None:
+            if not theirs.may_see(request) or _FIELD in flatten_fieldsets(fieldsets):
+                return fieldsets
+            label = UserPod._meta.verbose_name_plural  # noqa: SLF001 - Django's documented name
+            return [*fieldsets, (label, {"fields": (_FIELD,)})]
+        if not fieldsets:
             return fieldsets
         (name, options), *rest = fieldsets
         said = _(
@@ -73,6 +110,16 @@ class UserPodsUserAdminMixin(PodActionsMixin):
         before = options.get("description")
         description = format_html("{} {}", before, said) if before else said
         return [(name, {**options, "description": description}), *rest]
+
+    @admin.display(description=_("pod"))
+    def userpods_column(self, user: Any) -> str | SafeString:
+        """Show the user's pods with their states; each leads to the page of it."""
+        return theirs.in_a_list(self.admin_site, user) or self.get_empty_value_display()
+
+    @admin.display(description=UserPod._meta.verbose_name_plural)  # noqa: SLF001 - Django's documented name
+    def userpods_of_user(self, user: Any) -> str | SafeString:
+        """Show the user's pods with their states, and why these are so."""
+        return theirs.on_a_page(self.admin_site, user) or self.get_empty_value_display()
 
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
