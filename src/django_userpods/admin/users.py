@@ -77,7 +77,8 @@ class UserPodsUserAdminMixin(PodActionsMixin):
 
     def get_changelist(self, request: HttpRequest, **named: Any) -> type[ChangeList]:
         """Return the list, which finds the pods of all users that it shows."""
-        return theirs.list_with_pods(super().get_changelist(request, **named))
+        base: Any = super().get_changelist(request, **named)
+        return theirs.list_with_pods(base)
 
     def get_list_display(self, request: HttpRequest) -> Any:
         """Return the columns, with that of pods for those who may see them."""
