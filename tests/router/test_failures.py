@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import time
 import urllib.parse
@@ -100,6 +101,31 @@ def test_auth_with_a_body_cut_short_still_counts_as_its_headers_say_or_not_at_al
 def without_django(tmp_path: Path) -> Iterator[Router]:
     with Router(tmp_path / "nginx", free_port()) as router:
         yield router
+
+
+@pytest.mark.parametrize(
+    ("accept", "language", "heading"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh-Hans", "\u6682\u65f6\u4e0d\u53ef\u7528"),
+        ("en-GB,en;q=0.9,zh;q=0.8", "en", "Unavailable"),
+        ("", "en", "Unavailable"),
+    ],
+)
+def test_a_page_of_its_own_is_in_the_language_of_the_browser(
+    without_django: Router, accept: str, language: str, heading: str
+) -> None:
+    for path in ("/", "/admin/"):  # in a pod's place, and in the site's
+        page = without_django.get(path, ALICE, HTML, ("Accept-Language", accept))
+        text = page.body.decode()
+        assert (page.status, page.get("content-language")) == (503, language)
+        assert f'<html lang="{language}">' in text
+        assert re.search(rf"<main>\s*<h1>{heading}</h1>", text)
+        assert text.count("<title>") == 1
+        # Nothing of how it is done: no address, no software, no file.
+        assert not re.search(r"nginx|lua|127\.0|upstream|whoami", text, re.IGNORECASE)
+    # A program is told in English.
+    told = without_django.get("/", ALICE, ("Accept-Language", accept)).json()
+    assert told == {"error": "unavailable", "message": "Please try again in a moment."}
 
 
 def test_nobody_gets_in_while_django_is_down(without_django: Router) -> None:

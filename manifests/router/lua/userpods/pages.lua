@@ -1,4 +1,5 @@
--- What the router itself says: HTML for a person at a browser, JSON for everyone else.
+-- What the router itself says: HTML for a person at a browser, in the browser's language as far as
+-- words.lua has it; JSON, in English, for everyone else.
 
 -- Not on the way of every request: kept out of LuaJIT's sight, so that what it compiles for those
 -- that are is the same in every worker.
@@ -6,6 +7,7 @@ jit.off(true, true)
 
 local cjson = require "cjson.safe"
 local places = require "userpods.places"
+local words = require "userpods.words"
 
 local _M = {}
 
@@ -28,17 +30,26 @@ function _M.is_navigation()
 end
 
 local template = [[<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">%s
+<html lang="%s"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">%s
 <title>%s</title>
 <style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:20vh auto;padding:0 1rem}
 @media(prefers-color-scheme:dark){body{background:#111;color:#eee}a{color:#9cf}}</style></head>
 <body><main><h1>%s</h1><p>%s</p>%s</main></body></html>
 ]]
 
+--- A text as it stands in HTML, also between quotes.
+function _M.escaped(text)
+    return (text:gsub("[&<>\"']", {
+        ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;",
+    }))
+end
+
 --- Answers and ends the request. `retry` is in seconds, for Retry-After and, in a page, the
--- time after which it loads itself again; `more` is what only a page says, in HTML.
-function _M.say(status, title, text, retry, more)
+-- time after which it loads itself again; `link` is an address that a page offers, and its words.
+-- All words are English ones that words.lua has in other languages.
+function _M.say(status, title, text, retry, link)
     ngx.status = status
     ngx.header["Cache-Control"] = "no-store"
     if retry then
@@ -48,7 +59,13 @@ function _M.say(status, title, text, retry, more)
         ngx.header["Content-Type"] = "text/html; charset=utf-8"
         local refresh = retry
             and '\n<meta http-equiv="refresh" content="' .. tostring(retry) .. '">' or ""
-        ngx.print(template:format(refresh, title, title, text, more or ""))
+        local language = words.language(ngx.var.http_accept_language)
+        local heading = words.say(language, title)
+        local more = link and ('<p><a href="%s">%s</a></p>'):format(
+            _M.escaped(link.address), words.say(language, link.text)) or ""
+        ngx.header["Content-Language"] = language
+        ngx.print(template:format(language, refresh, heading, heading,
+            words.say(language, text), more))
     else
         ngx.header["Content-Type"] = "application/json"
         ngx.print(cjson.encode { error = title:lower(), message = text }, "\n")
@@ -95,11 +112,8 @@ end
 --- Answers somebody whose account or token may not come here. Another one may, and a session that
 -- is good wins over a token that is not, whoever put that into the browser.
 function _M.refuse(settings)
-    local address = _M.login_address(settings, ngx.var.request_uri):gsub("[&<>\"']", {
-        ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;",
-    })
     return _M.say(403, "No access", "This account or token has no access here.", nil,
-        '<p><a href="' .. address .. '">Sign in</a></p>')
+        { address = _M.login_address(settings, ngx.var.request_uri), text = "Sign in" })
 end
 
 --- Answers a request that another origin started, which carries no identity; nobody is sent to sign
@@ -125,14 +139,14 @@ end
 -- on a host of pods alone: it would throw away those of the whole registrable domain, and an
 -- application could sign its user out of the site.
 function _M.too_many_cookies()
-    local what = "Delete the cookies of this address in your browser, and reload this page."
+    local text = "Your browser sent more cookies than can be read here. Delete the cookies of this "
+        .. "address in your browser, and reload this page."
     if places.is_the_sites(ngx.var.http_host or "") then
         ngx.header["Clear-Site-Data"] = '"cookies"'
-        what = "They are deleted now: reload this page and sign in again, or delete this site's "
-            .. "cookies yourself."
+        text = "Your browser sent more cookies than can be read here. They are deleted now: reload "
+            .. "this page and sign in again, or delete this site's cookies yourself."
     end
-    return _M.say(431, "Too many cookies",
-        "Your browser sent more cookies than can be read here. " .. what)
+    return _M.say(431, "Too many cookies", text)
 end
 
 return _M
