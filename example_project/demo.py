@@ -1,8 +1,8 @@
 """``make demo``: the site, the router and everybody's workload on this machine, until Ctrl-C.
 
-Starts Django under gunicorn and the router of ``manifests/router`` under nginx, with the local
-cluster for pods; prints addresses and passwords; ends everything when it is interrupted or
-terminated, when its terminal is closed, and when one of the two ends.
+Starts Django under gunicorn, the router of ``manifests/router`` under nginx and the controller,
+with the local cluster for pods; prints addresses and passwords; ends everything when it is
+interrupted or terminated, when its terminal is closed, and when one of the three ends.
 
 ``DEMO_PORT`` (8080) is the router's port on this machine; ``DEMO_WAY`` says where pods are found
 (``demo_ways``); ``DEMO_DIR`` (``.demo`` in the checkout) is where data and logs are kept from one
@@ -33,10 +33,10 @@ from demo_machine import (
     HOST,
     DemoError,
     found,
-    free_ports,
     install_packages,
     loopback,
     only_one,
+    reserved_ports,
     say,
 )
 from demo_router import lay_out
@@ -107,8 +107,9 @@ class Demo:
         self.logs = data / "logs"
         self.pods = data / "site" / "pods"
         self.parts: list[Part] = []
-        self.internal_port, self.django_port, self.controller_port = free_ports(3)
-        self.env = {**self._environment(), **workload}
+        self.workload = workload
+        self.internal_port = self.django_port = self.controller_port = 0
+        self.env: dict[str, str] = {}
 
     def run(self) -> None:
         """Start everything, print what a person needs, and wait until something ends."""
@@ -116,13 +117,14 @@ class Demo:
             folder.mkdir(parents=True, exist_ok=True)
         # Of a closed terminal only the session's leader is told, which may be make.
         terminal = next((number for number in range(3) if os.isatty(number)), None)
-        with only_one(self.data):
+        with only_one(self.data), reserved_ports(3) as ports:
+            self.internal_port, self.django_port, self.controller_port = ports
+            self.env = {**self._environment(), **self.workload}
             try:
                 passwords = self._prepare()
                 self._start_django()
                 self._start_router()
-                if self.env.get("USERPODS_IDLE_TIMEOUT"):
-                    self._start_controller()
+                self._start_controller()
                 self._welcome(passwords)
                 while terminal is None or os.isatty(terminal):
                     for part in self.parts:
@@ -213,11 +215,10 @@ class Demo:
         self._wait_for(public, host=f"localhost:{self.way.port}")
 
     def _start_controller(self) -> None:
-        say("Starting the controller, which stops idle pods ...")
+        # Nobody waits for it: all that people do works without.
         address = f"{HOST}:{self.controller_port}"
         command = [sys.executable, "manage.py", "run_userpods", "--listen", address]
         self._start("The controller", [*command, "--log-format", "text"], log="controller.log")
-        self._wait_for(f"http://{address}/readyz")
 
     def _start(self, name: str, command: list[str], *, log: str) -> None:
         path = self.logs / log

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
+from django_userpods.clusters.local import LocalCluster
+from django_userpods.core.objects import DEPLOYMENT, Ref
 from tests.browser.chromium import chromium, keep_picture, sign_in, wait_for_text
 from tests.browser.demos import DEMO, Demo, end, left_running, start, started
 from tests.testcluster.processes import free_port
@@ -145,6 +148,17 @@ def test_a_stopped_pod_starts_when_its_user_comes(demo: Demo, browser: WebDriver
     keep_picture(browser, "waiting")
     wait_for_text(browser, "h1", "This is bob's own pod")
     assert browser.current_url == f"{demo.pods['bob']}deep/link"
+
+
+def test_the_controller_puts_back_what_somebody_deleted(demo: Demo) -> None:
+    with closing(LocalCluster(state_dir=str(demo.folder / "site" / "pods"))) as cluster:
+        found = cluster.list(DEPLOYMENT, namespace=None, labels={})
+        [first] = [item for item in found if item["metadata"]["name"] == "user-alice"]
+        cluster.delete(Ref.of(first), uid=first["metadata"]["uid"])
+        deadline = time.monotonic() + 30
+        while cluster.get(Ref.of(first)) is None:
+            assert time.monotonic() < deadline, (demo.folder / "logs/controller.log").read_text()
+            time.sleep(0.2)
 
 
 def test_it_starts_soon(demo: Demo) -> None:
