@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
@@ -14,7 +14,7 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from django_userpods.admin import live
+from django_userpods.admin import live, rollouts
 from django_userpods.admin.actions import BACK, PodActionsMixin, buttons
 from django_userpods.admin.history import lines_of
 from django_userpods.admin.lists import PlainChangeList, columns_to_leave_out
@@ -25,7 +25,6 @@ from django_userpods.admin.shares import ShareInline, add_url
 from django_userpods.conf import conf
 from django_userpods.exceptions import SettingError, UserpodsError
 from django_userpods.models import UserPod
-from django_userpods.sentences import rollout_stopped
 
 if TYPE_CHECKING:
     import datetime
@@ -137,13 +136,11 @@ class UserPodAdmin(PodActionsMixin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the list, and above it that a rollout was stopped."""
-        if request.method == "GET" and self.has_view_permission(request) and conf.has_rollout():
-            from django_userpods.reconcile import rollout
-
-            if (stopped := rollout.stopped()) is not None:
-                self.message_user(request, rollout_stopped(*stopped), messages.WARNING)
-        return super().changelist_view(request, extra_context)
+        """Show the list, and above it that a rollout was stopped, with the way to go on."""
+        found: dict[str, Any] = {}
+        if request.method == "GET" and self.has_view_permission(request):
+            found = rollouts.notice(self, request)
+        return super().changelist_view(request, {**found, **(extra_context or {})})
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Return the fields to search, with the username's of the project's user model."""
@@ -199,6 +196,7 @@ class UserPodAdmin(PodActionsMixin):
 
         return [
             ours("states/", self.states_view, "states"),
+            ours("resume-rollout/", self.resume_rollout_view, "resume_rollout"),
             ours("<path:object_id>/logs/", self.logs_view, "logs"),
             *super().get_urls(),
         ]
@@ -206,6 +204,10 @@ class UserPodAdmin(PodActionsMixin):
     def states_view(self, request: HttpRequest) -> HttpResponse:
         """Tell how some pods are doing, for lists that stay open."""
         return live.answer(self, request)
+
+    def resume_rollout_view(self, request: HttpRequest) -> HttpResponse:
+        """Go on with a rollout that was stopped, once somebody has said yes."""
+        return rollouts.resume_page(self, request)
 
     def logs_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show what the cluster says of one pod now: it is asked whenever this is opened."""

@@ -23,6 +23,7 @@ from django_userpods.lifecycle.operations import (
     sync,
     wake,
 )
+from django_userpods.lifecycle.rollouts import resume_rollout
 from django_userpods.sharing import share, unshare
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "recreate",
     "remove_pod",
     "restart",
+    "resume_rollout",
     "rows_of",
     "share",
     "start",
