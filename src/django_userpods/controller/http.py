@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -52,7 +53,7 @@ class Server:
                 status = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
                 return status, _TEXT, f"{wrong or 'ok'}\n".encode()
 
-        self._server = _Listener((host, port), Handler)
+        self._server = (_Listener6 if ":" in host else _Listener)((host, port), Handler)
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="userpods-http", daemon=True
@@ -72,6 +73,15 @@ class _Listener(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
         logger.debug("a client of /healthz, /readyz or /metrics went away", exc_info=True)
+
+
+class _Listener6(_Listener):
+    address_family = socket.AF_INET6
+
+    def server_bind(self) -> None:
+        # ``::`` is all of this machine's addresses, whatever the system takes it for by itself.
+        self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
 
 class _Handler(BaseHTTPRequestHandler):

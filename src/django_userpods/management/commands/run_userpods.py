@@ -68,7 +68,10 @@ class Command(UserpodsCommand):
             type=_address,
             default=_LISTEN,
             metavar="HOST:PORT",
-            help=_("answer /healthz, /readyz and /metrics there [%(default)s]"),
+            help=_(
+                "answer /healthz, /readyz and /metrics there; [::]:8090 is all addresses, IPv6 and "
+                "IPv4 [%(default)s]"
+            ),
         )
         parser.add_argument(
             "--grace",
@@ -117,8 +120,9 @@ class Command(UserpodsCommand):
             logger.warning(
                 "USERPODS_CONTROLLER is not set: saves do their work themselves, beside this"
             )
+        where = f"[{host}]" if ":" in host else host
         text = _("Running; /healthz, /readyz, /metrics at %(address)s")
-        self.say(text % {"address": f"http://{host}:{server.port}/"})
+        self.say(text % {"address": f"http://{where}:{server.port}/"})
         self.stdout.flush()
         try:
             ended = controller.run()
@@ -149,8 +153,11 @@ def _lease_namespace() -> str:
 def _address(text: str | tuple[str, int]) -> tuple[str, int]:
     if isinstance(text, tuple):
         return text
-    host, found, port = text.rpartition(":")
-    if not found or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        message = _("%(text)r is not HOST:PORT, as in 0.0.0.0:8090")
+    written, _colon, port = text.rpartition(":")
+    host = written.removeprefix("[").removesuffix("]")
+    is_port = port.isascii() and port.isdigit() and int(port) <= 65535
+    # An IPv6 address has colons of its own, so it is in brackets, and nothing else is.
+    if not host or not is_port or written != (f"[{host}]" if ":" in host else host):
+        message = _("%(text)r is not HOST:PORT, as in 0.0.0.0:8090 or [::]:8090")
         raise argparse.ArgumentTypeError(message % {"text": text})
-    return host.strip("[]"), int(port)
+    return host, int(port)
