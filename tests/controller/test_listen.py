@@ -58,7 +58,8 @@ def answers(url: str) -> str:
 def test_it_answers_there_and_says_where(
     monkeypatch: pytest.MonkeyPatch, settings: Any, listen: str, hosts: list[str]
 ) -> None:
-    told, heard = StringIO(), []
+    told = StringIO()
+    heard: list[str] = []
 
     class Controller:
         """One that asks itself how it is, and ends."""
