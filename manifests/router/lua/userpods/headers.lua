@@ -113,6 +113,15 @@ function _M.glance(name, length)
 end
 local glance = _M.glance
 
+ffi.cdef [[
+int memcmp(const void *one, const void *other, size_t length);
+]]
+
+-- Whether these bytes are that text, without making a string of them.
+local function are(bytes, length, text)
+    return length == #text and C.memcmp(bytes, text, length) == 0
+end
+
 -- The forbidden names of the request at hand. (Nothing waits between filling and reading it.)
 local forged = {}
 
@@ -210,38 +219,38 @@ function _M.read(continue)
     C.ngx_http_lua_ffi_req_get_headers(r, elements, count, 0)
 
     local cookie, authorization, host, origin
-    local site
-    local upgrade, special, forged_count = false, false, 0
+    local upgrade, special, has_site, forged_count = false, false, false, 0
     for i = 0, count - 1 do
         local key = elements[i].key
         local name, length = key.data, tonumber(key.len)
         local kind = glance(name, length)
         if kind then
-            local text = string_of(name, length)
             local value = elements[i].value
-            if kind == HOST and text == "host" then
+            if kind == HOST and are(name, length, "host") then
                 host = string_of(value.data, value.len)
-            elseif kind == SITE and text == "sec-fetch-site" then
+            elseif kind == SITE and are(name, length, "sec-fetch-site") then
                 -- What browsers say, once, of requests that no other origin started.
-                special = special or site ~= nil
-                site = string_of(value.data, value.len)
-                special = special or (site ~= "none" and site ~= "same-origin")
-            elseif kind == ORIGIN and text == "origin" then
+                local said = tonumber(value.len)
+                special = special or has_site
+                    or not (are(value.data, said, "same-origin") or are(value.data, said, "none"))
+                has_site = true
+            elseif kind == ORIGIN and are(name, length, "origin") then
                 special = special or origin ~= nil
                 origin = string_of(value.data, value.len)
-            elseif kind == COOKIE and text == "cookie" then
+            elseif kind == COOKIE and are(name, length, "cookie") then
                 local sent = string_of(value.data, value.len)
                 cookie = cookie and cookie .. "; " .. sent or sent
-            elseif kind == AUTHORIZATION and text == "authorization" then
+            elseif kind == AUTHORIZATION and are(name, length, "authorization") then
                 authorization = authorization or string_of(value.data, value.len)
-            elseif kind == UPGRADE and text == "upgrade" then
+            elseif kind == UPGRADE and are(name, length, "upgrade") then
                 upgrade = true
             elseif kind == SPECIAL
-                and (text == "service-worker" or text == "transfer-encoding"
-                    or text == "sec-purpose")
+                and (are(name, length, "service-worker") or are(name, length, "transfer-encoding")
+                    or are(name, length, "sec-purpose"))
             then
                 special = true
             else
+                local text = string_of(name, length)
                 local is_forbidden = verdicts[text]
                 if is_forbidden == nil then
                     is_forbidden = judge(text)
