@@ -49,6 +49,7 @@ urlpatterns = [
     path("userpods/api/tokens/<int:pk>/", view("api.tokens.one"), name="api-token"),
     path("userpods/waiting/", view("waiting.waiting"), name="waiting"),
     path("userpods/status/", view("waiting.status"), name="status"),
+    path("userpods/stream/", view("stream.stream"), name="stream"),
     path("userpods/wake/", view("waiting.wake"), name="wake"),
     path("userpods/enter/", view("enter.enter"), name="enter"),
     path("userpods/sign-out/", view("enter.site_sign_out"), name="sign-out"),
@@ -59,6 +60,7 @@ urlpatterns = [
     path(".userpods/sign-out", view("enter.sign_out"), name="pod-sign-out"),
     path(".userpods/waiting/", view("waiting.waiting"), name="pod-waiting"),
     path(".userpods/status/", view("waiting.status"), name="pod-status"),
+    path(".userpods/stream/", view("stream.stream"), name="pod-stream"),
     path(".userpods/wake/", view("waiting.wake"), name="pod-wake"),
     path(".userpods/assets/<slug:name>", view("assets.asset"), name="pod-asset"),
 ]

@@ -22,6 +22,11 @@ if not settings.configured:
     }
     # Nothing that has to be adapted for every request: those are async themselves.
     found["ROOT_URLCONF"] = __name__
+    found["MIDDLEWARE"] = [
+        f"{__name__}.strict",
+        *found["MIDDLEWARE"],
+        "django.middleware.locale.LocaleMiddleware",
+    ]
     found["USERPODS_CLUSTER"] = {"BACKEND": "tests.django.asgi_site.SlowCluster"}
     settings.configure(**found)
     import django
@@ -31,8 +36,9 @@ if not settings.configured:
 from django.contrib.auth import alogin, alogout, get_user_model
 from django.contrib.auth.decorators import login_not_required
 from django.core.asgi import get_asgi_application
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
+from django.utils.decorators import async_only_middleware
 
 from django_userpods.models import UserPod
 from django_userpods.testing import MemoryCluster
@@ -40,6 +46,10 @@ from django_userpods.testing import MemoryCluster
 if TYPE_CHECKING:
     from django_userpods.testing import Call
 
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'"
+)
 SLOW = Path(f"{os.environ['ASGI_DATABASE']}.slow")
 
 
@@ -50,6 +60,18 @@ class SlowCluster(MemoryCluster):
         if SLOW.exists():
             time.sleep(1)
         return super()._called(call)
+
+
+@async_only_middleware
+def strict(get_response: Any) -> Any:
+    """Give every answer a strict policy."""
+
+    async def answer(request: HttpRequest) -> HttpResponse:
+        response: HttpResponse = await get_response(request)
+        response["Content-Security-Policy"] = POLICY
+        return response
+
+    return answer
 
 
 @login_not_required

@@ -49,8 +49,17 @@ class Site(RealSite):
 
 
 @contextlib.contextmanager
-def hosts_site(folder: Path, peers: dict[str, str]) -> Iterator[Site]:
-    """Run a site with alice and bob, whose pods are at these addresses (``alice``, ``bob``)."""
+def hosts_site(
+    folder: Path,
+    peers: dict[str, str],
+    *,
+    limits: dict[str, str] | None = None,
+    is_asgi: bool = False,
+) -> Iterator[Site]:
+    """Run a site with alice and bob, whose pods are at these addresses (``alice``, ``bob``).
+
+    ``limits`` are put in the place of those that are shipped.
+    """
     django = free_port()
     options = SLOW | {
         "pods_url": "https://{pod}.pods.example.org/",
@@ -58,13 +67,13 @@ def hosts_site(folder: Path, peers: dict[str, str]) -> Iterator[Site]:
         "session_cookie": "__Host-sessionid",
         "cookies": ["__Host-sessionid", "__Host-csrftoken", "messages"],
     }
-    router = Router(folder / "nginx", django, options=options, gateway=True)
+    router = Router(folder / "nginx", django, options=options, gateway=True, site=limits or {})
     router.servers = _SERVERS.format(port=router.port)
     environment = environment_of(folder, router, settings="tests.router.hosts_settings")
     site = Site(router, environment, peers)
     with router:
         site.command("prepare", peers["alice"], peers["bob"])
-        with serving(folder, django, environment):
+        with serving(folder, django, environment, is_asgi=is_asgi):
             yield site
 
 

@@ -55,11 +55,19 @@ def environment_of(
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, port: int, environment: dict[str, str], *, threads: int = 4
+    folder: Path,
+    port: int,
+    environment: dict[str, str],
+    *,
+    threads: int = 4,
+    is_asgi: bool = False,
 ) -> Iterator[None]:
     """Run Django on a port; what it writes is in ``gunicorn.log`` in the folder."""
     command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", f"--threads={threads}"]
     command += ["--worker-tmp-dir", str(folder), "django.core.wsgi:get_wsgi_application()"]
+    if is_asgi:
+        command = [sys.executable, "-m", "uvicorn", f"--port={port}", "--lifespan=off", "--factory"]
+        command += ["django.core.asgi:get_asgi_application"]
     with Process(command, folder / "gunicorn.log", environment):
         eventually(lambda: is_open(port), 30)
         yield

@@ -52,6 +52,14 @@ def slot(name: str, slot: str, peer: str) -> None:
     UserPod.objects.filter(pk=row.pk).update(address=peer, state=UserPod.State.RUNNING)
 
 
+def becomes(name: str, state: str) -> None:
+    """Have a user's pod in a state that no look at the cluster changes."""
+    from django_userpods.models import UserPod
+
+    found = UserPod.objects.filter(owner__username=name)
+    found.update(state=state, looked_at="2999-01-01T00:00Z")
+
+
 def late(seconds: str) -> None:
     """Make all tickets older by this number of seconds."""
     from datetime import timedelta
@@ -219,6 +227,7 @@ def main() -> None:
         "join": join,
         "leave": leave,
         "become": become,
+        "becomes": becomes,
         "asked": asked,
     }
     commands[name](*arguments)

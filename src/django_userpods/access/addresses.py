@@ -20,17 +20,18 @@ HOST_HEADER = "X-Userpods-Host"
 PATH_HEADER = "X-Userpods-Path"
 
 
-def asked_pod(request: HttpRequest) -> str | None:
+def asked_pod(request: HttpRequest, *, at: str | None = None) -> str | None:
     """Return the name of the pod that a request is about, "" for the user's main pod.
 
-    None where what was asked for is the address of no pod. Nothing has to trust the headers: what
-    a user may reach does not depend on them.
+    None where what was asked for is the address of no pod. Where pods are paths and the router
+    names none, ``at`` may. Nothing has to trust either: what a user may reach does not depend on
+    them.
     """
     where = conf.USERPODS_URL
     if where is None:
         return ""
     is_path = where.way is Way.PATHS
-    given = request.headers.get(PATH_HEADER if is_path else HOST_HEADER)
+    given = request.headers.get(PATH_HEADER, at) if is_path else request.headers.get(HOST_HEADER)
     if given is None:
         return ""
     label = where.at("", given) if is_path else where.at(given)

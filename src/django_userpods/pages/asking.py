@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from enum import Enum
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.db import Error
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.utils.log import log_response
 
 from django_userpods.access import reach
@@ -19,13 +19,15 @@ from django_userpods.exceptions import InvalidCredentials, NotLetIn, Undecided
 from django_userpods.models import UserPod, main_pod_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from django.contrib.auth.models import AbstractBaseUser
 
 logger = logging.getLogger("django_userpods")
 #: What was answered, at DEBUG: see ``expected``.
 _answers = logging.getLogger("django_userpods.request")
+
+Answer = TypeVar("Answer", bound=HttpResponseBase)
 
 #: Seconds after which a client may ask again.
 RETRY_AFTER = 3
@@ -53,7 +55,7 @@ class Refusal(Enum):
         return "no token" if self is Refusal.NOBODY else "invalid token"
 
 
-def expected(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def expected(view: Callable[..., Answer]) -> Callable[..., Answer]:
     """Decorate a view whose 4xx and 503 are ordinary answers, not faults.
 
     Django logs each 5xx as an error, which mails the ADMINS by default, and each 4xx as a warning,
@@ -62,20 +64,20 @@ def expected(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """
 
     @wraps(view)
-    def answer(request: HttpRequest, **named: Any) -> HttpResponse:  # noqa: ANN401
+    def answer(request: HttpRequest, **named: Any) -> Answer:  # noqa: ANN401
         return logged_quietly(request, view(request, **named))
 
     return answer
 
 
-def logged_quietly(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+def logged_quietly(request: HttpRequest, response: Answer) -> Answer:
     """Log an answer at DEBUG if it is one that Django would log, and return it."""
     if response.status_code >= 400:
         log_response(
             "%s: %s",
             response.reason_phrase,
             request.path,
-            response=response,
+            response=cast("HttpResponse", response),
             request=request,
             logger=_answers,
             level="debug",
@@ -97,25 +99,25 @@ def is_navigation(request: HttpRequest) -> bool:
 
 def for_visitor(
     request: HttpRequest,
-    answer: Callable[[Visitor, UserPod], HttpResponse],
+    answer: Callable[[Visitor, UserPod], Answer],
     *,
     refuse: Callable[[Refusal], HttpResponse] | None = None,
-) -> HttpResponse:
+) -> Answer | HttpResponse:
     """Answer 401, 403 and 503, or what ``answer`` makes for who is asking and their row.
 
     401 and 403 are JSON, unless ``refuse`` makes something else of them.
     """
 
-    def decide() -> HttpResponse:
+    def decide() -> Answer | HttpResponse:
         found = _decide(request, answer)
-        if isinstance(found, HttpResponse):
+        if not isinstance(found, Refusal):
             return found
         return refuse(found) if refuse else as_json({"error": found.text}, status=found.status)
 
     return or_unavailable(decide)
 
 
-def or_unavailable(answer: Callable[[], HttpResponse]) -> HttpResponse:
+def or_unavailable(answer: Callable[[], Answer]) -> Answer | HttpResponse:
     """Answer 503 where it cannot be told who is asking."""
     try:
         return answer()
@@ -127,8 +129,8 @@ def or_unavailable(answer: Callable[[], HttpResponse]) -> HttpResponse:
 
 
 def _decide(
-    request: HttpRequest, answer: Callable[[Visitor, UserPod], HttpResponse]
-) -> HttpResponse | Refusal:
+    request: HttpRequest, answer: Callable[[Visitor, UserPod], Answer]
+) -> Answer | HttpResponse | Refusal:
     try:
         visitor = authenticate(request)
     except NotLetIn:
@@ -137,7 +139,8 @@ def _decide(
         return Refusal.INVALID
     if visitor is None:
         return Refusal.NOBODY
-    asked = asked_pod(request)
+    # (Where pods are paths, a page of one of them says which; whom it may be is decided below.)
+    asked = asked_pod(request, at=request.GET.get("at"))
     if asked == "":
         pod = main_pod(visitor.user)
         return answer(visitor, pod) if pod else as_json({"error": "not ready"}, status=503)
@@ -171,7 +174,7 @@ def main_pod(user: AbstractBaseUser) -> UserPod | None:
     return pod
 
 
-def as_json(data: dict[str, str | None], *, status: int) -> JsonResponse:
+def as_json(data: Mapping[str, object], *, status: int) -> JsonResponse:
     """Return the data as JSON; a 503 says when to ask again (RFC 9110, section 10.2.3)."""
     response = JsonResponse(data, status=status)
     if status == 503:

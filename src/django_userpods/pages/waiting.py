@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -15,6 +16,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from django_userpods.conf import conf
+from django_userpods.core.addresses import Way
 from django_userpods.models import UserPod
 from django_userpods.pages import assets
 from django_userpods.pages.asking import (
@@ -26,7 +29,9 @@ from django_userpods.pages.asking import (
 )
 from django_userpods.pages.links import beside_page, came_from, to_view
 from django_userpods.pages.refusals import page_of, sign_out, site_url
+from django_userpods.pages.standing import standing_of
 from django_userpods.pages.steps import steps_of
+from django_userpods.pages.stream import can_stream
 from django_userpods.pages.wording import title_of
 
 if TYPE_CHECKING:
@@ -117,12 +122,17 @@ def wake(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, words: dict[str, Any]) -> HttpResponse:
+    pod, where = words.get("pod"), conf.USERPODS_URL
+    is_path = pod is not None and where is not None and where.way is Way.PATHS
+    # What the page asks is asked of the site's own paths.
+    at = f"?{urlencode({'at': pod.path})}" if is_path and pod else ""
     context = {
         **assets.context(request),
         **sign_out(request),
         **words,
-        "status_url": beside_page(request, "status"),
-        "wake_url": beside_page(request, "wake"),
+        "status_url": beside_page(request, "status") + at,
+        "stream_url": beside_page(request, "stream") + at if can_stream(request) else "",
+        "wake_url": beside_page(request, "wake") + at,
         "home_url": f"{site_url()}{to_view(request, 'home')}",
     }
     response = render(request, "userpods/waiting.html", context, status=503)
@@ -173,8 +183,8 @@ def _try_again(visitor: Visitor, pod: UserPod) -> None:
     pod.refresh_from_db()
 
 
-def _status_of(visitor: Visitor, pod: UserPod) -> dict[str, str | None]:
-    found = {"state": pod.state, "message": pod.plain_message, "service": pod.name}
+def _status_of(visitor: Visitor, pod: UserPod) -> dict[str, object]:
+    found = standing_of(visitor, pod)
     if (stops_at := pod.stops_at) is not None:
         found["stops_at"] = stops_at.isoformat()
-    return {**found, "details": pod.message} if visitor.is_staff else found
+    return found

@@ -1,4 +1,4 @@
-/* The waiting page: asks how its pod is doing, and is loaded anew when there is something new.
+/* The waiting page: hears or asks how its pod is doing, and is loaded anew when there is something new.
    My pods: shows what has become of pods that are on their way. */
 "use strict";
 {
@@ -6,6 +6,7 @@
     /* Milliseconds. What answered once and then is not there is asked for less and less often, over
        as many reloads as it takes; a minute without one, and it begins at the beginning. */
     const FIRST = 1000, LONGEST = 30000, FORGOTTEN = 60000;
+    const SILENT = 20000;
     const POLLED_AT_MOST = { failed: 15000 }, POLLED = 5000;
     const page = document.querySelector("main[data-status]");
 
@@ -43,33 +44,65 @@
         const text = `${Math.floor(seconds / 60)}:${two(seconds % 60)}`;
         shown.textContent = seconds < 86400 ? `(${text})` : "";
     };
+    /* Hears of each change as it comes. Ends with true when there is nothing more to hear, with false
+       where no stream is to be had, or something on the way keeps it back: then the page asks. */
+    const listen = (address, hear) => new Promise((done) => {
+        const source = new EventSource(address);
+        let silence;
+        const end = (isOver) => {
+            clearTimeout(silence);
+            source.close();
+            done(isOver);
+        };
+        const alive = () => {
+            clearTimeout(silence);
+            silence = setTimeout(end, SILENT, false);
+        };
+        source.addEventListener("beat", alive);
+        source.addEventListener("message", (event) => {
+            alive();
+            if (hear(JSON.parse(event.data))) end(true);
+        });
+        /* One that has ended is asked for anew by the browser; one that is refused is not. */
+        source.addEventListener("error", () => {
+            if (source.readyState === EventSource.CLOSED) end(false);
+        });
+        alive();
+    });
     const watch = async () => {
         let known = page.dataset.state;
-        const { state, status } = page.dataset;
+        const { state, status, stream } = page.dataset;
         const words = document.getElementById("userpods-message");
         let forbidden = false;
         document.addEventListener("securitypolicyviolation", (event) => {
             forbidden ||= event.effectiveDirective === "connect-src";
         });
+        /* Takes what the site says, and tells whether the page is about to be loaded anew. */
+        const hear = (found) => {
+            const failed = (name) => name === "failed";
+            if (found.state === "running" || failed(found.state) !== failed(state)) {
+                reload();
+                return true;
+            }
+            if (found.state !== known) step(known = found.state);
+            words.textContent = found.message;
+            return false;
+        };
         let wait = Math.min(FIRST * 2 ** remembered(), LONGEST);
+        await pause(wait);
+        /* Of a pod that only is said to run a stream would say no more. */
+        if (stream && state !== "running" && await listen(stream, hear)) return;
         for (;;) {
-            await pause(wait);
-            wait = Math.max(wait, Math.min(wait * 1.5, POLLED_AT_MOST[state] ?? POLLED));
             try {
                 const answer = await fetch(status, { headers: { Accept: "application/json" } });
                 if (answer.status === 401 || answer.status === 403) return reload();
-                if (!answer.ok) continue;
-                const found = await answer.json();
-                const failed = (name) => name === "failed";
-                if (found.state === "running" || failed(found.state) !== failed(state)) {
-                    return reload();
-                }
-                if (found.state !== known) step(known = found.state);
-                words.textContent = found.message;
+                if (answer.ok && hear(await answer.json())) return;
             } catch {
                 /* The site is restarting: try again. Or the page may not ask, so it is loaded. */
                 if (forbidden) return reload();
             }
+            wait = Math.max(wait, Math.min(wait * 1.5, POLLED_AT_MOST[state] ?? POLLED));
+            await pause(wait);
         }
     };
 
