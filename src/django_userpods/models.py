@@ -37,6 +37,7 @@ TURN_LABELS = [
     (Turn.WAITING.value, _("waits for its turn")),
     (Turn.UPDATING.value, _("is being updated")),
     (Turn.FAILED.value, _("failed once updated")),
+    (Turn.REFUSED.value, _("could not be updated")),
 ]
 
 #: A whole run is noted no more often, so that one with nothing to do writes nothing.

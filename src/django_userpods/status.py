@@ -14,7 +14,7 @@ from django_userpods import sentences
 from django_userpods.cluster import get_cluster
 from django_userpods.conf import conf
 from django_userpods.core.objects import SERVICE
-from django_userpods.core.rollout import UNDER_WAY, Turn
+from django_userpods.core.rollout import Turn
 from django_userpods.core.states import State
 from django_userpods.exceptions import ClusterError, SettingError
 from django_userpods.models import Installation, UserPod
@@ -55,8 +55,8 @@ class Status:
     sync_failures: int
     #: How many pods wait for a controller to look at them.
     waiting: int
-    #: How many pods wait for their turn in a rollout, are being updated, and failed; and whether it
-    #: was stopped: after how many failures, and what the last was.
+    #: How many pods wait for their turn in a rollout, are being updated, failed, and were refused;
+    #: and whether it was stopped: after how many failures, and what the last was.
     rollout: dict[str, int] = field(default_factory=dict)
     rollout_stopped: tuple[int, str] | None = None
     #: Which cluster; "" where none is named.
@@ -125,7 +125,7 @@ def status(*, timeout: float = TIMEOUT, ask_cluster: bool = True) -> Status:
         age=(timezone.now() - synced_at).total_seconds() if synced_at else None,
         sync_failures=installation.sync_failures,
         waiting=rows.exclude(asked_at=None).count(),
-        rollout={turn.value: turns[turn.value] for turn in (Turn.WAITING, *UNDER_WAY)},
+        rollout={turn.value: turns[turn.value] for turn in Turn if turn},
         rollout_stopped=rollout.stopped_of(installation) if any(turns) else None,
         reasons=_reasons(),
     )

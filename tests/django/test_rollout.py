@@ -278,7 +278,8 @@ def test_an_update_that_the_cluster_refuses_counts_and_leaves_the_pod_as_it_is(
     assert tried == 4
     found = Installation.objects.get()
     assert found.rollout_stopped_at is not None
-    assert turns() == {"waiting": 5}
+    assert turns() == {"waiting": 1, "refused": 4}
+    assert not UserPod.objects.exclude(state="running").exists()
     assert with_image(site) == []
 
 
@@ -302,7 +303,9 @@ def test_the_status_tells_how_far_it_is_and_that_it_was_stopped(
     out = StringIO()
     reconcile()
     call_command("userpods_status", stdout=out)
-    assert "Rollout: 3 wait for their turn, 2 are being updated, 0 failed" in out.getvalue()
+    assert (
+        "Rollout: 3 wait for their turn, 2 are being updated, 0 failed, 0 could" in out.getvalue()
+    )
     assert "stopped:" not in out.getvalue()
     first, second = with_image(site)
     failing(site, first)

@@ -180,7 +180,7 @@ class _Now:
             return
         found = GaugeMetricFamily(
             "userpods_rollout_pods",
-            "Pods whose template has changed: waiting, updating, failed",
+            "Pods whose template has changed: waiting, updating, failed, refused",
             labels=["turn"],
         )
         for turn, number in sorted(turns.items()):

@@ -140,6 +140,8 @@ REVISIONED = frozenset({"StatefulSet", "DaemonSet"})
 POD_RUNNERS = WORKLOADS | {"CronJob", "Job", "Pod"}
 #: Those that may be deleted and made anew where a field changed that cannot be changed.
 REPLACEABLE = frozenset({"Job"})
+#: Those whose pods are replaced when their template changes.
+REPLACING = WORKLOADS | REPLACEABLE
 
 
 def about(kind: Kind) -> About | None:

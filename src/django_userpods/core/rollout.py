@@ -20,6 +20,8 @@ class Turn(StrEnum):
     UPDATING = "updating"
     #: It was given its turn, and failed.
     FAILED = "failed"
+    #: It was given its turn, and the cluster refused what its template has become: it is as it was.
+    REFUSED = "refused"
 
     @property
     def is_under_way(self) -> bool:
@@ -29,6 +31,8 @@ class Turn(StrEnum):
 
 #: Those that may be unready at once: who has failed is unready, too.
 UNDER_WAY = (Turn.UPDATING, Turn.FAILED)
+#: Those that are behind, and as they were.
+BEHIND = (Turn.WAITING, Turn.REFUSED)
 
 
 class Rule(NamedTuple):

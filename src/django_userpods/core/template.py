@@ -161,7 +161,9 @@ def compile_template(
                 document,
                 installation=installation,
                 # Of the one alone, so that a change of one object is no change of the others.
-                digest=_digest([document], installation, values),
+                digest=_digest(
+                    [document, *_beside(document, documents, name)], installation, values
+                ),
                 literal=name != "{name}",
             )
             for document in documents
@@ -179,7 +181,21 @@ def _room(document: Manifest, own: str) -> int:
     return len(document["metadata"]["name"]) - len(own) + appended
 
 
-def _digest(documents: list[Manifest], installation: InstallationIdentity, values: str) -> str:
+def _beside(document: Manifest, documents: list[Manifest], own: str) -> list[str]:
+    """Return what other objects of a template run pods, for the one that is its Deployment.
+
+    A pod with one more of them, or one fewer, is another pod.
+    """
+    if (document["kind"], document["metadata"]["name"]) != ("Deployment", own):
+        return []
+    return sorted(
+        f"{other['kind']} {other['metadata']['name']}"
+        for other in documents
+        if other is not document and other["kind"] in kinds.POD_RUNNERS
+    )
+
+
+def _digest(documents: list[Any], installation: InstallationIdentity, values: str) -> str:
     try:
         text = json.dumps([documents, installation, values], sort_keys=True, default=str)
     except TypeError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django_userpods.core.health import Health, of_deployment
+from django_userpods.core.health import Health, of_deployment, of_update
 from django_userpods.core.states import State
 
 if TYPE_CHECKING:
@@ -20,6 +20,38 @@ def health_of(workload: Manifest) -> Health | None:
     """Return how a workload is doing; None for an object that is not a workload."""
     judge = _JUDGES.get(workload["kind"])
     return judge(workload) if judge is not None else None
+
+
+def update_of(workload: Manifest) -> Health | None:
+    """Return how the last update of a workload is doing; None for an object that is not one.
+
+    It runs once no earlier pod is left: one that still answers says nothing of the update.
+    """
+    if workload["kind"] == "Deployment":
+        return of_update(workload)
+    found = health_of(workload)
+    if found is None or found.state != State.RUNNING or _is_updated(workload):
+        return found
+    return Health(State.STARTING)
+
+
+def _is_updated(found: Manifest) -> bool:
+    """Tell whether all pods of a StatefulSet or a DaemonSet are those of its last update.
+
+    Where it replaces none by itself there is nothing to wait for.
+    """
+    spec, status = found.get("spec", {}), found.get("status", {})
+    strategy = spec.get("updateStrategy") or {}
+    if strategy.get("type") == "OnDelete":
+        return True
+    if found["kind"] == "StatefulSet":
+        partition = (strategy.get("rollingUpdate") or {}).get("partition") or 0
+        wanted = spec.get("replicas", 1) - partition
+        return bool(status.get("updatedReplicas", 0) >= wanted)
+    if found["kind"] == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        return bool(status.get("updatedNumberScheduled", 0) >= wanted)
+    return True
 
 
 def together(main: Health | None, others: Mapping[str, Health]) -> Health | None:

@@ -297,6 +297,8 @@ def health_after(subject: Subject, outcome: Outcome) -> Health:
     if error is not None:
         if subject.entry.absent:
             return Health(State.DELETING, str(error))
+        if subject.held and subject.health is not None:
+            return Health(subject.health.state, str(error))  # it runs as it did
         if error.transient:
             # It may come by itself; what was last seen stays true.
             return Health(State(subject.entry.state), str(error))

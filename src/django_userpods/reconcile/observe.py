@@ -16,7 +16,6 @@ from django_userpods.core import activity, health, naming, workloads
 from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind, Manifest, Ref
 from django_userpods.core.plan import Observed
 from django_userpods.core.rollout import Turn
-from django_userpods.core.states import State
 from django_userpods.exceptions import (
     Expired,
     Forbidden,
@@ -26,6 +25,7 @@ from django_userpods.exceptions import (
 )
 from django_userpods.models import UserPod
 from django_userpods.reconcile import claims, overruled
+from django_userpods.reconcile.explain import explain
 from django_userpods.reconcile.wanted import TemplateSource, row_values
 
 if TYPE_CHECKING:
@@ -58,10 +58,13 @@ class Subject:
     right: int = 0
     #: How the main Deployment is doing, and the template's other workloads by kind and name.
     main: Health | None = None
-    #: The same of the main Deployment's last update, and whether another waits for its turn.
-    update: Health | None = None
-    held: bool = False
     others: dict[tuple[str, str], Health] = field(default_factory=dict)
+    #: The same of the last update of each.
+    main_update: Health | None = None
+    other_updates: dict[tuple[str, str], Health] = field(default_factory=dict)
+    #: Whether it waits for its turn in a rollout, and whether its last one was refused.
+    held: bool = False
+    was_refused: bool = False
     #: Whether its Service is there, and where, if it has an address.
     has_service: bool = False
     peer: str | None = None
@@ -80,8 +83,12 @@ class Subject:
     @property
     def health(self) -> Health | None:
         """How the pod is doing: its Deployment, and what else of the template runs."""
-        named = {f"{kind} {name}": found for (kind, name), found in self.others.items()}
-        return workloads.together(self.main, named)
+        return workloads.together(self.main, _named(self.others))
+
+    @property
+    def update(self) -> Health | None:
+        """How the last update of the same is doing."""
+        return workloads.together(self.main_update, _named(self.other_updates))
 
     @property
     def is_updating(self) -> bool:
@@ -124,12 +131,14 @@ class Subject:
             self.has_service, self.peer = True, cluster.peer(found)
         elif ref.name == self.entry.name and ref.kind == DEPLOYMENT:
             self.main = health.of_deployment(found)
-            self.update = health.of_update(found)
+            self.main_update = health.of_update(found)
             self.image = found["spec"]["template"]["spec"]["containers"][0].get("image", "")
             annotations = found["metadata"].get("annotations") or {}
             self.activity = activity.one_line(annotations.get(naming.ACTIVITY_ANNOTATION, ""))
         elif self.template is not None and (other := workloads.health_of(found)) is not None:
-            self.others[ref.kind.kind, ref.name] = other
+            key = ref.kind.kind, ref.name
+            self.others[key] = other
+            self.other_updates[key] = workloads.update_of(found) or other
 
     def compare(self, found: Manifest, ref: Ref) -> list[Difference] | None:
         """Return the declared fields that are otherwise; None of an object that should not be."""
@@ -171,6 +180,10 @@ class Subject:
             self.entry.name,
         ):
             self.has_service, self.peer = False, None
+
+
+def _named(others: Mapping[tuple[str, str], Health]) -> dict[str, Health]:
+    return {f"{kind} {name}": found for (kind, name), found in others.items()}
 
 
 def subject_of(entry: Entry, desired: TemplateSource) -> Subject:
@@ -292,7 +305,7 @@ def _objects(reader: Reader, kind: Kind, subjects: dict[str, Subject]) -> Iterat
     """Yield the objects of a kind, from as few lists as possible."""
     labels: dict[str, str | frozenset[str]] = {naming.INSTALLATION_LABEL: reader.installation}
     if not reader.everybody and len(subjects) <= _FEW:
-        for one, pods in _named(subjects):
+        for one, pods in _by_namespace(subjects):
             yield from whole_list(
                 reader.cluster,
                 kind,
@@ -316,7 +329,7 @@ def _objects(reader: Reader, kind: Kind, subjects: dict[str, Subject]) -> Iterat
                 yield found
 
 
-def _named(subjects: dict[str, Subject]) -> Iterator[tuple[str, str | frozenset[str]]]:
+def _by_namespace(subjects: dict[str, Subject]) -> Iterator[tuple[str, str | frozenset[str]]]:
     """Yield some pods at a time, with their namespace."""
     by_namespace: dict[str, list[str]] = defaultdict(list)
     for label, subject in subjects.items():
@@ -367,26 +380,4 @@ def _explain(reader: Reader, subjects: dict[str, Subject]) -> None:
     for pod in _objects(reader, POD, unwell):
         pods[pod["metadata"]["labels"].get(naming.POD_LABEL, "")].append(pod)
     for label, subject in unwell.items():
-        _explain_one(subject, pods[label])
-
-
-def _explain_one(subject: Subject, pods: list[Manifest]) -> None:
-    """Find out which of the pods are whose: a workload's are called after it."""
-    of_others: dict[tuple[str, str], list[Manifest]] = defaultdict(list)
-    own = []
-    for pod in pods:
-        name = pod["metadata"]["name"]
-        called = [key for key in subject.others if name.startswith(f"{key[1]}-")]
-        if called:
-            of_others[max(called, key=lambda key: len(key[1]))].append(pod)
-        else:
-            own.append(pod)
-    if subject.main is not None and subject.main.state.may_explain:
-        subject.main = health.of_pods(own) or subject.main
-    if subject.update is not None and subject.is_updating and (why := health.of_pods(own)):
-        # What has taken too long has failed, whatever it waits for.
-        too_long = subject.update.state == State.FAILED
-        subject.update = replace(why, state=State.FAILED) if too_long else why
-    for key, found in of_others.items():
-        if subject.others[key].state.may_explain:
-            subject.others[key] = health.of_pods(found) or subject.others[key]
+        explain(subject, pods[label])

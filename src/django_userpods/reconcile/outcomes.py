@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from django_userpods.conf import conf
 from django_userpods.core.health import Health
+from django_userpods.core.rollout import Turn
 from django_userpods.core.states import State
 from django_userpods.models import Installation, UserPod
 from django_userpods.reconcile import history, overruled, rollout
@@ -223,7 +224,10 @@ def _note_news(written: Written, changes: dict[str, Any]) -> None:
     after, message = changes.get("state", entry.state), changes.get("message", entry.message)
     if history.is_news(entry.state, after, said=entry.message, message=message):
         written.line = history.Line(entry.pk, entry.state, after, message)
-    went_well = rollout.result_of(entry.turn, changes.get("turn", entry.turn), after)
+    turn = changes.get("turn", entry.turn)
+    went_well = rollout.result_of(entry.turn, turn, after)
+    if turn == Turn.REFUSED and written.subject.was_refused:
+        went_well = None  # it is the same failure
     if went_well is not None:
         update = written.subject.update
         said = message or (update.message if update is not None else "")

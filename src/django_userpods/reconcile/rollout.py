@@ -18,7 +18,7 @@ from django.utils import timezone
 from django_userpods.conf import conf
 from django_userpods.core import behind, kinds
 from django_userpods.core.plan import Verb
-from django_userpods.core.rollout import UNDER_WAY, Turn
+from django_userpods.core.rollout import BEHIND, UNDER_WAY, Turn
 from django_userpods.core.states import State
 from django_userpods.models import Installation, UserPod
 from django_userpods.reconcile.rows import alias, batches, lock, retried, rows
@@ -83,15 +83,16 @@ def turn_after(subject: Subject, outcome: Outcome, state: State) -> str:
     if turn is Turn.NONE:
         return turn
     is_to_run = entry.wanted == UserPod.Wanted.RUNNING and not entry.recreate
-    if not is_to_run or subject.error is not None or conf.USERPODS_ROLLOUT is None:
+    if not is_to_run or conf.USERPODS_ROLLOUT is None:
         return Turn.NONE
-    if subject.held:
+    # Of one whose template cannot be made at the moment nobody knows how its update is doing.
+    if subject.held or (subject.error is not None and turn.is_under_way):
         return turn
-    if turn is Turn.WAITING:
+    if turn in BEHIND or subject.error is not None:
         return Turn.NONE
     if outcome.error is not None:
         # What the cluster refuses leaves the pod as it was, so it is not one of the unready.
-        return turn if outcome.error.transient else Turn.WAITING
+        return turn if outcome.error.transient else Turn.REFUSED
     if any(_replaces_pods(action) for action in outcome.done):
         return Turn.UPDATING
     update = subject.update.state if subject.update is not None else State.STARTING
@@ -108,7 +109,7 @@ def result_of(before: str, after: str, state: str) -> bool | None:
         return None
     if after == Turn.NONE and state == State.RUNNING:
         return True
-    if after == Turn.WAITING or (before == Turn.UPDATING and after == Turn.FAILED):
+    if after == Turn.REFUSED or (before == Turn.UPDATING and after == Turn.FAILED):
         return False
     return None
 
@@ -141,7 +142,8 @@ def record(results: Sequence[tuple[bool, str]]) -> None:
 def resume() -> bool:
     """Go on with a rollout that was stopped; tell whether there was one.
 
-    Who failed is left alone and takes no room any more. It is stopped again by as many failures.
+    Who failed is left alone and takes no room any more, and who was refused is tried again. It is
+    stopped again by as many failures.
     """
 
     def work() -> bool:
@@ -159,10 +161,11 @@ def resume() -> bool:
     return retried(work)
 
 
-def due() -> list[str]:
+def due(among: QuerySet[UserPod] | None = None) -> list[str]:
     """Return the ids of the next rows of which it is the turn, for whoever looks at them.
 
     No more at once than a statement names. One query where nobody waits, none without the setting.
+    Who was refused is not among them: whoever looks at everything tries it again.
     """
     rule = conf.USERPODS_ROLLOUT
     if rule is None or rule.max_unready is None:
@@ -173,15 +176,25 @@ def due() -> list[str]:
     room = rule.room(numbers[Turn.UPDATING] + numbers[Turn.FAILED])
     if not room or Installation.objects.current(write=False).rollout_stopped_at is not None:
         return []
-    waiting = rows().filter(turn=Turn.WAITING, wanted=UserPod.Wanted.RUNNING)
+    waiting = (rows() if among is None else among).filter(
+        turn=Turn.WAITING, wanted=UserPod.Wanted.RUNNING
+    )
     return list(waiting.order_by("pk").values_list("pk", flat=True)[: min(room, BATCH)])
 
 
+def waits(some: QuerySet[UserPod]) -> bool:
+    """Tell whether any of some rows waits for a turn that comes once others have had theirs."""
+    rule = conf.USERPODS_ROLLOUT
+    if rule is None or rule.max_unready is None or stopped() is not None:
+        return False
+    return some.filter(turn=Turn.WAITING, wanted=UserPod.Wanted.RUNNING).exists()
+
+
 def counts() -> dict[Turn, int]:
-    """Return how many pods wait, are being updated, and failed."""
+    """Return how many pods wait, are being updated, failed, and were refused."""
     counted = rows().exclude(turn="").order_by().values_list("turn").annotate(Count("pk"))
     found = dict(counted)
-    return {turn: found.get(turn.value, 0) for turn in (Turn.WAITING, *UNDER_WAY)}
+    return {turn: found.get(turn.value, 0) for turn in Turn if turn}
 
 
 def stopped() -> tuple[int, str] | None:
@@ -205,7 +218,7 @@ def stopped_of(installation: Installation) -> tuple[int, str] | None:
 
 def tell(report: Report, found: QuerySet[UserPod]) -> None:
     """Say in a report who of some rows waits by now."""
-    waiting = found.filter(turn=Turn.WAITING).order_by("name").values_list("name", flat=True)
+    waiting = found.filter(turn__in=BEHIND).order_by("name").values_list("name", flat=True)
     report.waiting = [name or "" for name in waiting]
     report.stopped = stopped()
 
@@ -234,13 +247,14 @@ def _claim(rule: Rule, template: str, late: Sequence[Subject]) -> set[str]:
     with transaction.atomic(using=alias()):
         Installation.objects.lock()
         installation = Installation.objects.current()
-        is_over = installation.rollout_stopped_at is not None and not _is_anybody_left()
-        if installation.rollout_of != template or is_over or _is_corrected(late):
+        if _is_another(installation, template, late):
             _begin(installation, template)
         # The rows as they are now: others may have had their turn since this run has read them.
         found = rows().filter(turn__in=UNDER_WAY).values_list("pk", flat=True)
         under_way = set(found)
         granted, new = _chosen(rule, installation, late, under_way)
+        for subject in late:
+            subject.was_refused = subject.entry.turn == Turn.REFUSED
         _turn([s for s in late if s.entry.pk in new], Turn.UPDATING)
         others = [s for s in late if not s.entry.turn and s.entry.pk not in granted | under_way]
         _turn(others, Turn.WAITING)
@@ -250,7 +264,7 @@ def _claim(rule: Rule, template: str, late: Sequence[Subject]) -> set[str]:
 def _rehearsed(rule: Rule, template: str, late: Sequence[Subject]) -> set[str]:
     """Return who would have their turn; writes nothing."""
     installation = Installation.objects.current(write=False)
-    if installation.rollout_of != template or _is_corrected(late):
+    if _is_another(installation, template, late):
         installation.rollout_stopped_at = None
     under_way = set(rows().filter(turn__in=UNDER_WAY).values_list("pk", flat=True))
     return _chosen(rule, installation, late, under_way)[0]
@@ -261,9 +275,12 @@ def _is_anybody_left() -> bool:
     return rows().exclude(turn="").exists()
 
 
-def _is_corrected(late: Iterable[Subject]) -> bool:
-    """Tell whether the template is another than those had that failed."""
-    return any(subject.entry.turn == Turn.FAILED for subject in late)
+def _is_another(installation: Installation, template: str, late: Iterable[Subject]) -> bool:
+    """Tell whether this is another rollout than the last, which counts its own failures."""
+    is_over = installation.rollout_stopped_at is not None and not _is_anybody_left()
+    # A template of each user's own is another if those who failed are behind it.
+    is_corrected = any(subject.entry.turn == Turn.FAILED for subject in late)
+    return installation.rollout_of != template or is_over or is_corrected
 
 
 def _chosen(
@@ -272,7 +289,8 @@ def _chosen(
     """Return who has their turn, and who of them has it only now."""
     if installation.rollout_stopped_at is not None:
         return set(), set()
-    pods = [subject.entry.pk for subject in late]
+    # Who was refused comes last, so that nobody waits for them.
+    pods = [s.entry.pk for s in sorted(late, key=lambda s: s.entry.turn == Turn.REFUSED)]
     room = rule.room(len(under_way))
     new = set([pod for pod in pods if pod not in under_way][:room])
     had = {s.entry.pk for s in late if Turn(s.entry.turn).is_under_way} & set(under_way)
@@ -295,6 +313,9 @@ def _begin(installation: Installation, template: str) -> None:
     installation.rollout_reason = ""
     installation.rollout_stopped_at = None
     _save(installation)
+    refused = rows().filter(turn=Turn.REFUSED)
+    lock(refused)
+    refused.update(turn=Turn.WAITING)
 
 
 def _save(installation: Installation) -> None:
@@ -303,5 +324,5 @@ def _save(installation: Installation) -> None:
 
 
 def _replaces_pods(action: Action) -> bool:
-    is_of_pods = action.ref.kind.kind in kinds.WORKLOADS
+    is_of_pods = action.ref.kind.kind in kinds.REPLACING
     return action.verb == Verb.UPDATE and is_of_pods and not action.keeps_pods

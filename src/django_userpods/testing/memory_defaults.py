@@ -210,10 +210,12 @@ def give_status(wanted: Manifest) -> None:
         wanted["status"] = {**status, "conditions": [condition]}
     elif wanted["kind"] == "StatefulSet":
         generation, replicas = wanted["metadata"]["generation"], wanted["spec"].get("replicas", 1)
-        wanted["status"] = {"observedGeneration": generation, "readyReplicas": replicas}
+        ready = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), replicas)
+        wanted["status"] = {"observedGeneration": generation, **ready}
     elif wanted["kind"] == "DaemonSet":
         generation = wanted["metadata"]["generation"]
-        ready = {"desiredNumberScheduled": 1, "numberReady": 1}
+        counted = ("desiredNumberScheduled", "numberReady", "updatedNumberScheduled")
+        ready = dict.fromkeys(counted, 1)
         wanted["status"] = {"observedGeneration": generation, **ready}
     elif wanted["kind"] == "Job":
         wanted["status"] = {"succeeded": 1}

@@ -262,11 +262,11 @@ class Command(UserpodsCommand):
             found = _rows(user_pks).filter(Q(state__in=UNSETTLED) | Q(turn=Turn.UPDATING))
             waiting = {pk: (name, text) for pk, name, text in found.values_list(*_SHOWN)}
             pks = {f.user_pk for f in report.failed if f.transient} | waiting.keys()
-            pks.update(
-                _rows(user_pks).filter(pk__in=rollout.due()).values_list("owner_pk", flat=True)
-            )
+            due = _rows(user_pks).filter(pk__in=rollout.due(_rows(user_pks)))
+            pks.update(due.values_list("owner_pk", flat=True))
             left = deadline - time.monotonic()
-            if not pks and not report.not_done:
+            is_held_up = user_pks is not None and not pks and rollout.waits(_rows(user_pks))
+            if not pks and not report.not_done and not is_held_up:
                 return
             if left <= 0:
                 failed = {failure.user_pk for failure in report.failed}
@@ -279,7 +279,7 @@ class Command(UserpodsCommand):
             bar("wait", 0, len(pks))
             time.sleep(min(_LOOK_EVERY, left))
             # What was left undone may be anybody's.
-            scope = user_pks if report.not_done else sorted(pks)
+            scope = user_pks if report.not_done or is_held_up else sorted(pks)
             again = self._until_answered(partial(run, scope), deadline)
             report.done.extend(again.done)
             known = {failure.user_pk for failure in again.failed} | pks

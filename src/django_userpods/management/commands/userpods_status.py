@@ -101,8 +101,9 @@ class Command(UserpodsCommand):
         if any(found.rollout.values()):
             text = _(
                 "Rollout: %(waiting)s wait for their turn, %(updating)s are being updated, "
-                "%(failed)s failed"
+                "%(failed)s failed, %(refused)s could not be updated"
             )
-            self.say(text % found.rollout, "WARNING" if found.rollout["failed"] else "")
+            trouble = found.rollout["failed"] or found.rollout["refused"]
+            self.say(text % found.rollout, "WARNING" if trouble else "")
         if found.rollout_stopped is not None:
             self.say(sentences.rollout_stopped(*found.rollout_stopped), "ERROR")
