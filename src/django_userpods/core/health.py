@@ -5,7 +5,7 @@ Sources: Kubernetes, "Deployments" (status, conditions), "Pod Lifecycle" (contai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django_userpods.core.states import State
@@ -87,6 +87,19 @@ def of_pods(pods: Iterable[Manifest]) -> Health | None:
             if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
                 worst = Health(State.STARTING, _said(condition))
     return worst
+
+
+def explained(found: Health, pods: Iterable[Manifest]) -> Health:
+    """Return how a workload is doing, with what its pods say where it does not run."""
+    if not found.state.may_explain:
+        return found
+    return of_pods(pods) or found
+
+
+def explained_update(found: Health, pods: Iterable[Manifest]) -> Health:
+    """Return the same of an update: what has taken too long has failed, whatever it waits for."""
+    why = explained(found, pods)
+    return replace(why, state=State.FAILED) if found.state == State.FAILED else why
 
 
 def _said(condition: dict[str, Any]) -> str:

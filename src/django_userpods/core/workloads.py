@@ -5,13 +5,14 @@ Sources: Kubernetes API, ``StatefulSetStatus``, ``DaemonSetStatus``, ``JobStatus
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from django_userpods.core.health import Health, of_deployment, of_update
 from django_userpods.core.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from django_userpods.core.objects import Manifest
 
@@ -33,6 +34,21 @@ def update_of(workload: Manifest) -> Health | None:
     if found is None or found.state != State.RUNNING or _is_updated(workload):
         return found
     return Health(State.STARTING)
+
+
+def pods_by_workload(
+    pods: Iterable[Manifest], others: Collection[tuple[str, str]]
+) -> dict[tuple[str, str] | None, list[Manifest]]:
+    """Return pods by whose they are: a workload's are called after it, the rest (None) the main's.
+
+    ``others`` are kinds and names.
+    """
+    found: dict[tuple[str, str] | None, list[Manifest]] = defaultdict(list)
+    for pod in pods:
+        name = pod["metadata"]["name"]
+        called = [key for key in others if name.startswith(f"{key[1]}-")]
+        found[max(called, key=lambda key: len(key[1])) if called else None].append(pod)
+    return found
 
 
 def _is_updated(found: Manifest) -> bool:

@@ -25,7 +25,6 @@ from django_userpods.exceptions import (
 )
 from django_userpods.models import UserPod
 from django_userpods.reconcile import claims, overruled
-from django_userpods.reconcile.explain import explain
 from django_userpods.reconcile.wanted import TemplateSource, row_values
 
 if TYPE_CHECKING:
@@ -380,4 +379,16 @@ def _explain(reader: Reader, subjects: dict[str, Subject]) -> None:
     for pod in _objects(reader, POD, unwell):
         pods[pod["metadata"]["labels"].get(naming.POD_LABEL, "")].append(pod)
     for label, subject in unwell.items():
-        explain(subject, pods[label])
+        is_updating = subject.is_updating
+        by_workload = workloads.pods_by_workload(pods[label], subject.others)
+        own = by_workload.pop(None, [])
+        if subject.main is not None:
+            subject.main = health.explained(subject.main, own)
+        if subject.main_update is not None and is_updating:
+            subject.main_update = health.explained_update(subject.main_update, own)
+        for key, found in by_workload.items():
+            assert key is not None  # noqa: S101 - the main workload's are taken out
+            subject.others[key] = health.explained(subject.others[key], found)
+            if is_updating:
+                update = health.explained_update(subject.other_updates[key], found)
+                subject.other_updates[key] = update
