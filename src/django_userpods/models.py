@@ -18,6 +18,7 @@ from django_userpods.core.lifetime import Lifetime
 from django_userpods.core.reasons import Reason, reason_of
 from django_userpods.core.rollout import Turn
 from django_userpods.core.states import State as _State
+from django_userpods.core.step_times import LONGEST
 from django_userpods.shares import Share
 from django_userpods.tokens import AccessToken, PodSession
 
@@ -229,6 +230,9 @@ class UserPod(models.Model):
         db_index=True,
         editable=False,
         help_text=_("Where it is while a changed template reaches pods in waves."),
+    )
+    step_times = models.CharField(
+        _("times of its steps"), max_length=LONGEST, blank=True, default="", editable=False
     )
     last_activity = models.DateTimeField(_("last activity"), null=True, editable=False)
     #: When it was last asked to run, or to run anew.

@@ -223,7 +223,7 @@ def _record(operation: Operation, pods: Sequence[PodRef], actor: str, where_else
         lock(found)
         # What is asked only of those that are so still is the history of no others.
         met = set(found.values_list("pk", flat=True)) if where_else else None
-        found.update(state=State.PENDING, message="", updated_at=now, **what)
+        found.update(state=State.PENDING, message="", step_times="", updated_at=now, **what)
         history.add(
             [
                 history.Line(

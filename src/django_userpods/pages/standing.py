@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django_userpods.models import UserPod
+from django_userpods.pages.steps import steps_of
+
 if TYPE_CHECKING:
     from django_userpods.access.authenticators import Visitor
-    from django_userpods.models import UserPod
 
 
 def standing_of(visitor: Visitor, pod: UserPod) -> dict[str, object]:
@@ -16,4 +18,8 @@ def standing_of(visitor: Visitor, pod: UserPod) -> dict[str, object]:
         "message": pod.plain_message,
         "service": pod.name,
     }
+    if UserPod.State(pod.state).may_change:
+        found["steps"] = [
+            {"status": step.status, "seconds": step.seconds} for step in steps_of(pod)
+        ]
     return {**found, "details": pod.message} if visitor.is_staff else found

@@ -1,13 +1,19 @@
-"""How far a pod has come on its way up, as far as its row knows."""
+"""How far a pod has come on its way up, and how long each step took, as far as its row knows."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import datetime
+from typing import TYPE_CHECKING, NamedTuple
 
+from django.utils import timezone
 from django.utils.translation import gettext
 
+from django_userpods.core import step_times
 from django_userpods.core.reasons import Reason, reason_of
 from django_userpods.core.states import State
+
+if TYPE_CHECKING:
+    from django_userpods.models import UserPod
 
 #: The steps by number: it is set up, has a place, its software is there and runs, it answers.
 _SET_UP, _PLACED, _STARTED, _READY = range(4)
@@ -23,19 +29,30 @@ _OF_REASON = {
     Reason.SLOW: _READY,
 }
 _OF_STATE = {State.PENDING: _SET_UP, State.STARTING: _STARTED, State.RUNNING: _READY}
+#: The clocks of a cluster and of a site may differ by so much; a step of more tells nothing.
+_SKEW, _MOST = datetime.timedelta(seconds=5), datetime.timedelta(hours=1)
 
 
 class Step(NamedTuple):
-    """A step as a page shows it: ``status`` is done, current, failed or nothing yet ("")."""
+    """A step as a page shows it: ``status`` is done, current, failed or nothing yet ("").
+
+    ``seconds`` is how long it took, or has taken so far; None where nobody knows.
+    """
 
     label: str
     status: str
+    seconds: int | None = None
+
+    @property
+    def clock(self) -> str:
+        """The seconds as clocks show them, in every language."""
+        return "" if self.seconds is None else f"{self.seconds // 60}:{self.seconds % 60:02}"
 
 
-def steps_of(state: str, message: str) -> list[Step]:
+def steps_of(pod: UserPod) -> list[Step]:
     """Return the steps of a pod on its way, none where nothing is known of where it is.
 
-    A Deployment that starts does not say whether its image is still being fetched, so that is one
+    A container that waits does not say whether its image is still being fetched, so that is one
     step with its start.
     """
     labels = (
@@ -44,11 +61,34 @@ def steps_of(state: str, message: str) -> list[Step]:
         gettext("Fetched and started"),
         gettext("Ready"),
     )
-    at = _OF_REASON.get(reason_of(message), _OF_STATE.get(State(state)))
+    state, reason, times = State(pod.state), reason_of(pod.message), _times_of(pod)
+    at = _OF_REASON.get(reason, _OF_STATE.get(state))
     if at is None or state in (State.STOPPED, State.DELETING):
         return []
+    if state == State.STARTING and pod.step_times and reason is Reason.OTHER:
+        at = len(times) - 1
     here = "failed" if state == State.FAILED else "current"
+    if state.is_coming and len(times) == at + 1:
+        times.append(timezone.now())
     return [
-        Step(label, "done" if number < at else here if number == at else "")
+        Step(
+            label,
+            "done" if number < at else here if number == at else "",
+            _seconds(times[number : number + 2]) if number <= at else None,
+        )
         for number, label in enumerate(labels)
     ]
+
+
+def _times_of(pod: UserPod) -> list[datetime.datetime]:
+    """Return when each step began; what an earlier pod did is left out."""
+    taken = step_times.read(pod.step_times)
+    if taken and taken[0] < pod.started_at - _SKEW:
+        taken = []
+    return [pod.started_at, *taken]
+
+
+def _seconds(times: list[datetime.datetime]) -> int | None:
+    if len(times) < 2 or times[1] - times[0] > _MOST:
+        return None
+    return max(0, int((times[1] - times[0]).total_seconds()))

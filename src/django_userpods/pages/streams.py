@@ -138,4 +138,4 @@ def _tell(streams: Iterable[Stream]) -> None:
 
 def _look_of(pod: UserPod) -> tuple[object, ...]:
     """Return what of a row a page shows."""
-    return pod.state, pod.message, pod.wanted
+    return pod.state, pod.message, pod.wanted, pod.step_times

@@ -27,6 +27,8 @@ from django_userpods.pages.asking import (
     for_visitor,
     is_navigation,
 )
+from django_userpods.pages.events import may_see_events
+from django_userpods.pages.happenings import happenings_of
 from django_userpods.pages.links import beside_page, came_from, to_view
 from django_userpods.pages.refusals import page_of, sign_out, site_url
 from django_userpods.pages.standing import standing_of
@@ -133,6 +135,7 @@ def _page(request: HttpRequest, words: dict[str, Any]) -> HttpResponse:
         "status_url": beside_page(request, "status") + at,
         "stream_url": beside_page(request, "stream") + at if can_stream(request) else "",
         "wake_url": beside_page(request, "wake") + at,
+        "events_url": beside_page(request, "events") + at if words.get("shows_events") else "",
         "home_url": f"{site_url()}{to_view(request, 'home')}",
     }
     response = render(request, "userpods/waiting.html", context, status=503)
@@ -143,14 +146,18 @@ def _page(request: HttpRequest, words: dict[str, Any]) -> HttpResponse:
 
 
 def _words_of(visitor: Visitor, pod: UserPod) -> dict[str, Any]:
+    is_failed = pod.state == UserPod.State.FAILED
     return {
         "pod": pod,
         "state": pod.state,
         "title": title_of(pod),
         "message": pod.plain_message,
         "details": pod.message if visitor.is_staff else "",
-        "steps": steps_of(pod.state, pod.message),
+        "steps": steps_of(pod),
         "since": pod.started_at,
+        # Who comes as a guest is not told what its owner did.
+        "happenings": happenings_of(pod) if is_failed and not visitor.is_guest else (),
+        "shows_events": is_failed and may_see_events(visitor),
         "is_guest": visitor.is_guest,
     }
 

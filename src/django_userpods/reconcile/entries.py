@@ -35,6 +35,7 @@ FIELDS = (
     "overruled",
     "activity",
     "turn",
+    "step_times",
 )
 
 
@@ -98,6 +99,8 @@ class Entry:
     activity: str = ""
     #: See ``core.rollout``.
     turn: str = ""
+    #: See ``core.step_times``.
+    step_times: str = ""
     username: str = ""
     #: The user, kept only where the template depends on it.
     user: AbstractBaseUser | None = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from django_userpods.conf import conf
-from django_userpods.core import activity, health, naming, workloads
+from django_userpods.core import activity, health, naming, step_times, workloads
 from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind, Manifest, Ref
 from django_userpods.core.plan import Observed
 from django_userpods.core.rollout import Turn
@@ -72,6 +72,8 @@ class Subject:
     image: str = ""
     #: Its rules on what counts as use, as the row has them.
     activity: str | None = None
+    #: When its pod took its steps, where that was looked at.
+    step_times: str | None = None
     #: Objects that the cluster changes in what is declared, whatever is written.
     overruled: dict[Ref, Overruled] = field(default_factory=dict)
     #: What was found of that by this run's own writes.
@@ -383,6 +385,8 @@ def _explain(reader: Reader, subjects: dict[str, Subject]) -> None:
         by_workload = workloads.pods_by_workload(pods[label], subject.others)
         own = by_workload.pop(None, [])
         if subject.main is not None:
+            if subject.main.state.may_explain:
+                subject.step_times = step_times.of_pods(own)
             subject.main = health.explained(subject.main, own)
         if subject.main_update is not None and is_updating:
             subject.main_update = health.explained_update(subject.main_update, own)

@@ -276,6 +276,8 @@ def _changes(subject: Subject, outcome: Outcome) -> dict[str, Any]:
     else:
         if subject.image:
             new["image"] = subject.image
+        if subject.step_times is not None:
+            new["step_times"] = subject.step_times
         if subject.activity is not None:
             new["activity"] = subject.activity
         if subject.template is not None and not (outcome.error or entry.recreate):

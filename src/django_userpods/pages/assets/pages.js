@@ -27,22 +27,37 @@
     };
     const pause = (time) => new Promise((done) => setTimeout(done, time));
 
-    /* Marks how far it has come; what is said of a state that stays the same, the page knows. */
-    const step = (state) => {
-        const at = { pending: 0, starting: 2 }[state];
-        if (at === undefined) return;
-        document.querySelectorAll("#userpods-steps > li").forEach((item, number) => {
-            item.className = number < at ? "done" : number === at ? "current" : "";
-            if (number === at) item.setAttribute("aria-current", "step");
-            else item.removeAttribute("aria-current");
-        });
+    /* As clocks show it, in every language. */
+    const clock = (seconds) =>
+        `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+    const parts = () => document.querySelectorAll("#userpods-steps > li");
+    /* A step's time as of now; that of the one that is under way goes on. */
+    const time = (item, seconds) => {
+        const shown = item.querySelector(".time");
+        if (!shown) return;
+        const isKnown = Number.isFinite(seconds);
+        shown.textContent = isKnown ? clock(seconds) : "";
+        if (isKnown && item.className === "current") {
+            shown.dataset.since = Date.now() - seconds * 1000;
+        } else {
+            delete shown.dataset.since;
+        }
     };
+    /* Marks how far it has come. */
+    const mark = (steps) => parts().forEach((item, number) => {
+        const { status, seconds } = steps[number] ?? { status: "" };
+        item.className = status;
+        if (status === "current") item.setAttribute("aria-current", "step");
+        else item.removeAttribute("aria-current");
+        time(item, seconds);
+    });
+    const tick = () => document.querySelectorAll("#userpods-steps [data-since]").forEach((shown) => {
+        shown.textContent = clock((Date.now() - shown.dataset.since) / 1000);
+    });
     const count = (shown) => {
         const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(shown.dataset.since)) / 1000));
-        const two = (number) => String(number).padStart(2, "0");
-        /* As clocks show it, in every language; a clock that is wrong by a day shows nothing. */
-        const text = `${Math.floor(seconds / 60)}:${two(seconds % 60)}`;
-        shown.textContent = seconds < 86400 ? `(${text})` : "";
+        /* A clock that is wrong by a day shows nothing. */
+        shown.textContent = seconds < 86400 ? `(${clock(seconds)})` : "";
     };
     /* Hears of each change as it comes. Ends with true when there is nothing more to hear, with false
        where no stream is to be had, or something on the way keeps it back: then the page asks. */
@@ -70,7 +85,6 @@
         alive();
     });
     const watch = async () => {
-        let known = page.dataset.state;
         const { state, status, stream } = page.dataset;
         const words = document.getElementById("userpods-message");
         let forbidden = false;
@@ -84,7 +98,7 @@
                 reload();
                 return true;
             }
-            if (found.state !== known) step(known = found.state);
+            if (found.steps?.length) mark(found.steps);
             words.textContent = found.message;
             return false;
         };
@@ -106,6 +120,16 @@
         }
     };
 
+    /* What the cluster says, which takes a moment. */
+    const show = async (events) => {
+        try {
+            const answer = await fetch(events.dataset.events, { headers: { Accept: "text/html" } });
+            if (!answer.ok) return;
+            const found = new DOMParser().parseFromString(await answer.text(), "text/html");
+            events.replaceChildren(...found.body.childNodes);
+        } catch { /* The page says why it failed without it. */ }
+    };
+
     if (page) {
         document.querySelector("form[data-again]")?.addEventListener("submit", async (event) => {
             event.preventDefault();
@@ -121,7 +145,13 @@
         });
         const shown = document.getElementById("userpods-elapsed");
         if (shown) setInterval(count, 1000, shown);
+        parts().forEach((item) => {
+            time(item, Number(item.querySelector("[data-seconds]")?.dataset.seconds ?? NaN));
+        });
+        setInterval(tick, 1000);
         watch();
+        const events = document.querySelector("[data-events]");
+        if (events) show(events);
     }
 
     const follow = async (home) => {
