@@ -15,7 +15,7 @@ UNIT := not cluster and not router and not browser and not node and not processe
 	and not databases and not apps
 
 .PHONY: help venv lock check test e2e fuzz sequences fresh cluster bench matrix clients tools demo \
-	clean messages
+	clean messages screenshots
 
 help:  ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | column -ts $$'\t'
@@ -67,6 +67,10 @@ fuzz: tools  ## Fuzz the router for FUZZ_SECONDS (600; FUZZ_SEED=n to run one ag
 
 sequences: venv  ## SEQUENCES (1000) random sequences of operations on the memory cluster (SEED=n to run some again)
 	USERPODS_SEQUENCES=$(or $(SEQUENCES),1000) $(BIN)/pytest -q tests/django/test_any_sequence.py $(if $(SEED),--hypothesis-seed=$(SEED))
+
+screenshots: tools  ## Pictures of each page, in both languages and themes, wide and narrow, into SHOTS (screenshots/)
+	@tools/apt-install shots
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.browser.screenshots --output $(or $(SHOTS),screenshots)
 
 messages: venv  ## Gather the texts to translate into src/django_userpods/locale, and compile them
 	$(BIN)/python tools/messages.py

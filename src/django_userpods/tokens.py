@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_userpods import joins
@@ -202,4 +203,4 @@ class PodSession(_OfSiteSession):
         verbose_name_plural = _("pod sessions")
 
     def __str__(self) -> str:
-        return f"session #{self.pk}"
+        return gettext("session #%(number)s") % {"number": self.pk}

@@ -242,7 +242,7 @@ def look_at_the_routers_pages(seen: Seen) -> None:
     text = PAGES_OF_THE_ROUTER.read_text(encoding="utf-8")
     (page,) = re.findall(r"local template = \[\[(.*?)\]\]", text, re.DOTALL)
     link = '<p><a href="/login">Sign in</a></p>'
-    words = iter(["", "No access", "No access", "This account has no access here.", link])
+    words = iter(["en", "", "No access", "No access", "This account has no access here.", link])
     page = re.sub("%s", lambda _: next(words), page)
     seen.browser.get("about:blank")
     frame = seen.browser.execute_cdp_cmd("Page.getFrameTree", {})["frameTree"]["frame"]["id"]

@@ -37,6 +37,7 @@ class PodSessionAdmin(_ModelAdmin):
     fields = readonly_fields = ("user_link", "pod_name", "created_at", "expires_at")
 
     class Media:
+        css: ClassVar = {"all": ["userpods/admin.css"]}
         js: ClassVar = ["userpods/labels.js"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PodSession]:

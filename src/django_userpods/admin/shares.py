@@ -111,6 +111,7 @@ class ShareAdmin(_Ours, _ModelAdmin):
     raw_id_fields = ("pod", "user", "group")
 
     class Media:
+        css: ClassVar = {"all": ["userpods/admin.css"]}
         js: ClassVar = ["userpods/labels.js"]
 
     def get_changelist(self, request: HttpRequest, **named: Any) -> type[ChangeList]:  # noqa: ANN401

@@ -109,7 +109,6 @@ class AccessTokenAdmin(_ModelAdmin):
         "scope",
         "created_at",
         "expires_at",
-        "revoked_at",
         "last_used_at",
     )
     list_filter = (StatusFilter, "scope", "created_at")

@@ -1,0 +1,110 @@
+"""The pages that screenshots are made of: one line for each. To add one, add it here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from selenium.webdriver.common.by import By
+
+from tests.browser.example_site import CRASHES, NO_ROOM, PULLS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from selenium.webdriver.chrome.webdriver import WebDriver
+
+PODS, TOKENS, SHARES = (f"/admin/userpods/{name}/" for name in ("userpod", "accesstoken", "share"))
+WAITING = "/userpods/waiting/"
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A page: who opens it where, in which state alice's pod is then, and what is done there.
+
+    ``path`` may hold ``{name}`` of a user for the id of the main pod, ``{token}`` and ``{share}``.
+    """
+
+    name: str
+    path: str
+    who: str = "alice"
+    state: str = "running"
+    message: str = ""
+    act: Callable[[WebDriver], None] | None = None
+
+
+def click(css: str) -> Callable[[WebDriver], None]:
+    """Click on the first that there is, if there is one."""
+
+    def act(browser: WebDriver) -> None:
+        for found in browser.find_elements(By.CSS_SELECTOR, css)[:1]:
+            browser.execute_script("arguments[0].click()", found)
+
+    return act
+
+
+def asked(operation: str, count: int) -> Callable[[WebDriver], None]:
+    """Select the first pods of the list and choose what to do with them."""
+
+    def act(browser: WebDriver) -> None:
+        for box in browser.find_elements(By.NAME, "_selected_action")[:count]:
+            browser.execute_script("arguments[0].click()", box)
+        choice = f"select[name=action] option[value=userpods_{operation}]"
+        click(choice)(browser)
+        browser.execute_script(
+            "document.querySelector('select[name=action]').value = arguments[0]",
+            f"userpods_{operation}",
+        )
+        click("button[name=index]")(browser)
+
+    return act
+
+
+def made(label: str) -> Callable[[WebDriver], None]:
+    """Have a token made on My pods."""
+
+    def act(browser: WebDriver) -> None:
+        browser.execute_script(
+            "const field = document.querySelector('#userpods-label');"
+            "field.value = arguments[0]; field.form.requestSubmit()",
+            label,
+        )
+
+    return act
+
+
+SCREENS = (
+    # --- what a pod's user sees
+    Screen("home", "/userpods/"),
+    Screen("home-failed", "/userpods/", state="failed", message=CRASHES),
+    Screen("home-tokens", "/userpods/", act=click("details:has(#userpods-label) summary")),
+    Screen("home-shares", "/userpods/", act=click("details[id^=shares-] summary")),
+    Screen("home-token-made", "/userpods/", act=made("phone")),
+    Screen("home-logs", "/userpods/pods/user-alice/logs/"),
+    Screen("waiting-pending", WAITING, state="pending"),
+    Screen("waiting-no-room", WAITING, state="pending", message=NO_ROOM),
+    Screen("waiting-image", WAITING, state="starting", message=PULLS),
+    Screen("waiting-starting", WAITING, state="starting"),
+    Screen("waiting-failed", WAITING, state="failed", message=CRASHES),
+    Screen("waiting-failed-image", WAITING, state="failed", message=PULLS),
+    Screen("waiting-staff", WAITING, who="judy", act=click("summary")),
+    Screen("waiting-deleting", WAITING, state="deleting"),
+    Screen("no-workspace", WAITING, who="stranger"),
+    Screen("refused", "/userpods/enter/?to=/pods/frank/", who="carol"),
+    Screen("nobody", WAITING, who=""),
+    # --- the admin
+    Screen("admin-first", "/admin/", who="boss"),
+    Screen("admin-list", PODS, who="boss"),
+    Screen("admin-list-failed", f"{PODS}?state__exact=failed", who="boss"),
+    Screen("admin-pod", f"{PODS}{{bob}}/change/", who="boss"),
+    Screen("admin-logs", f"{PODS}{{bob}}/logs/", who="boss"),
+    Screen("admin-confirm", PODS, who="boss", act=asked("stop", 99)),
+    Screen("admin-recreate", PODS, who="boss", act=asked("recreate", 3)),
+    Screen("admin-users", "/admin/auth/user/", who="boss"),
+    Screen("admin-user-delete", "/admin/auth/user/{alice-user}/delete/", who="boss"),
+    Screen("admin-tokens", TOKENS, who="boss"),
+    Screen("admin-token-add", f"{TOKENS}add/", who="boss"),
+    Screen("admin-shares", SHARES, who="boss"),
+    Screen("admin-share-add", f"{SHARES}add/", who="boss"),
+    Screen("admin-sessions", "/admin/userpods/podsession/", who="boss"),
+)

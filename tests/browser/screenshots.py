@@ -1,0 +1,144 @@
+"""Screenshots of each page in both languages and themes, wide and narrow: ``make screenshots``.
+
+Of example data on the memory cluster, and of the real router with no Django behind it. What to look
+for: words that are cut off or overlap, colours that cannot be read in the dark, English in Chinese.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.browser import example_site
+from tests.browser.chromium import chromium
+from tests.browser.screens import SCREENS, Screen
+from tests.router.harness import Router, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from selenium.webdriver.chrome.webdriver import WebDriver
+
+LANGUAGES = {"en": "en-GB,en", "zh": "zh-CN,zh"}
+_COOKIES = {"en": "en", "zh": "zh-hans"}
+THEMES = ("light", "dark")
+WIDTHS = (1280, 390)
+#: Pixels of a long page that are shown.
+TALLEST = 2400
+STILL = """
+const sheet = new CSSStyleSheet();
+sheet.replaceSync("* { transition: none !important; animation: none !important }");
+document.adoptedStyleSheets = [sheet];
+"""
+
+
+class Camera:
+    """Takes pictures of what a browser shows, into a folder."""
+
+    def __init__(self, browser: WebDriver, folder: Path, looks: Iterable[tuple[str, int]]) -> None:
+        self.browser, self.folder, self.looks = browser, folder, list(looks)
+
+    def take(self, name: str, language: str) -> None:
+        """Save the page that is shown, in each theme and width."""
+        self.browser.execute_script(STILL)
+        for theme, width in self.looks:
+            feature = {"name": "prefers-color-scheme", "value": theme}
+            self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+            size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+            self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            # Of a page that is wider than the window all is shown: it should not be.
+            wide, tall = self.browser.execute_script(
+                "const root = document.documentElement;"
+                "return [root.scrollWidth, Math.max(root.scrollHeight, 400)]"
+            )
+            clip = {"x": 0, "y": 0, "width": wide, "height": min(tall, TALLEST), "scale": 1}
+            found = self.browser.execute_cdp_cmd(
+                "Page.captureScreenshot",
+                {"format": "webp", "quality": 80, "captureBeyondViewport": True, "clip": clip},
+            )
+            path = self.folder / f"{name}.{language}.{theme}.{width}.webp"
+            path.write_bytes(base64.b64decode(found["data"]))
+            if wide > width:
+                print(f"{path.name}: {wide} pixels wide")
+        self.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def ids() -> dict[str, object]:
+    """What the paths of screens may name."""
+    from django_userpods.models import AccessToken, Share, UserPod
+
+    pods = UserPod.objects.filter(slot="").select_related("owner")
+    found: dict[str, object] = {}
+    for pod in pods:
+        if pod.owner is not None:
+            found[pod.owner.get_username()] = pod.pk
+            found[f"{pod.owner.get_username()}-user"] = pod.owner.pk
+    found["token"] = AccessToken.objects.earliest("pk").pk
+    found["share"] = Share.objects.earliest("pk").pk
+    return found
+
+
+def open_screen(browser: WebDriver, site: str, screen: Screen, language: str) -> None:
+    """Have a browser show a page to somebody, in a language."""
+    example_site.put("alice", screen.state, screen.message, minutes=1)
+    browser.get(f"{site}/userpods/assets/css")
+    browser.delete_all_cookies()
+    browser.add_cookie({"name": "django_language", "value": _COOKIES[language]})
+    if screen.who:
+        browser.add_cookie({"name": "sessionid", "value": example_site.session(screen.who)})
+    browser.get(site + screen.path.format_map(ids()))
+    if screen.act is not None:
+        screen.act(browser)
+        browser.execute_async_script("setTimeout(arguments[0], 700)")
+
+
+def open_router(browser: WebDriver, port: int, language: str) -> None:
+    """Have a browser show what the router says where Django does not answer."""
+    browser.execute_cdp_cmd(
+        "Network.setUserAgentOverride",
+        {
+            "userAgent": browser.execute_script("return navigator.userAgent"),
+            "acceptLanguage": LANGUAGES[language],
+        },
+    )
+    browser.get("about:blank")
+    browser.get(f"http://127.0.0.1:{port}/")
+    # It would load itself again.
+    browser.execute_script("window.stop()")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make them, and say which pages are wider than their window."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("screenshots"), metavar="DIR")
+    parser.add_argument("--only", nargs="*", metavar="NAME", help="pages whose names begin so")
+    parser.add_argument("--language", choices=LANGUAGES, action="append")
+    options = parser.parse_args(arguments)
+    options.output.mkdir(parents=True, exist_ok=True)
+    names = tuple(options.only or ("",))
+    screens = [screen for screen in SCREENS if screen.name.startswith(names)]
+    looks = [(theme, width) for theme in THEMES for width in WIDTHS]
+    with tempfile.TemporaryDirectory(prefix="userpods-") as made:
+        folder = Path(made)
+        example_site.configure(folder)
+        example_site.fill()
+        with example_site.serving() as site, chromium(folder) as browser:
+            browser.set_script_timeout(30)
+            camera = Camera(browser, options.output, looks)
+            for language in options.language or LANGUAGES:
+                for screen in screens:
+                    open_screen(browser, site, screen, language)
+                    camera.take(screen.name, language)
+            if "router".startswith(names):
+                with Router(folder / "router", free_port()) as router:
+                    for language in options.language or LANGUAGES:
+                        open_router(browser, router.port, language)
+                        camera.take("router", language)
+    print(f"{len(list(options.output.glob('*.webp')))} pictures in {options.output}")
+
+
+if __name__ == "__main__":
+    main()
