@@ -6,11 +6,7 @@ nothing, was stopped.
 
 from __future__ import annotations
 
-import sqlite3
-import subprocess
-import sys
-import time
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,22 +15,20 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from tests.apps.conftest import START, visit
+from tests.apps.idling import idling, state, stops, wait_until
 from tests.apps.jupyterlab import home, run_cell, start_next_cell
 from tests.browser.chromium import keep_picture
-from tests.browser.demos import Demo, end, started
-from tests.testcluster import build
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.apps.conftest import Visitor
+    from tests.browser.demos import Demo
 
 pytestmark = [pytest.mark.apps, pytest.mark.browser, pytest.mark.router]
 #: Seconds: enough between two steps of a person on a machine that is busy.
 IDLE = 30
-#: Seconds until an idle pod is certainly gone: its time, what the router adds, and a busy machine.
-GONE = 180.0
 # In one line, because the editor indents by itself.
 WAITS = (
     'import os, time; [time.sleep(0.1) for _ in iter(lambda: os.path.exists("go"), True)];'
@@ -49,38 +43,9 @@ return performance.getEntriesByType("resource")
 
 
 @pytest.fixture
-def idling(tmp_path: Path) -> Iterator[Demo]:
-    apps = str(build.cache_dir() / "apps")
-    demo = started(tmp_path, APP="jupyterlab", DEMO_IDLE=str(IDLE), DEMO_APPS=apps)
-    yield demo
-    end(demo)
-
-
-def state(demo: Demo, name: str) -> str:
-    """What the local cluster says of somebody's pod: ``ready``, ``stopped`` or between them."""
-    pods = str(demo.folder / "site" / "pods")
-    command = [sys.executable, "-m", "django_userpods.clusters.local", "status", pods]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    line = next(line for line in told.splitlines() if f"/user-{name} " in line)
-    return line.rpartition(": ")[2]
-
-
-def stops(demo: Demo, name: str) -> list[str]:
-    """By whom somebody's pod was stopped, each time, by its history."""
-    query = (
-        "SELECT actor FROM userpods_transition AS line JOIN userpods_userpod AS pod"
-        " ON line.pod_id = pod.id WHERE line.operation = 'stop' AND pod.name = ?"
-    )
-    uri = f"file:{demo.folder / 'site' / 'db.sqlite3'}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, timeout=30)) as database:
-        return [actor for (actor,) in database.execute(query, [f"user-{name}"])]
-
-
-def wait_until(true: Callable[[], bool], what: str, *, seconds: float = GONE) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.5)
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    with idling(tmp_path, "jupyterlab", IDLE) as demo:
+        yield demo
 
 
 def save_notebook(demo: Demo, visitor: Visitor, source: str, output: str) -> None:
@@ -100,9 +65,9 @@ def save_notebook(demo: Demo, visitor: Visitor, source: str, output: str) -> Non
 
 
 def test_an_open_tab_keeps_no_pod_awake_a_running_cell_does_and_a_click_wakes_it(
-    idling: Demo, tmp_path: Path
+    demo: Demo, tmp_path: Path
 ) -> None:
-    demo, signed_in = idling, contextmanager(visit)
+    signed_in = contextmanager(visit)
     with (
         signed_in(demo, "alice", tmp_path / "alice") as alice,
         signed_in(demo, "bob", tmp_path / "bob") as bob,
