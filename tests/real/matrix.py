@@ -40,6 +40,7 @@ ROWS = {
     "late": ("a list is answered late, as things were seconds before", 10),
     "restored": ("etcd is set back to what it was before: a user came, another went", 10),
     "quota": ("a ResourceQuota is used up, then lifted", 10),
+    "router": ("the router is restarted while 20 pods start, and others move or go", 10),
     "unready": ("50 users beside one whose pod never gets ready", 10),
     "slow": ("the tables are locked for four seconds", 10),
     "failed-over": ("PostgreSQL fails over to its standby", 10),
