@@ -6,6 +6,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from django_userpods.controller import term as terms
 from django_userpods.controller.metrics import Metrics
@@ -103,3 +105,30 @@ def test_the_metrics_tell_how_far_it_is_and_that_it_was_stopped(
     found = term._metrics.exposition()
     assert found is not None
     assert "userpods_rollout_stopped 1.0" in found[0].decode()
+
+
+def cost_of_a_turn(term: Term, memory: MemoryCluster, settings: Any, image: str) -> list[int]:
+    """How many statements and calls one pod's turn takes, from being due to running."""
+    settings.USERPODS_IMAGE = image
+    term.do_everything()
+    before = len([row for row in UserPod.objects.all() if row.turn == "waiting"])
+    assert before
+    term.pods.take(1000)  # whoever was noticed
+    memory.calls.clear()
+    with CaptureQueriesContext(connection) as statements:
+        UserPod.objects.filter(turn="updating").update(turn="")
+        term.give_turns()
+        term.do(term.pods.take(terms.BATCH))
+    assert UserPod.objects.filter(turn="waiting").count() == before - 1
+    return [len(statements), len(memory.calls)]
+
+
+def test_a_turn_costs_the_same_however_many_wait(
+    term: Term, memory: MemoryCluster, settings: Any
+) -> None:
+    few = cost_of_a_turn(term, memory, settings, "example.org/app:3")
+    bulk(120, prefix="more")
+    del settings.USERPODS_ROLLOUT
+    term.do_everything()
+    settings.USERPODS_ROLLOUT = {"MAX_UNREADY": 1, "MAX_FAILURES": 1}
+    assert cost_of_a_turn(term, memory, settings, "example.org/app:4") == few
