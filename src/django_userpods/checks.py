@@ -53,6 +53,7 @@ SETTING_IDS = {
     "USERPODS_SELF_SERVICE": "userpods.E025",
     "USERPODS_SHARING": "userpods.E026",
     "USERPODS_ROLLOUT": "userpods.E027",
+    "USERPODS_PROFILES": "userpods.E028",
     "USERPODS_URL": "userpods.E030",
     "USERPODS_SITE_URL": "userpods.E031",
 }

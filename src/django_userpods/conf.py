@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
     from django_userpods.core.objects import Manifest
+    from django_userpods.core.profile import Profile
 
     _Template = Callable[[AbstractBaseUser], list[Manifest]]
     _SecondsOf = Callable[[Any], float | None]
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 DEFAULT_CLUSTER = {"BACKEND": "django_userpods.clusters.kubernetes.KubernetesCluster"}
 DEFAULT_INSTANCE = "default"
 #: What users can be let do by themselves with what is theirs.
-SELF_SERVICE = (*map(str, FOR_USERS), "add", "delete", "tokens", "logs")
+SELF_SERVICE = (*map(str, FOR_USERS), "add", "profile", "delete", "tokens", "logs")
 #: Of these, what they are not let do unless somebody says so: it needs rights in the cluster.
 _UNLESS_SAID = frozenset({"logs"})
 #: A token of RFC 9110 (5.6.2), as RFC 6265 (4.1.1) has a cookie's name.
@@ -110,6 +111,11 @@ class Conf:
     def USERPODS_CUSTOMIZE(self) -> _Customize | None:
         """What changes a user's manifests before they are used."""
         return cast("_Customize | None", setting.function("USERPODS_CUSTOMIZE", None))
+
+    @property
+    def USERPODS_PROFILES(self) -> dict[str, Profile] | None:
+        """What users may choose from, by its slug; None for nothing."""
+        return setting.profiles("USERPODS_PROFILES")
 
     @property
     def USERPODS_SELECT(self) -> Callable[[AbstractBaseUser], bool]:

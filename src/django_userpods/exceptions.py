@@ -11,6 +11,7 @@ and what to do. It never carries a token, a request body or a whole server answe
     ├── SettingError
     ├── ManifestError
     ├── PodNotAllowed
+    │   └── ProfileNotAllowed
     ├── ShareRefused
     ├── AdoptionError
     ├── MassDeletionRefused
@@ -43,6 +44,8 @@ and what to do. It never carries a token, a request body or a whole server answe
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django_userpods.version import DOCUMENTATION
 
 __all__ = [
@@ -66,6 +69,7 @@ __all__ = [
     "NothingHeard",
     "OutOfTime",
     "PodNotAllowed",
+    "ProfileNotAllowed",
     "QuotaExceeded",
     "SettingError",
     "ShareRefused",
@@ -116,6 +120,24 @@ class ManifestError(UserpodsError):
 
 class PodNotAllowed(UserpodsError):  # noqa: N818 - says what the answer is
     """A user cannot have (or lose) a further pod as asked: slot, limit or user stand against it."""
+
+
+class ProfileNotAllowed(PodNotAllowed):
+    """A pod cannot be of a profile: ``why`` is one of ``WHY``."""
+
+    #: With what is said of it on the pod's row; each begins with what ``core.reasons`` finds.
+    WHY: ClassVar = {
+        "gone": "ProfileNotOffered: there is no profile {profile!r} any more",
+        "disabled": "ProfileNotOffered: the profile {profile!r} is disabled",
+        "group": "ProfileNotOffered: its user is in none of the groups of the profile {profile!r}",
+        "full": "ProfileFull: as many pods of the profile {profile!r} run as may run at once",
+        "name": "ProfileNotOffered: its name is too long for the template of {profile!r}",
+    }
+
+    def __init__(self, profile: str, why: str) -> None:
+        self.profile = profile
+        self.why = why
+        super().__init__(self.WHY[why].format(profile=profile))
 
 
 class ShareRefused(UserpodsError):  # noqa: N818 - says what the answer is

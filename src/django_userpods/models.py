@@ -179,6 +179,15 @@ class UserPod(models.Model):
         _("name"), max_length=63, null=True, unique=True, editable=False
     )
     namespace = models.CharField(_("namespace"), max_length=63, editable=False)
+    profile = models.CharField(
+        _("profile"),
+        max_length=63,
+        blank=True,
+        default="",
+        db_index=True,
+        editable=False,
+        help_text=_("What its user chose; empty for what all pods are."),
+    )
     wanted = models.CharField(
         _("wanted"), max_length=16, choices=Wanted.choices, default=Wanted.RUNNING
     )
@@ -254,6 +263,7 @@ class UserPod(models.Model):
             ("stop_userpod", _("Can stop user pods")),
             ("restart_userpod", _("Can restart user pods")),
             ("recreate_userpod", _("Can delete and recreate user pods")),
+            ("choose_profile_userpod", _("Can choose profiles of user pods")),
             ("share_userpod", _("Can share user pods")),
             ("view_userpod_logs", _("Can see events and logs of user pods")),
         ]

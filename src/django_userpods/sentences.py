@@ -24,6 +24,11 @@ _REASONS: dict[Reason, _StrOrPromise] = {
     Reason.QUOTA: gettext_lazy("There is no room left for more workspaces."),
     Reason.SLOW: gettext_lazy("It has been taking too long to start."),
     Reason.PREVIOUS: gettext_lazy("What was here before is still being removed."),
+    Reason.PROFILE: gettext_lazy("Its profile is not offered to you any more: choose another."),
+    Reason.PLACES: gettext_lazy(
+        "As many workspaces of its profile run as may run at once. Try again later, or choose "
+        "another profile."
+    ),
 }
 
 _NOT_SHARED: dict[str, _StrOrPromise] = {
@@ -39,6 +44,18 @@ _NOT_SHARED: dict[str, _StrOrPromise] = {
 def of_refused_share(why: str) -> str:
     """Return why a pod is not shared as asked (``ShareRefused.why``)."""
     return str(_NOT_SHARED[why])
+
+
+def of_refused_profile(why: str) -> tuple[str, int]:
+    """Return why a pod is not of a profile (``ProfileNotAllowed.why``), and the HTTP status.
+
+    Of a profile that is for others nothing is said that is not said of one that is not there.
+    """
+    if why == "full":
+        return str(_REASONS[Reason.PLACES]), 409
+    if why == "name":
+        return gettext("The name of this workspace is too long for this profile."), 409
+    return gettext("You cannot choose this profile."), 403
 
 
 def of(state: str, message: str) -> str:

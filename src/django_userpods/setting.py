@@ -17,6 +17,8 @@ from django_userpods.exceptions import SettingError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from django_userpods.core.profile import Profile
+
 
 def get(name: str, default: object) -> Any:  # noqa: ANN401 - a setting may hold anything
     """Return a setting's value, whatever it is."""
@@ -163,6 +165,26 @@ def authenticators(name: str, default: Sequence[str]) -> list[Any]:
             raise invalid(name, f"has {cls!r}, which has an async method", hint)
         made.append(one)
     return made
+
+
+def profiles(name: str) -> dict[str, Profile] | None:
+    """Return profiles by their slugs, None where the setting is."""
+    value = get(name, None)
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        hint = "Write {'small': {'NAME': 'Small', 'RESOURCES': {...}}, ...}, or None."
+        raise invalid(name, f"is {value!r}", hint)
+    # What reads profiles takes time to import, which no other start needs.
+    from django_userpods.core.profile import InvalidProfile, parse
+
+    found = {}
+    for slug, written in value.items():
+        try:
+            found[slug] = parse(slug, written)
+        except InvalidProfile as error:
+            raise invalid(name, f"{slug!r}: {error}", error.hint) from error
+    return found
 
 
 def task_backend() -> str:

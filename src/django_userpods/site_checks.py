@@ -39,6 +39,8 @@ SITE_HOST_ID = "userpods.W015"
 SITE_ORIGIN_ID = "userpods.W016"
 #: A pattern of the project's comes before our URLs and takes them.
 SHADOWED_ID = "userpods.W017"
+#: What is wrong inside a profile.
+PROFILE_ID = "userpods.E029"
 #: The middleware that leads back to a pod is there, and pods have no addresses to lead back to.
 BACK_TO_POD_ID = "userpods.W019"
 #: Guests' browsers take what a shared pod's pages say for the site's own word.
@@ -55,7 +57,30 @@ def register() -> None:
     checks.register(check_anonymous_user, "userpods")
     checks.register(check_back_to_pod, "userpods")
     checks.register(check_guests_are_apart, "userpods")
+    checks.register(check_profiles, "userpods")
     checks.register(check_site_is_served, "userpods", deploy=True)
+
+
+def check_profiles(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
+    """Compile the template of each profile of the settings, and say where it is invalid."""
+    try:
+        found = conf.USERPODS_PROFILES
+    except SettingError:
+        return []  # said of the setting
+    if not found:
+        return []
+    # What reads templates takes time to import, which no other start needs.
+    from django_userpods.reconcile.wanted import problem_of
+
+    return [
+        checks.Error(
+            f"The profile {slug!r} is invalid: {problem}",
+            hint="Correct it in USERPODS_PROFILES at the place named.",
+            id=PROFILE_ID,
+        )
+        for slug, profile in found.items()
+        if (problem := problem_of(profile))
+    ]
 
 
 def check_urls(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001

@@ -16,6 +16,11 @@ urlpatterns = [
     path("userpods/pods/<slug:name>/", view("home.operate"), name="operate"),
     path("userpods/pods/<slug:name>/delete/", view("home.delete"), name="delete"),
     path("userpods/pods/<slug:name>/logs/", view("logs.logs"), name="logs"),
+    path(
+        "userpods/pods/<slug:name>/profile/",
+        view("own_profiles.choose"),
+        name="choose-profile",
+    ),
     path("userpods/pods/<slug:name>/shares/", view("own_shares.share_pod"), name="share"),
     path(
         "userpods/pods/<slug:name>/shares/<int:pk>/end/",
@@ -40,6 +45,8 @@ urlpatterns = [
         "userpods/api/pods/<slug:name>/shares/<int:pk>/", view("api.shares.one"), name="api-share"
     ),
     path("userpods/api/shared/", view("api.shares.shared"), name="api-shared"),
+    path("userpods/api/profiles/", view("api.profiles.offered"), name="api-profiles"),
+    path("userpods/api/pods/<slug:name>/profile/", view("api.profiles.choose"), name="api-profile"),
     path(
         "userpods/api/pods/<slug:name>/<slug:operation>/",
         view("api.pods.operation"),

@@ -20,6 +20,8 @@ from django_userpods.core.reasons import Reason, reason_of
         ("FailedCreate: pods is forbidden: exceeded quota: q", Reason.QUOTA),
         ("ProgressDeadlineExceeded: has timed out progressing", Reason.SLOW),
         ("Waiting until the objects of the previous user-a are gone.", Reason.PREVIOUS),
+        ("ProfileNotOffered: the profile 'gpu' is disabled", Reason.PROFILE),
+        ("ProfileFull: as many pods of the profile 'gpu' run", Reason.PLACES),
         ("no route to host", Reason.OTHER),
         ("", Reason.OTHER),
     ],

@@ -108,6 +108,10 @@ def test_every_setting_has_an_id_and_no_id_has_two() -> None:
         ("CONTROLLER", None, "E023"),
         ("SELF_SERVICE", "start", "E025"),
         ("SELF_SERVICE", ["start", "recreate"], "E025"),
+        ("PROFILES", ["small"], "E028"),
+        ("PROFILES", {"Small": {}}, "E028"),
+        ("PROFILES", {"small": {"IMAGE": ""}}, "E028"),
+        ("PROFILES", {"small": {"COLOUR": "red"}}, "E028"),
         ("RETAIN", "PersistentVolumeClaim", "E017"),
         ("RETAIN", [7], "E017"),
         ("RETAIN", 7, "E017"),
@@ -128,6 +132,25 @@ def test_an_invalid_setting_is_an_error_with_its_id(
     assert messages[0].is_serious()
     assert f"USERPODS_{name}" in messages[0].msg
     assert messages[0].hint
+
+
+@pytest.mark.parametrize(
+    ("profile", "where"),
+    [
+        ({"TEMPLATE": [{"kind": "Pod"}]}, "Pod.apiVersion"),
+        ({"TEMPLATE": "/no/such.yaml"}, "/no/such.yaml"),
+        ({"RESOURCES": {"requests": {"memory": "1Gi"}}}, "containers[0].resources.requests.memory"),
+    ],
+)
+def test_a_profile_that_cannot_be_used_says_where(
+    settings: Any, profile: dict[str, Any], where: str
+) -> None:
+    settings.USERPODS_PROFILES = {"small": {}, "broken": profile}
+    (message,) = found()
+    assert (message.id, message.is_serious()) == ("userpods.E029", True)
+    assert message.msg.startswith("The profile 'broken' is invalid: ")
+    assert where in message.msg
+    assert "USERPODS_PROFILES" in (message.hint or "")
 
 
 def test_a_template_that_cannot_be_imported_is_said_once(settings: Any) -> None:
@@ -296,6 +319,8 @@ def test_all_that_is_wrong_is_said_at_once(settings: Any) -> None:
         ("SELECT", lambda user: True),
         ("CUSTOMIZE", lambda manifests, user: manifests),
         ("SELF_SERVICE", ("stop", "tokens")),
+        ("PROFILES", {}),
+        ("PROFILES", {"small": {"NAME": "Small", "RESOURCES": {"limits": {"memory": "1Gi"}}}}),
         ("RETAIN", []),
         ("RETAIN", ("Secret",)),
         ("ROUTERS", ["http://router:8081"]),

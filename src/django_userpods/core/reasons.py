@@ -22,6 +22,8 @@ class Reason(Enum):
     QUOTA = "quota"
     SLOW = "slow"
     PREVIOUS = "previous"
+    PROFILE = "profile"
+    PLACES = "places"
     #: Nothing is known, or nothing that means anything to its user.
     OTHER = "other"
 
@@ -56,6 +58,8 @@ _SIGNS = (
     (Reason.ROOM, ("Unschedulable",)),
     (Reason.SLOW, ("ProgressDeadlineExceeded",)),
     (Reason.PREVIOUS, ("Waiting until the objects of the previous",)),
+    (Reason.PROFILE, ("ProfileNotOffered",)),
+    (Reason.PLACES, ("ProfileFull",)),
 )
 
 

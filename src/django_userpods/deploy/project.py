@@ -144,6 +144,18 @@ def rules(extra: Collection[Kind], warn: Warn) -> dict[Kind, frozenset[str]]:
     return found
 
 
+def _kinds_of_profiles(desired: TemplateSource, warn: Warn) -> set[Kind]:
+    found: set[Kind] = set()
+    for slug, profile in desired.profiles.items():
+        if callable(conf.USERPODS_TEMPLATE) and profile.template is None:
+            continue  # those of the users' own templates
+        try:
+            found |= desired.shared_by(slug, None).kinds
+        except TemplateError as error:
+            warn(f"the kinds of a profile could not be found: {error}")
+    return found
+
+
 def _template_kinds(warn: Warn) -> set[Kind]:
     # Kinds do not depend on who we are, and the database may not be there yet.
     anybody = naming.InstallationIdentity("anybody", conf.USERPODS_INSTANCE)
@@ -152,6 +164,7 @@ def _template_kinds(warn: Warn) -> set[Kind]:
         kinds = set(template.compile_template(base_manifests(), installation=anybody).kinds)
     else:
         kinds = {DEPLOYMENT, SERVICE}
+    kinds |= _kinds_of_profiles(desired, warn)
     if not desired.per_user:
         return kinds
     seen = 0

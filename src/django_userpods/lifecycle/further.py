@@ -12,18 +12,20 @@ from django_userpods import tasks
 from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.exceptions import PodNotAllowed
-from django_userpods.models import UserPod
+from django_userpods.lifecycle.choosing import Asked, refusals
+from django_userpods.models import Installation, UserPod
 from django_userpods.reconcile.rows import alias, rows
 
 Wanted, State = UserPod.Wanted, UserPod.State
 
 
-def add_pod(user: Any, slot: str) -> UserPod:  # noqa: ANN401 - the project's own user model
+def add_pod(user: Any, slot: str, *, profile: str = "") -> UserPod:  # noqa: ANN401 - the project's own user model
     """Give a user a further pod, called ``slot`` (at most 12 of a-z, 0-9 and single dashes).
 
-    It comes after the commit. Raises PodNotAllowed where the slot cannot be or is taken, the user
-    is to have no pod, or has as many as ``USERPODS_MAX_PODS`` allows; SettingError or
-    TemplateError where these cannot be used.
+    It comes after the commit; ``profile`` is the slug of one that the user may choose. Raises
+    PodNotAllowed where the slot cannot be or is taken, the user is to have no pod, or has as many
+    as ``USERPODS_MAX_PODS`` allows; ProfileNotAllowed, which is one, where the profile stands
+    against it; SettingError or TemplateError where these cannot be used.
     """
     from django_userpods.reconcile.pods import new_row
 
@@ -39,6 +41,8 @@ def add_pod(user: Any, slot: str) -> UserPod:  # noqa: ANN401 - the project's ow
     limit = conf.max_pods_of(user)
     using = alias()
     with transaction.atomic(using=using):
+        if profile:
+            Installation.objects.lock()
         # Locked, so that two at once do not both find room.
         owned = rows().select_for_update().filter(owner=user).order_by("pk")
         slots = {"", *owned.values_list("slot", flat=True)}
@@ -48,7 +52,9 @@ def add_pod(user: Any, slot: str) -> UserPod:  # noqa: ANN401 - the project's ow
         if len(slots) >= limit:
             message = f"user {user.pk} has {len(slots)} of {limit} pods (USERPODS_MAX_PODS)"
             raise PodNotAllowed(message)
-        row = new_row(user, slot)
+        for error in refusals([Asked("", user.pk, profile)]).values():
+            raise error
+        row = new_row(user, slot, profile)
         transaction.on_commit(partial(tasks.ask_for_pods, [row.pk]), using=using, robust=True)
     return row
 

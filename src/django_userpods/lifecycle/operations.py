@@ -15,7 +15,8 @@ from django.utils import timezone
 from django_userpods import tasks
 from django_userpods.core.operations import Operation
 from django_userpods.exceptions import UserpodsError
-from django_userpods.models import UserPod
+from django_userpods.lifecycle import choosing
+from django_userpods.models import Installation, UserPod
 from django_userpods.reconcile import history
 from django_userpods.reconcile.entries import Scope
 from django_userpods.reconcile.rows import alias, lock, retried, rows
@@ -24,6 +25,8 @@ from django_userpods.reconcile.users import BATCH
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Iterator, Sequence
+
+    from django_userpods.exceptions import ProfileNotAllowed
 
 Wanted, State = UserPod.Wanted, UserPod.State
 
@@ -61,6 +64,8 @@ class OperationResult:
     stopped: int = 0
     #: Those users are to have no pod (inactive, not selected, gone).
     absent: int = 0
+    #: Why some are not started, or not of the profile asked for, by the ids of their rows.
+    refused: dict[str, ProfileNotAllowed] = field(default_factory=dict)
     #: The request is inside a transaction: it is on the rows, and tried after the commit.
     deferred: bool = False
     #: How many were done here and now, handed to a task backend, and left to the next sync.
@@ -148,6 +153,18 @@ def rows_of(users: QuerySet[Any]) -> QuerySet[UserPod]:
     return UserPod.objects.filter(owner__in=users.order_by().values("pk"))
 
 
+def choose_profile(rows: QuerySet[UserPod], profile: str, *, actor: str = "") -> OperationResult:
+    """Have some rows' pods be of a profile (its slug; "" for none), and sync them.
+
+    Who runs gets another template by that, in turn if ``USERPODS_ROLLOUT`` says so. Who may not
+    is in ``refused``: the profile is not for its user, or all its places are taken.
+    """
+    changed, refused = choosing.assign(rows, profile, actor=actor)
+    result = sync(UserPod.objects.filter(pk__in=changed), actor=actor)
+    result.refused = refused
+    return result
+
+
 def wake(pod: UserPod, *, actor: str = "") -> None:
     """Have a stopped pod run, for whoever comes to it, and read the row.
 
@@ -170,11 +187,9 @@ def _perform(
     result = OperationResult(operation)
     using = alias()
     # Read before anything is written: what is selected by its state has another one afterwards.
-    found = {
-        values[0]: values
-        for values in selected.using(using).values_list("pk", "owner_pk", "name", "wanted", "state")
-    }
-    for pk, owner_pk, name, wanted, state in found.values():
+    columns = ("pk", "owner_pk", "name", "wanted", "state", "owner_id", "profile")
+    found = {values[0]: values for values in selected.using(using).values_list(*columns)}
+    for pk, owner_pk, name, wanted, state, _, _ in found.values():
         if wanted == Wanted.ABSENT and operation != Operation.SYNC:
             result.absent += 1
         elif operation == Operation.RESTART and wanted == Wanted.STOPPED:
@@ -184,8 +199,20 @@ def _perform(
         else:
             result.pods.append(PodRef(pk, owner_pk, name, state))
 
+    asked = result.pods
+    starts = [
+        choosing.Asked(pk, owner_id, profile)
+        for pk, _, _, wanted, _, owner_id, profile in found.values()
+        if operation == Operation.START and wanted == Wanted.STOPPED and profile
+    ]
+
     def record() -> None:
         with transaction.atomic(using=using):
+            if starts:
+                Installation.objects.lock()
+                result.refused = choosing.refusals(starts)
+                choosing.note(result.refused)
+            result.pods = [pod for pod in asked if pod.pk not in result.refused]
             _record(operation, result.pods, actor, where)
 
     retried(record)

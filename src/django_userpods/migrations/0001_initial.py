@@ -103,6 +103,7 @@ class Migration(migrations.Migration):
                 ('slot', models.CharField(blank=True, default='', editable=False, help_text='Empty for the main pod.', max_length=12, verbose_name='slot')),
                 ('name', models.CharField(editable=False, max_length=63, null=True, unique=True, verbose_name='name')),
                 ('namespace', models.CharField(editable=False, max_length=63, verbose_name='namespace')),
+                ('profile', models.CharField(blank=True, db_index=True, default='', editable=False, help_text='What its user chose; empty for what all pods are.', max_length=63, verbose_name='profile')),
                 ('wanted', models.CharField(choices=[('running', 'running'), ('stopped', 'stopped'), ('absent', 'absent')], default='running', max_length=16, verbose_name='wanted')),
                 ('state', models.CharField(choices=[('pending', 'pending'), ('starting', 'starting'), ('running', 'running'), ('stopped', 'stopped'), ('failed', 'failed'), ('deleting', 'deleting')], db_index=True, default='pending', max_length=16, verbose_name='state')),
                 ('message', models.TextField(blank=True, default='', verbose_name='message')),
@@ -126,7 +127,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'user pod',
                 'verbose_name_plural': 'user pods',
-                'permissions': [('sync_userpod', 'Can sync user pods'), ('start_userpod', 'Can start user pods'), ('stop_userpod', 'Can stop user pods'), ('restart_userpod', 'Can restart user pods'), ('recreate_userpod', 'Can delete and recreate user pods'), ('share_userpod', 'Can share user pods'), ('view_userpod_logs', 'Can see events and logs of user pods')],
+                'permissions': [('sync_userpod', 'Can sync user pods'), ('start_userpod', 'Can start user pods'), ('stop_userpod', 'Can stop user pods'), ('restart_userpod', 'Can restart user pods'), ('recreate_userpod', 'Can delete and recreate user pods'), ('choose_profile_userpod', 'Can choose profiles of user pods'), ('share_userpod', 'Can share user pods'), ('view_userpod_logs', 'Can see events and logs of user pods')],
                 'constraints': [models.UniqueConstraint(fields=('owner', 'slot'), name='userpods_slot_unique')],
             },
         ),

@@ -20,11 +20,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_POST, require_safe
 
+from django_userpods import profiles, sentences
 from django_userpods.access.reach import is_let_in
 from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.core.operations import FOR_USERS, Operation
-from django_userpods.exceptions import PodNotAllowed
+from django_userpods.exceptions import PodNotAllowed, ProfileNotAllowed
 from django_userpods.models import AccessToken, PodSession, UserPod
 from django_userpods.pages import assets
 from django_userpods.pages.asking import Refusal, expected, main_pod, or_unavailable
@@ -34,10 +35,11 @@ from django_userpods.pages.shared import may_share, pods_shared_with, shares_of
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from django.db.models import QuerySet
 
+    from django_userpods.core.profile import Profile
     from django_userpods.models import Share
 
 #: Maximum number of sessions, of tokens that work, and of those that are over, on the page.
@@ -53,6 +55,8 @@ class ShownPod(NamedTuple):
     may: frozenset[str]
     changes: bool
     number: int
+    #: The name of its profile, "" for none.
+    profile: str = ""
     shares: Sequence[Share] = ()
 
 
@@ -99,7 +103,10 @@ def operate(request: HttpRequest, name: str) -> HttpResponse:
     if asked not in FOR_USERS or asked not in conf.USERPODS_SELF_SERVICE:
         return page(request, error=gettext("This is not allowed here."), status=403)
     user: Any = request.user
-    lifecycle.OPERATIONS[Operation(asked)](pod, actor=user.get_username())
+    result = lifecycle.OPERATIONS[Operation(asked)](pod, actor=user.get_username())
+    for refused in result.refused.values():
+        error, status = sentences.of_refused_profile(refused.why)
+        return page(request, error=error, status=status)
     return back(request)
 
 
@@ -110,8 +117,9 @@ def add(request: HttpRequest) -> HttpResponse:
     from django_userpods import lifecycle
 
     slot = request.POST.get("slot", "").strip().lower()
+    profile = request.POST.get("profile", "")
     error, status = "", 400
-    if "add" not in conf.USERPODS_SELF_SERVICE:
+    if not {"add", *(["profile"] if profile else [])} <= conf.USERPODS_SELF_SERVICE:
         error, status = gettext("This is not allowed here."), 403
     elif not naming.is_valid_slot(slot):
         error = gettext(
@@ -122,10 +130,14 @@ def add(request: HttpRequest) -> HttpResponse:
         error = gettext("You have a workspace of this name already.")
     else:
         try:
-            lifecycle.add_pod(request.user, slot)
+            lifecycle.add_pod(request.user, slot, profile=profile)
+        except ProfileNotAllowed as refused:
+            error, status = sentences.of_refused_profile(refused.why)
         except PodNotAllowed:
             error = gettext("You have as many workspaces as you may have.")
-    return page(request, error=error, status=status, slot=slot) if error else back(request)
+    if not error:
+        return back(request)
+    return page(request, error=error, status=status, slot=slot, profile=profile)
 
 
 @for_user
@@ -149,7 +161,8 @@ def page(
 ) -> HttpResponse:
     """Return the page, with what is wrong with a form that was sent."""
     allowed = conf.USERPODS_SELF_SERVICE
-    pods = _shown_pods(request, allowed)
+    known = profiles.known()
+    pods = _shown_pods(request, allowed, known)
     others = pods_shared_with(request.user)
     names = {item.pod.pk: item.pod.slot for item in pods} | {pod.pk: pod.name for pod in others}
     limit = conf.max_pods_of(request.user)  # type: ignore[arg-type]
@@ -166,6 +179,7 @@ def page(
         "limit": limit,
         "may_add": "add" in allowed and len(pods) < limit,
         "max_slot": naming.MAX_SLOT,
+        "offered": profiles.offered_to(request.user, known) if "profile" in allowed else [],
         "tokens": _tokens(request),
         "scopes": AccessToken.Scope.choices,
         "may_share": may_share(request.user),
@@ -191,7 +205,9 @@ def own_pods(request: HttpRequest) -> QuerySet[UserPod]:
     return pods.exclude(wanted=UserPod.Wanted.ABSENT).order_by("slot")
 
 
-def _shown_pods(request: HttpRequest, allowed: frozenset[str]) -> list[ShownPod]:
+def _shown_pods(
+    request: HttpRequest, allowed: frozenset[str], known: Mapping[str, Profile]
+) -> list[ShownPod]:
     from django_userpods import lifecycle
 
     main_pod(request.user)  # type: ignore[arg-type]  # makes a row where no signal did
@@ -212,6 +228,7 @@ def _shown_pods(request: HttpRequest, allowed: frozenset[str]) -> list[ShownPod]
             ),
             UserPod.State(pod.state).may_change and pod.state != UserPod.State.FAILED,
             number,
+            known[pod.profile].name if pod.profile in known else pod.profile,
             shares.get(pod.pk, ()),
         )
         for number, pod in enumerate(pods)

@@ -36,6 +36,7 @@ FIELDS = (
     "activity",
     "turn",
     "step_times",
+    "profile",
 )
 
 
@@ -101,6 +102,8 @@ class Entry:
     turn: str = ""
     #: See ``core.step_times``.
     step_times: str = ""
+    #: The slug of its profile, "" for none.
+    profile: str = ""
     username: str = ""
     #: The user, kept only where the template depends on it.
     user: AbstractBaseUser | None = None
@@ -125,6 +128,7 @@ class Entry:
             "wanted": self.wanted,
             "restarted_at": self.restarted_at,
             "recreate": self.recreate,
+            "profile": self.profile,
         }
 
     @property

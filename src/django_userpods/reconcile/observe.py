@@ -201,9 +201,8 @@ def subject_of(entry: Entry, desired: TemplateSource) -> Subject:
         restarted_at=entry.restarted_at,
     )
     try:
-        return Subject(
-            entry, desired.template_for(entry.user, values), values, last_address=entry.address
-        )
+        template = desired.template_for(entry.user, values, entry.profile)
+        return Subject(entry, template, values, last_address=entry.address)
     except TemplateError as error:
         return Subject(entry, error=error)
 

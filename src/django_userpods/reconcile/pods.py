@@ -17,7 +17,7 @@ from django_userpods.models import UserPod, random_identifier
 from django_userpods.reconcile.entries import FIELDS, Entry, RowChanges, Scope
 from django_userpods.reconcile.rows import batches, insert, make, rows, store
 from django_userpods.reconcile.users import key_of, username_of, users
-from django_userpods.reconcile.wanted import room_of_users
+from django_userpods.reconcile.wanted import room_of_profile, room_of_users
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,7 +83,9 @@ def look(scope: Scope, *, keep_users: bool) -> RowChanges:
             if keep_users:
                 entry.user = user
             if entry.name is None and not entry.absent:
-                entry.room = room_of(user)
+                entry.room = (
+                    room_of_profile(entry.profile, user) if entry.profile else room_of(user)
+                )
             if selected == entry.absent:
                 entry.wanted = Wanted.RUNNING if selected else Wanted.ABSENT
                 entry.state = State.PENDING
@@ -161,14 +163,15 @@ def pods_in_use() -> set[str]:
     return set(rows().values_list("pk", flat=True).iterator())
 
 
-def new_row(user: AbstractBaseUser, slot: str) -> UserPod:
-    """Make the row of a further pod of a user's and return it.
+def new_row(user: AbstractBaseUser, slot: str, profile: str = "") -> UserPod:
+    """Make the row of a further pod of a user's, of a profile's or none's, and return it.
 
     It gets its name here, or with the next ``update_rows`` where another pod holds it. Raises
     IntegrityError where the user has a pod of that slot.
     """
     entry = _new(user, slot)
-    entry.room = room_of_users()(user)
+    entry.profile = profile
+    entry.room = room_of_profile(profile, user) if profile else room_of_users()(user)
     for _, message in _name([entry]):
         raise TemplateError(message)
     return make(entry)

@@ -200,6 +200,7 @@ def _columns(entry: Entry) -> dict[str, Any]:
         "wanted": entry.wanted,
         "message": entry.message,
         "kinds": entry.kinds,
+        "profile": entry.profile,
     }
 
 

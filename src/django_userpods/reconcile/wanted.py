@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django_userpods import setting
+from django_userpods import profiles, setting
 from django_userpods.conf import conf
 from django_userpods.core import builtin, template
 from django_userpods.core.naming import MAX_LABEL, InstallationIdentity, PodIdentity
 from django_userpods.core.template import Template, placeholder_values
 from django_userpods.core.yamlfile import read_yaml
-from django_userpods.exceptions import SettingError, TemplateError, UserpodsError
+from django_userpods.exceptions import ProfileNotAllowed, SettingError, TemplateError, UserpodsError
 from django_userpods.models import Installation
 
 if TYPE_CHECKING:
@@ -23,17 +24,20 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
     from django_userpods.core.objects import Kind, Manifest
+    from django_userpods.core.profile import Profile
     from django_userpods.core.shape import Values
 
 
 #: For whom a template is compiled when it does not matter.
 _ANYBODY = InstallationIdentity("anybody", "anybody")
+_NOBODY = "the template depends on the user, who is gone"
 
 
 class TemplateSource:
-    """The pod template of one run: read once, the same for all its users.
+    """The pod template of one run, and those of its profiles: read once, the same for all users.
 
-    Raises SettingError or TemplateError at construction where the settings are invalid.
+    Raises SettingError or TemplateError at construction where the settings are invalid. What is
+    wrong with one profile is an error of its pods alone.
     """
 
     def __init__(self, installation: InstallationIdentity) -> None:
@@ -45,26 +49,48 @@ class TemplateSource:
         #: Whether each user may have another template: it then takes the user to know it.
         self.per_user = self._source is not None or self._customize is not None
         self._shared = None if self.per_user else _compiled(self._manifests, self.installation)
+        self._of_profiles: dict[str, Template | str] = {}
 
     @property
     def kinds(self) -> frozenset[Kind]:
         """The kinds that the template makes; of one that depends on the user none are known."""
         return self._shared.kinds if self._shared is not None else frozenset()
 
+    @cached_property
+    def profiles(self) -> dict[str, Profile]:
+        """The profiles there are, read at the first pod that has one."""
+        return profiles.known()
+
     @property
     def digest(self) -> str:
-        """What tells one template from another; the same for all that are up to the user."""
-        if self._source is not None:
-            return "of each user"
-        return _compiled(self._manifests, self.installation).digest
+        """What tells one template from another; the same for all that are up to the user.
 
-    def template_for(self, user: AbstractBaseUser | None, values: Values) -> Template:
-        """Return a pod's template.
+        With profiles it is of them together.
+        """
+        own = "of each user"
+        if self._source is None:
+            own = _compiled(self._manifests, self.installation).digest
+        if not self.profiles:
+            return own
+        said = [_said_by(one) for _, one in sorted(self.profiles.items())]
+        text = json.dumps([own, said], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def template_for(
+        self, user: AbstractBaseUser | None, values: Values, profile: str = ""
+    ) -> Template:
+        """Return the template of a pod, which may be of a profile (its slug).
 
         Raises TemplateError where a callable of the project's gives something that makes no
-        sense, or raises itself, and where the pod's name leaves no room for its suffixes.
+        sense, or raises itself, where the profile is not there any more and the pod is to run, and
+        where the pod's name leaves no room for its suffixes.
         """
-        found = self._template_for(user, values)
+        if profile and profile not in self.profiles:
+            if not values["stopped"]:
+                raise TemplateError(ProfileNotAllowed.WHY["gone"].format(profile=profile))
+            # Nothing of it is to run, and any template will do to have it so.
+            profile = ""
+        found = self._template_for(user, values, profile)
         too_long = len(values["name"]) + found.room - MAX_LABEL
         if too_long > 0:
             message = (
@@ -74,16 +100,45 @@ class TemplateSource:
             raise TemplateError(message)
         return found
 
-    def _template_for(self, user: AbstractBaseUser | None, values: Values) -> Template:
-        if self._shared is not None:
+    def shared_by(self, profile: str, user: AbstractBaseUser | None) -> Template:
+        """Return the template before it is customised for one user; raises TemplateError."""
+        if not profile and self._shared is not None:
             return self._shared
+        if not profile:
+            return _compiled(self._from_settings(user), self.installation)
+        one = self.profiles[profile]
+        if self._source is not None and one.template is None:
+            return self._compiled_profile(one, self._from_settings(user))
+        if profile not in self._of_profiles:
+            try:
+                self._of_profiles[profile] = self._compiled_profile(one, self._manifests)
+            except TemplateError as error:
+                self._of_profiles[profile] = str(error)
+        found = self._of_profiles[profile]
+        if isinstance(found, str):
+            raise TemplateError(found)
+        return found
+
+    def _compiled_profile(self, profile: Profile, manifests: list[Manifest]) -> Template:
+        try:
+            return _compiled(manifests_of(profile, manifests), self.installation)
+        except TemplateError as error:
+            message = f"the profile {profile.slug!r} is invalid: {error}"
+            raise TemplateError(message) from error
+
+    def _from_settings(self, user: AbstractBaseUser | None) -> list[Manifest]:
+        if self._source is None:
+            return self._manifests
         if user is None:
-            message = "the template depends on the user, who is gone"
-            raise TemplateError(message)
-        manifests = self._manifests
-        if self._source is not None:
-            manifests = _called("USERPODS_TEMPLATE", self._source, user)
-        shared = _compiled(manifests, self.installation)
+            raise TemplateError(_NOBODY)
+        return _called("USERPODS_TEMPLATE", self._source, user)
+
+    def _template_for(
+        self, user: AbstractBaseUser | None, values: Values, profile: str
+    ) -> Template:
+        if user is None and self.per_user:
+            raise TemplateError(_NOBODY)
+        shared = self.shared_by(profile, user)
         if self._customize is None:
             return shared
         # What customises sees the user's own values, not placeholders.
@@ -93,6 +148,43 @@ class TemplateSource:
         return template.personal(
             manifests, name=values["name"], installation=self.installation, values=values
         )
+
+
+def manifests_of(profile: Profile, base: list[Manifest]) -> list[Manifest]:
+    """Return a profile's manifests, placeholders not filled in; ``base`` are the settings'."""
+    from django_userpods.core.profile import merged
+
+    own = own_manifests(profile)
+    return merged(base if own is None else own, profile)
+
+
+def problem_of(profile: Profile) -> str:
+    """Return what is wrong with the objects of a profile's pods, "" where nothing is.
+
+    What is wrong with the settings that they are made from is not the profile's.
+    """
+    base: list[Manifest] = []
+    if profile.template is None:
+        try:
+            base = base_manifests()
+            template.compile_template(base, installation=_ANYBODY)
+        except UserpodsError:
+            return ""
+    try:
+        template.compile_template(manifests_of(profile, base), installation=_ANYBODY)
+    except TemplateError as error:
+        return str(error)
+    return ""
+
+
+def own_manifests(profile: Profile) -> list[Manifest] | None:
+    """Return the manifests of a profile that has a template of its own, else None.
+
+    Raises TemplateError where its file cannot be read.
+    """
+    if not isinstance(profile.template, Path):
+        return profile.template
+    return _read_file(profile.template)
 
 
 def this_installation(*, write: bool = True) -> InstallationIdentity:
@@ -125,6 +217,14 @@ def room_of_users() -> Callable[[AbstractBaseUser], int]:
             return 0
 
     return room_of
+
+
+def room_of_profile(profile: str, user: AbstractBaseUser | None = None) -> int:
+    """Return how much a profile's template appends to a pod's name, 0 where it cannot be used."""
+    try:
+        return TemplateSource(_ANYBODY).shared_by(profile, user).room
+    except (UserpodsError, KeyError):
+        return 0
 
 
 def base_manifests() -> list[Manifest]:
@@ -178,7 +278,25 @@ def row_values(
     )
 
 
-@lru_cache(maxsize=8)
+def _said_by(profile: Profile) -> list[Any]:
+    """Return what decides on the objects of a profile's pods."""
+    try:
+        own = own_manifests(profile)
+    except TemplateError as error:
+        return [profile.slug, str(error)]
+    return [profile.slug, own, profile.image, profile.resources, profile.env]
+
+
+def _read_file(path: Path) -> list[Manifest]:
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        raise TemplateError(message, where=str(path)) from error
+    return _read(path, changed)
+
+
+@lru_cache(maxsize=32)
 def _read(path: Path, changed: int) -> list[Manifest]:  # noqa: ARG001 - part of the cache's key
     return read_yaml(path)
 

@@ -70,6 +70,7 @@ def _pod_schemas() -> dict[str, Any]:
         ("staff",),
         name={"type": ["string", "null"], "description": "Of its Deployment and Service."},
         slot={**_TEXT, "description": "Empty for the main pod."},
+        profile={**_TEXT, "description": "Its slug; empty for none."},
         wanted={**_TEXT, "enum": list(UserPod.Wanted.values)},
         state={**_TEXT, "enum": list(UserPod.State)},
         message={**_TEXT, "description": "Why it is not up, in a sentence for its user."},
@@ -82,7 +83,13 @@ def _pod_schemas() -> dict[str, Any]:
         "Pod": pod,
         "Pods": _list_of("Pod"),
         "Operation": _object(changed=_FLAG, pod=_ref("Pod")),
-        "NewPod": _object(slot={**_TEXT, "maxLength": naming.MAX_SLOT}),
+        "NewPod": _object(
+            ("profile",),
+            slot={**_TEXT, "maxLength": naming.MAX_SLOT},
+            profile={**_TEXT, "description": "The slug of one that is offered."},
+        ),
+        "Profiles": _object(items=_array(slug=_TEXT, name=_TEXT, description=_TEXT)),
+        "Choice": _object(profile={**_TEXT, "description": "Its slug; empty for none."}),
     }
 
 
@@ -243,6 +250,18 @@ def _paths() -> dict[str, Any]:
         },
         "shared/": {
             "get": _call("listSharedPods", "Others' that are shared with me.", {200: "SharedPods"})
+        },
+        "profiles/": {
+            "get": _call("listProfiles", "The profiles that I may choose.", {200: "Profiles"})
+        },
+        "pods/{name}/profile/": {
+            "parameters": [name],
+            "post": _call(
+                "chooseProfile",
+                "Have a pod that is stopped be of a profile.",
+                {202: "Operation"},
+                body="Choice",
+            ),
         },
         "pods/{name}/{operation}/": {
             "parameters": [name, operation],

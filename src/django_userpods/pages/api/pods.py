@@ -10,7 +10,7 @@ from django.urls import reverse
 from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.core.operations import FOR_USERS, Operation
-from django_userpods.exceptions import PodNotAllowed, RequestRefused
+from django_userpods.exceptions import PodNotAllowed, ProfileNotAllowed, RequestRefused
 from django_userpods.models import UserPod
 from django_userpods.pages.api.calling import (
     Caller,
@@ -49,6 +49,7 @@ def plain(pod: UserPod, *, inside: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": pod.name,
         "slot": pod.slot,
+        "profile": pod.profile,
         "wanted": pod.wanted,
         "state": pod.state,
         "message": pod.plain_message,
@@ -80,14 +81,20 @@ def _list(request: HttpRequest, caller: Caller) -> HttpResponse:
 
 def _add(request: HttpRequest, caller: Caller) -> HttpResponse:
     caller.require_self_service("add")
-    slot = text_in(body_of(request, known=["slot"]), "slot", most=200)
+    body = body_of(request, known=["slot", "profile"])
+    slot = text_in(body, "slot", most=200)
+    profile = text_in(body, "profile", most=63)
+    if profile:
+        caller.require_self_service("profile")
     if not naming.is_valid_slot(slot):
         text = f"slot has to be at most {naming.MAX_SLOT} of a-z, 0-9 and single dashes between"
         raise RequestRefused(400, text)
     from django_userpods import lifecycle
 
     try:
-        pod = lifecycle.add_pod(caller.user, slot)
+        pod = lifecycle.add_pod(caller.user, slot, profile=profile)
+    except ProfileNotAllowed as error:
+        raise refused_profile(error) from error
     except PodNotAllowed as error:
         # Its text says of itself which limit or name stands against it.
         raise RequestRefused(409, "taken, or as many pods as there may be") from error
@@ -97,6 +104,15 @@ def _add(request: HttpRequest, caller: Caller) -> HttpResponse:
         where = request.resolver_match.namespace if request.resolver_match else "userpods"
         response["Location"] = reverse(f"{where}:api-pod", kwargs={"name": pod.name})
     return response
+
+
+def refused_profile(error: ProfileNotAllowed) -> RequestRefused:
+    """Return the answer to somebody whose pod cannot be of a profile."""
+    if error.why == "full":
+        return RequestRefused(409, "as many pods of this profile run as may run at once")
+    if error.why == "name":
+        return RequestRefused(409, "the pod's name is too long for this profile")
+    return RequestRefused(403, "this profile is not offered to the pod's user")
 
 
 def find(caller: Caller, name: str, permission: str) -> tuple[UserPod, bool]:
@@ -144,6 +160,8 @@ def _operate(request: HttpRequest, caller: Caller, name: str, operation: str) ->
     from django_userpods import lifecycle
 
     result = lifecycle.OPERATIONS[asked](rows, actor=caller.user.get_username())
+    for refused in result.refused.values():
+        raise refused_profile(refused)
     pod = UserPod.objects.select_related("owner").filter(pk=pod.pk).first() or pod
     inside = caller.may("view_userpod")
     found = {"changed": bool(result.pods), "pod": plain(pod, inside=inside)}

@@ -1,0 +1,233 @@
+"""Profiles: what users may choose from, read from what a person wrote and merged into a template.
+
+A profile overrides the image, resources and variables of the main container (the first of the
+Deployment ``{name}``), or has a template of its own, or both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django_userpods.core import naming, quantity
+from django_userpods.core.documents import flatten, inside
+from django_userpods.exceptions import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from django_userpods.core.objects import Manifest
+
+#: The longest name and the longest description, in characters.
+MAX_NAME, MAX_DESCRIPTION = 100, 500
+_SECTIONS = ("requests", "limits")
+_CONTAINERS = "Deployment.spec.template.spec.containers"
+
+
+class InvalidProfile(ValueError):  # noqa: N818 - says what it is
+    """What somebody wrote cannot be a profile: under which key, what is wrong, what to write."""
+
+    def __init__(self, key: str, message: str, hint: str) -> None:
+        self.key = key
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{key} {message}" if key else message)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One of those that users may choose from.
+
+    ``groups`` are the names of those whose users may choose it, none for everybody; ``at_once`` is
+    how many pods of it may run at once, all users' together, None for any number.
+    """
+
+    slug: str
+    name: str
+    description: str = ""
+    template: list[Manifest] | Path | None = None
+    image: str = ""
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    groups: frozenset[str] = frozenset()
+    at_once: int | None = None
+    enabled: bool = True
+
+
+def parse(slug: object, value: object) -> Profile:
+    """Return the profile that somebody wrote as a mapping; InvalidProfile says what is wrong."""
+    if not isinstance(slug, str) or not naming.is_valid_label(slug):
+        hint = "It is at most 63 of a-z, 0-9 and '-', a letter or digit first and last."
+        raise InvalidProfile("", f"cannot be called {slug!r}", hint)
+    if not isinstance(value, dict):
+        hint = "Write {'NAME': ..., 'IMAGE': ...}."
+        raise InvalidProfile("", f"is a {type(value).__name__}", hint)
+    readers = {
+        "NAME": _name,
+        "DESCRIPTION": _description,
+        "TEMPLATE": _template,
+        "IMAGE": _image,
+        "RESOURCES": _resources,
+        "ENV": _env,
+        "GROUPS": _groups,
+        "AT_ONCE": _at_once,
+        "ENABLED": _enabled,
+    }
+    if unknown := sorted(str(key) for key in value if key not in readers):
+        message = f"has unknown keys {', '.join(unknown)}"
+        raise InvalidProfile("", message, f"It may have {', '.join(readers)}.")
+    found: dict[str, Any] = {key.lower(): readers[key](written) for key, written in value.items()}
+    return Profile(slug=slug, **{"name": slug, **found})
+
+
+def merged(manifests: Iterable[Manifest], profile: Profile) -> list[Manifest]:
+    """Return a template with what a profile overrides in its main container.
+
+    A value of None takes out what the template has. Raises TemplateError where a request comes to
+    more than its limit; whatever else is wrong with the template is said when it is compiled.
+    """
+    manifests = list(manifests)
+    if not (profile.image or profile.resources or profile.env):
+        return manifests
+    documents = list(flatten(manifests))
+    for container in _main_containers(documents):
+        if profile.image:
+            container["image"] = profile.image
+        if profile.env:
+            container["env"] = _merged_env(container.get("env"), profile.env)
+        if profile.resources:
+            container["resources"] = _merged_resources(
+                container.get("resources"), profile.resources
+            )
+    return documents
+
+
+def _main_containers(documents: Iterable[Manifest]) -> Iterator[dict[str, Any]]:
+    for document in documents:
+        is_main = document.get("kind") == "Deployment" and (
+            inside(document, "metadata").get("name") == "{name}"
+        )
+        containers = inside(document, "spec", "template", "spec").get("containers")
+        if is_main and isinstance(containers, list) and isinstance(next(iter(containers), 0), dict):
+            yield containers[0]
+
+
+def _merged_env(before: object, override: Mapping[str, str | None]) -> list[Any]:
+    """Return the variables, those that are there in their places: others may refer to them."""
+    left = dict(override)
+    found: list[Any] = []
+    for entry in before if isinstance(before, list) else []:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if name not in override:
+            found.append(entry)
+        elif name in left and (value := left.pop(name)) is not None:
+            found.append({"name": name, "value": value})
+    return found + [
+        {"name": name, "value": value} for name, value in left.items() if value is not None
+    ]
+
+
+def _merged_resources(before: object, override: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(before) if isinstance(before, dict) else {}
+    for section, amounts in override.items():
+        merged_section = {**inside(found, section), **amounts}
+        found[section] = {name: what for name, what in merged_section.items() if what is not None}
+    limits = inside(found, "limits")
+    for name, wanted in inside(found, "requests").items():
+        if name not in limits:
+            continue
+        request, limit = quantity.parse(wanted), quantity.parse(limits[name])
+        if request is not None and limit is not None and request > limit:
+            message = f"is {wanted}, more than the limit of {limits[name]}; raise the limit, too"
+            raise TemplateError(message, where=f"{_CONTAINERS}[0].resources.requests.{name}")
+    return found
+
+
+# --- what each key may hold
+
+
+def _text(key: str, value: object, most: int) -> str:
+    # Not only str: a project may have it translated when it is read.
+    if value is None or isinstance(value, int | float | bytes | list | tuple | set | dict):
+        raise InvalidProfile(key, f"is {value!r}", "Write a text.")
+    text = str(value).strip()
+    if len(text) > most:
+        raise InvalidProfile(key, f"has {len(text)} characters", f"Write at most {most}.")
+    return text
+
+
+def _name(value: object) -> str:
+    text = _text("NAME", value, MAX_NAME)
+    if not text:
+        raise InvalidProfile("NAME", "is empty", "Write what people call it.")
+    return text
+
+
+def _description(value: object) -> str:
+    return _text("DESCRIPTION", value, MAX_DESCRIPTION)
+
+
+def _template(value: object) -> list[Manifest] | Path | None:
+    if value is None or isinstance(value, Path):
+        return value
+    if isinstance(value, str):
+        return Path(value)
+    if isinstance(value, list | tuple):
+        return list(value)
+    hint = "Give a list of manifests, or the path of a YAML file."
+    raise InvalidProfile("TEMPLATE", f"is a {type(value).__name__}", hint)
+
+
+def _image(value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value.split()) != 1:
+        raise InvalidProfile("IMAGE", f"is {value!r}", "Name an image, as in 'example.org/app:1'.")
+    return value.strip()
+
+
+def _resources(value: object) -> dict[str, Any]:
+    hint = "Write {'requests': {'cpu': '1'}, 'limits': {'memory': '2Gi'}}."
+    if not isinstance(value, dict) or not set(value) <= set(_SECTIONS):
+        raise InvalidProfile("RESOURCES", f"is {value!r}", hint)
+    for section, amounts in value.items():
+        if not isinstance(amounts, dict):
+            raise InvalidProfile("RESOURCES", f"{section} is {amounts!r}", hint)
+        for name, amount in amounts.items():
+            is_amount = isinstance(amount, str | int | float) and not isinstance(amount, bool)
+            if amount is not None and not (is_amount and quantity.parse(amount) is not None):
+                message = f"{section}.{name} is {amount!r}"
+                hint = "Write a quantity, as in '500m' of cpu or '2Gi' of memory."
+                raise InvalidProfile("RESOURCES", message, hint)
+    return value
+
+
+def _env(value: object) -> dict[str, str | None]:
+    if not isinstance(value, dict):
+        raise InvalidProfile("ENV", f"is {value!r}", "Write {'NAME': 'value'}.")
+    for name, text in value.items():
+        if not isinstance(name, str) or not (text is None or isinstance(text, str)):
+            hint = f"Write {{{str(name)!r}: {str(text)!r}}}."
+            raise InvalidProfile("ENV", f"{name!r}: {text!r} is not text", hint)
+    return value
+
+
+def _groups(value: object) -> frozenset[str]:
+    if not isinstance(value, list | tuple | set | frozenset) or not all(
+        isinstance(name, str) for name in value
+    ):
+        hint = "Give a list of the names of groups; an empty one for everybody."
+        raise InvalidProfile("GROUPS", f"is {value!r}", hint)
+    return frozenset(value)
+
+
+def _at_once(value: object) -> int | None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        hint = "Give a whole number from 1, or None for any number."
+        raise InvalidProfile("AT_ONCE", f"is {value!r}", hint)
+    return value
+
+
+def _enabled(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidProfile("ENABLED", f"is {value!r}", "Write True or False.")
+    return value
