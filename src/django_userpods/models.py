@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models, router
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -79,9 +80,17 @@ class InstallationManager(models.Manager["Installation"]):
         """Note that a run looked at everything and came to its end now, exact to a minute."""
         rows = self.using(router.db_for_write(Installation)).filter(pk=Installation.PK)
         now = timezone.now()
-        lately = rows.filter(synced_at__gt=now - _NOTED_EVERY, sync_failures=failures)
+        lately = rows.filter(
+            synced_at__gt=now - _NOTED_EVERY, sync_failures=failures, trouble_since=None
+        )
         if not lately.exists():
-            rows.update(synced_at=now, sync_failures=failures)
+            rows.update(synced_at=now, sync_failures=failures, trouble="", trouble_since=None)
+
+    def note_trouble(self, message: str) -> None:
+        """Note why a run that was to look at everything did not come to its end."""
+        rows = self.using(router.db_for_write(Installation)).filter(pk=Installation.PK)
+        since = Coalesce("trouble_since", models.Value(timezone.now()))
+        rows.exclude(trouble=message).update(trouble=message, trouble_since=since)
 
 
 class Installation(models.Model):
@@ -106,6 +115,9 @@ class Installation(models.Model):
     #: When a run last looked at everything and came to its end, and for how many it failed.
     synced_at = models.DateTimeField(_("last sync"), null=True, editable=False)
     sync_failures = models.PositiveIntegerField(_("failures"), default=0, editable=False)
+    #: Why the last such run did not: what the cluster, or its client, said; and since when.
+    trouble = models.TextField(_("trouble"), blank=True, default="", editable=False)
+    trouble_since = models.DateTimeField(_("trouble since"), null=True, editable=False)
     #: Of which template pods are given turns, how many of them failed in a row, and the last; see
     #: ``reconcile.rollout``.
     rollout_of = models.CharField(

@@ -55,6 +55,9 @@ class Status:
     sync_failures: int
     #: How many pods wait for a controller to look at them.
     waiting: int
+    #: What was in the way of the last sync, "" for nothing, and since when.
+    sync_trouble: str = ""
+    sync_trouble_since: datetime.datetime | None = None
     #: How many pods wait for their turn in a rollout, are being updated, failed, and were refused;
     #: and whether it was stopped: after how many failures, and what the last was.
     rollout: dict[str, int] = field(default_factory=dict)
@@ -84,6 +87,7 @@ class Status:
             "synced_at": self.synced_at.isoformat() if self.synced_at else None,
             "age_seconds": round(self.age, 1) if self.age is not None else None,
             "sync_failures": self.sync_failures,
+            "sync_trouble": self.sync_trouble or None,
             "waiting": self.waiting,
             "rollout": {
                 **self.rollout,
@@ -125,6 +129,8 @@ def status(*, timeout: float = TIMEOUT, ask_cluster: bool = True) -> Status:
         age=(timezone.now() - synced_at).total_seconds() if synced_at else None,
         sync_failures=installation.sync_failures,
         waiting=rows.exclude(asked_at=None).count(),
+        sync_trouble=installation.trouble,
+        sync_trouble_since=installation.trouble_since,
         rollout={turn.value: turns[turn.value] for turn in Turn if turn},
         rollout_stopped=rollout.stopped_of(installation) if any(turns) else None,
         reasons=_reasons(),

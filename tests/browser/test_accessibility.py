@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -146,7 +147,10 @@ def test_axe_finds_nothing_serious_in_any_of_our_pages(
     event = PodEvent(timezone.now(), "Warning", "BackOff", "Back-off restarting it", 7)
     log = PodLog("user-alice-1", "app", "a line\n" * 99)
     before = log._replace(is_previous=True, is_cut=True)
-    memory.put_evidence(Ref(DEPLOYMENT, "default", "user-alice"), event, before, log)
+    deployment = Ref(DEPLOYMENT, "default", "user-alice")
+    memory.put_evidence(deployment, event, before, log)
+    memory.objects[deployment] = changed = deepcopy(memory.objects[deployment])
+    changed["spec"]["replicas"] = 7
     look_at_pages(seen, settings)
     look_at_the_admin(seen, alice)
     look_at_the_routers_pages(seen)
@@ -210,7 +214,9 @@ def look_at_the_admin(seen: Seen, alice: Any) -> None:
     seen.look("nothing found", f"{pods}?q=nowhere")
     pod = UserPod.objects.get(name="user-alice")
     seen.look("pod", f"{pods}{pod.pk}/change/")
-    seen.look("events and logs", f"{pods}{pod.pk}/logs/")
+    for page in ("events", "logs", "comparison", "history"):
+        seen.look(f"pod, {page}", f"{pods}{pod.pk}/{page}/")
+    seen.look("overview", f"{pods}overview/")
     for operation in ("stop", "restart", "recreate"):
         seen.browser.get(seen.site + pods)
         seen.browser.find_element(By.NAME, "_selected_action").click()

@@ -306,7 +306,7 @@ def test_the_list_s_queries_do_not_grow_with_it(boss: Client) -> None:
     assert counts[0] == counts[1]
 
 
-def test_the_page_on_one_pod_shows_manifests_and_masks_secrets(boss: Client, settings: Any) -> None:
+def test_what_one_pod_should_have_is_shown_with_secrets_masked(boss: Client, settings: Any) -> None:
     settings.USERPODS_TEMPLATE = [
         *builtin.manifests(image="example.org/app:1", port=8000, env={}, resources={}),
         {
@@ -318,7 +318,7 @@ def test_the_page_on_one_pod_shows_manifests_and_masks_secrets(boss: Client, set
         },
     ]
     UserFactory(username="alice")
-    page = boss.get(f"{PODS}{pod_of('alice').pk}/change/").content.decode()
+    page = boss.get(f"{PODS}{pod_of('alice').pk}/comparison/").content.decode()
     assert "kind: Deployment" in page
     assert "name: user-alice--keys" in page
     assert "password: &#x27;********&#x27;" in page
@@ -344,7 +344,8 @@ def test_the_page_on_one_pod_says_what_is_wrong_with_the_settings(
 ) -> None:
     UserFactory(username="alice")
     settings.USERPODS_IMAGE = None
-    page = boss.get(f"{PODS}{pod_of('alice').pk}/change/")
+    assert boss.get(f"{PODS}{pod_of('alice').pk}/change/").status_code == 200
+    page = boss.get(f"{PODS}{pod_of('alice').pk}/comparison/")
     assert page.status_code == 200
     assert "USERPODS_IMAGE" in page.content.decode()
 

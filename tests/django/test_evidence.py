@@ -90,14 +90,25 @@ def holds_all(text: str) -> None:
 # --- staff
 
 
-def test_staff_with_the_permission_see_them_in_the_admin(alice: Any) -> None:
+def test_staff_with_the_permission_see_them_in_the_admin(alice: Any, memory: MemoryCluster) -> None:
     client = staff("view_userpod", "view_userpod_logs")
     page = client.get(admin_url(alice, "change")).text
-    assert 'href="../logs/"' in page
-    answer = client.get(admin_url(alice))
-    holds_all(answer.text)
-    assert "no-store" in answer["Cache-Control"]
-    assert client.post(admin_url(alice)).status_code == 405
+    for what in ("events", "logs"):
+        assert f'href="{admin_url(alice, what)}"' in page
+        answer = client.get(admin_url(alice, what))
+        assert f'href="{admin_url(alice, what)}" aria-current="page"' in answer.text
+        assert "no-store" in answer["Cache-Control"]
+        assert client.post(admin_url(alice, what)).status_code == 405
+        assert asked(memory)[-1] == what, "and nothing else"
+    assert asked(memory) == ["events", "logs"]
+    holds_all(client.get(admin_url(alice, "events")).text + answer.text)
+
+
+def test_the_logs_of_several_containers_are_named_first(alice: Any) -> None:
+    page = staff("view_userpod", "view_userpod_logs").get(admin_url(alice)).text
+    for number in (1, 2):
+        assert f'href="#userpods-log-{number}"' in page
+        assert f'id="userpods-log-{number}"' in page
 
 
 @pytest.mark.parametrize("codenames", [["view_userpod"], ["view_userpod_logs"], []])
@@ -105,9 +116,10 @@ def test_staff_need_both_permissions(
     alice: Any, memory: MemoryCluster, codenames: list[str]
 ) -> None:
     client = staff(*codenames)
-    assert client.get(admin_url(alice)).status_code == 403
-    assert client.get("/admin/userpods/userpod/nobody/logs/").status_code == 403
-    assert "../logs/" not in client.get(admin_url(alice, "change")).text
+    for what in ("events", "logs"):
+        assert client.get(admin_url(alice, what)).status_code == 403
+        assert client.get(f"/admin/userpods/userpod/nobody/{what}/").status_code == 403
+        assert admin_url(alice, what) not in client.get(admin_url(alice, "change")).text
     assert asked(memory) == []
 
 
@@ -181,6 +193,8 @@ def test_no_other_page_asks_the_cluster_for_them(
     for client, url in (
         (everything, "/admin/userpods/userpod/"),
         (everything, admin_url(alice, "change")),
+        (everything, admin_url(alice, "comparison")),
+        (everything, admin_url(alice, "history")),
         (mine, "/userpods/"),
         (mine, "/userpods/api/pods/"),
         (mine, "/userpods/api/pods/user-alice/"),

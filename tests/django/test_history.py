@@ -135,7 +135,7 @@ def test_the_admin_shows_what_came_of_a_restart(
     memory.fail_with(Forbidden("exceeded quota: <small>"), verb="apply")
     lifecycle.restart(UserPod.objects.all(), actor="<b>staff</b>")
     pk = UserPod.objects.get(owner=alice).pk
-    page = admin_client.get(f"/admin/userpods/userpod/{pk}/change/").content.decode()
+    page = admin_client.get(f"/admin/userpods/userpod/{pk}/history/").content.decode()
     history = page[page.index("userpods-history") :]
     assert "failed, after" in history
     assert "exceeded quota: &lt;small&gt;" in history

@@ -9,21 +9,22 @@ from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
-from django.template.loader import render_to_string
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from django_userpods.admin import live, rollouts
 from django_userpods.admin.actions import BACK, PodActionsMixin, buttons
+from django_userpods.admin.comparison import comparison_page
 from django_userpods.admin.history import lines_of
 from django_userpods.admin.lists import PlainChangeList, columns_to_leave_out
-from django_userpods.admin.logs import logs_page, may_see_logs
-from django_userpods.admin.manifests import rendered
+from django_userpods.admin.logs import evidence_page
+from django_userpods.admin.overview import overview_page
 from django_userpods.admin.people import user_link, user_of
 from django_userpods.admin.shares import ShareInline, add_url
+from django_userpods.admin.tabs import tab_context, tabs
 from django_userpods.conf import conf
-from django_userpods.exceptions import SettingError, UserpodsError
+from django_userpods.exceptions import SettingError
 from django_userpods.models import UserPod
 
 if TYPE_CHECKING:
@@ -98,16 +99,12 @@ class UserPodAdmin(PodActionsMixin):
                 )
             },
         ),
-        (_("History"), {"fields": ("history",)}),
-        (_("Manifests"), {"fields": ("manifests",)}),
     )
     readonly_fields = (
         "state_label",
         "full_message",
         "user_link",
         "url_link",
-        "history",
-        "manifests",
         "stops",
     )
 
@@ -178,7 +175,7 @@ class UserPodAdmin(PodActionsMixin):
         context = {
             "pod_buttons": buttons(self, request, pod) if pod else [],
             "share_url": add_url(self.admin_site, request, pod) if pod and is_to_stay else "",
-            "may_see_logs": may_see_logs(request),
+            "tabs": tabs(self, request, pod, "change") if pod else [],
             "changelist_url": reverse(changelist, current_app=self.admin_site.name),
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
             "back_name": BACK,
@@ -195,11 +192,18 @@ class UserPodAdmin(PodActionsMixin):
             return path(route, self.admin_site.admin_view(view), name=name)
 
         return [
+            ours("overview/", self.overview_view, "overview"),
             ours("states/", self.states_view, "states"),
             ours("resume-rollout/", self.resume_rollout_view, "resume_rollout"),
+            ours("<path:object_id>/events/", self.events_view, "events"),
             ours("<path:object_id>/logs/", self.logs_view, "logs"),
+            ours("<path:object_id>/comparison/", self.comparison_view, "comparison"),
             *super().get_urls(),
         ]
+
+    def overview_view(self, request: HttpRequest) -> HttpResponse:
+        """Show how the whole is doing."""
+        return overview_page(self, request)
 
     def states_view(self, request: HttpRequest) -> HttpResponse:
         """Tell how some pods are doing, for lists that stay open."""
@@ -209,9 +213,29 @@ class UserPodAdmin(PodActionsMixin):
         """Go on with a rollout that was stopped, once somebody has said yes."""
         return rollouts.resume_page(self, request)
 
+    def events_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show what the cluster says of one pod now."""
+        pod = self.get_object(request, unquote(object_id))
+        return evidence_page(self, request, pod, "events")
+
     def logs_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Show what the cluster says of one pod now: it is asked whenever this is opened."""
-        return logs_page(self, request, self.get_object(request, unquote(object_id)))
+        """Show what one pod writes now."""
+        pod = self.get_object(request, unquote(object_id))
+        return evidence_page(self, request, pod, "logs")
+
+    def comparison_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show what one pod should have in the cluster, and what of it is not so."""
+        return comparison_page(self, request, self.get_object(request, unquote(object_id)))
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show what was asked for, what came of it, and which states the pod was seen in."""
+        pod = self.get_object(request, unquote(object_id))
+        context: dict[str, Any] = {}
+        if pod is not None and self.has_view_permission(request, pod):
+            context = {**tab_context(self, request, pod, "history"), "lines": lines_of(pod)}
+        return super().history_view(request, object_id, {**context, **(extra_context or {})})
 
     @admin.display(description=_("name"), ordering="name")
     def name_label(self, pod: UserPod) -> str:
@@ -263,18 +287,3 @@ class UserPodAdmin(PodActionsMixin):
     def last_seen(self, pod: UserPod) -> SafeString:
         """Show how long ago its user was there."""
         return live.seen(pod, self.get_empty_value_display())
-
-    @admin.display(description=_("what happened, the newest first"))
-    def history(self, pod: UserPod) -> SafeString:
-        """Show what was asked for, what came of it, and which states it was seen in."""
-        return render_to_string("admin/userpods/history.html", {"lines": lines_of(pod)})
-
-    @admin.display(description=_("should be in the cluster"))
-    def manifests(self, pod: UserPod) -> SafeString:
-        """Show what the user should have in the cluster."""
-        context: dict[str, object] = {}
-        try:
-            context["text"] = rendered(pod)
-        except UserpodsError as error:
-            context["error"] = error
-        return render_to_string("admin/userpods/manifests.html", context)

@@ -81,11 +81,14 @@ class UserPodsUserAdminMixin(PodActionsMixin):
         return theirs.list_with_pods(base)
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Return the columns, with that of pods for those who may see them."""
+        """Return the columns, the second that of pods for those who may see them.
+
+        Where there is not enough room the last are not seen.
+        """
         columns = super().get_list_display(request)
         if not theirs.may_see(request) or _COLUMN in columns:
             return columns
-        return [*columns, _COLUMN]
+        return [*columns[:1], _COLUMN, *columns[1:]]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the fields, with that of the user's pods for those who may see them."""

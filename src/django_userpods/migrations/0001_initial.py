@@ -31,6 +31,8 @@ class Migration(migrations.Migration):
                 ('known_since', models.DateTimeField(editable=False, null=True, verbose_name='known since')),
                 ('synced_at', models.DateTimeField(editable=False, null=True, verbose_name='last sync')),
                 ('sync_failures', models.PositiveIntegerField(default=0, editable=False, verbose_name='failures')),
+                ('trouble', models.TextField(blank=True, default='', editable=False, verbose_name='trouble')),
+                ('trouble_since', models.DateTimeField(editable=False, null=True, verbose_name='trouble since')),
                 ('rollout_of', models.CharField(blank=True, default='', editable=False, max_length=64, verbose_name='template of the rollout')),
                 ('rollout_failures', models.PositiveIntegerField(default=0, editable=False, verbose_name='failures of the rollout')),
                 ('rollout_reason', models.TextField(blank=True, default='', editable=False, verbose_name='last failure of the rollout')),

@@ -14,7 +14,7 @@ from django_userpods.conf import conf
 from django_userpods.core.objects import DEPLOYMENT, SERVICE
 from django_userpods.core.plan import Action, is_mass_deletion, plan
 from django_userpods.core.states import UNSETTLED, State
-from django_userpods.exceptions import ClusterError, MassDeletionRefused
+from django_userpods.exceptions import ClusterError, MassDeletionRefused, OutOfTime
 from django_userpods.models import Installation, UserPod
 from django_userpods.reconcile import rollout
 from django_userpods.reconcile.carry_out import carry_out, note_under_way
@@ -78,7 +78,11 @@ def reconcile(
     scope = run.request.scope
     for number in range(_PASSES):
         run.again, run.crossed, run.freed = set(), set(), False
-        _one_pass(run, scope, first=number == 0)
+        try:
+            _one_pass(run, scope, first=number == 0)
+        except ClusterError as error:
+            _note_trouble(run, str(error) if not isinstance(error, OutOfTime) else "")
+            raise
         todo = run.again | run.crossed
         if not todo or dry_run or (number > 0 and not run.freed):
             break
@@ -89,7 +93,15 @@ def reconcile(
     if run.request.scope.everybody and not (dry_run or run.report.unavailable):
         failures = len(run.report.failed) + len(run.report.not_done)
         retried(partial(Installation.objects.note_sync, failures))
+    elif run.report.unavailable:
+        _note_trouble(run, "the cluster stopped answering on the way")
     return run.report
+
+
+def _note_trouble(run: Run, message: str) -> None:
+    """Note what is in the way of a run that was to look at everything, for staff to read."""
+    if message and run.request.scope.everybody and not run.request.dry_run:
+        retried(partial(Installation.objects.note_trouble, message))
 
 
 def _note_waiting(run: Run) -> None:

@@ -1,5 +1,7 @@
 """What the cluster has to show of a pod now: its events, and the last lines of its logs.
 
+``comparison`` has the third: what of it is not as it should be.
+
 Asked of the cluster when somebody opens the page of it, never by a list or by itself, and kept
 nowhere. Who may see it is for the page to say.
 """
@@ -10,6 +12,7 @@ import logging
 import re
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,7 +29,7 @@ from django_userpods.exceptions import (
 from django_userpods.reconcile.wanted import this_installation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from django_userpods.clusters.base import Cluster, PodEvent, PodLog
     from django_userpods.models import UserPod
@@ -54,34 +57,43 @@ class Evidence:
     problems: list[str] = field(default_factory=list)
 
 
-def of(pod: UserPod) -> Evidence:
+def of(pod: UserPod, *, events: bool = True, logs: bool = True) -> Evidence:
     """Ask the cluster about a pod. Never raises for what is wrong with the cluster.
 
     One that is slow, down or does not allow it is among the ``problems``.
     """
-    return _of(pod, SECONDS, has_logs=True)
+    return _of(pod, SECONDS, events=events, logs=logs)
 
 
 def events_of(pod: UserPod) -> Evidence:
     """Ask the cluster for a pod's events alone, as ``of`` does, in less time."""
-    return _of(pod, EVENTS_SECONDS, has_logs=False)
+    return _of(pod, EVENTS_SECONDS, events=True, logs=False)
 
 
-def _of(pod: UserPod, seconds: float, *, has_logs: bool) -> Evidence:
+@contextmanager
+def turn(problems: list[str]) -> Iterator[bool]:
+    """Wait for the cluster as one of a few; False, and said so, where enough do already."""
+    is_ours = _turns.acquire(blocking=False)
+    if not is_ours:
+        problems.append(gettext("Too many people ask at the moment. Try again soon."))
+    try:
+        yield is_ours
+    finally:
+        if is_ours:
+            _turns.release()
+
+
+def _of(pod: UserPod, seconds: float, *, events: bool, logs: bool) -> Evidence:
     found = Evidence()
     if not pod.name:
         return found
-    if not _turns.acquire(blocking=False):
-        found.problems.append(gettext("Too many people ask at the moment. Try again soon."))
-        return found
-    try:
-        _ask(pod, found, time.monotonic() + seconds, has_logs=has_logs)
-    finally:
-        _turns.release()
+    with turn(found.problems) as is_ours:
+        if is_ours:
+            _ask(pod, found, time.monotonic() + seconds, events=events, logs=logs)
     return found
 
 
-def _ask(pod: UserPod, found: Evidence, until: float, *, has_logs: bool) -> None:
+def _ask(pod: UserPod, found: Evidence, until: float, *, events: bool, logs: bool) -> None:
     labels = {naming.POD_LABEL: pod.pk}
 
     def ask(what: Callable[[Cluster, float], None]) -> None:
@@ -90,24 +102,22 @@ def _ask(pod: UserPod, found: Evidence, until: float, *, has_logs: bool) -> None
             what(get_cluster(), max(0.1, until - time.monotonic()))
         except UserpodsError as error:
             logger.warning("pod %s: %s", pod.name, error)
-            found.problems.append(_worded(error))
+            found.problems.append(worded(error))
 
     def ask_for_events(cluster: Cluster, seconds: float) -> None:
-        events = cluster.events(
-            namespace=pod.namespace, labels=labels, limit=EVENTS, timeout=seconds
-        )
-        found.events = [event._replace(message=plain(event.message)) for event in events]
+        told = cluster.events(namespace=pod.namespace, labels=labels, limit=EVENTS, timeout=seconds)
+        found.events = [event._replace(message=plain(event.message)) for event in told]
 
     def ask_for_logs(cluster: Cluster, seconds: float) -> None:
-        logs = cluster.logs(
+        told = cluster.logs(
             namespace=pod.namespace, labels=labels, lines=LINES, size=SIZE, timeout=seconds
         )
         # Those before one that cannot be had are kept.
-        found.logs.extend(log._replace(text=plain(log.text)) for log in logs)
+        found.logs.extend(log._replace(text=plain(log.text)) for log in told)
 
-    ask(ask_for_events)
-    if has_logs:
-        ask(ask_for_logs)
+    for question, is_asked in ((ask_for_events, events), (ask_for_logs, logs)):
+        if is_asked:
+            ask(question)
     found.problems = list(dict.fromkeys(found.problems))
 
 
@@ -116,7 +126,7 @@ def plain(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
-def _worded(error: UserpodsError) -> str:
+def worded(error: UserpodsError) -> str:
     """Return a sentence for people, who are told nothing of what is inside."""
     if isinstance(error, Forbidden):
         return gettext("The cluster does not let this site see all of it.")
