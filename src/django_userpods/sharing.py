@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import router, transaction
 from django.utils import timezone
 
+from django_userpods import times
 from django_userpods.access import router_client
 from django_userpods.conf import conf
 from django_userpods.exceptions import ShareRefused
@@ -28,7 +30,9 @@ def share(
     until: datetime.datetime | None = None,
     by: str = "",
 ) -> Share:
-    """Let a user, or each user of a group, reach a pod, until then (aware) or for good.
+    """Let a user, or each user of a group, reach a pod, until then or for good.
+
+    A time says its time zone, unless the project does without (``USE_TZ = False``).
 
     One that is shared with them already is shared until the new time. ``by`` says who asks (a
     username, say). It counts from the commit on. Raises ShareRefused where ``USERPODS_SHARING`` is
@@ -41,8 +45,8 @@ def share(
     found, _ = rows.update_or_create(
         pod_id=pod.pk,
         **key,
-        defaults={"expires_at": until},
-        create_defaults={"expires_at": until, "created_by": by[:255]},
+        defaults=(end := {"expires_at": times.stored(until) if until is not None else None}),
+        create_defaults={**end, "created_by": by[:255]},
     )
     return found
 
@@ -67,13 +71,13 @@ def check(
     if key == {"user_id": pod.owner_id}:
         message = f"{pod} is shared with its owner"
         raise ShareRefused(message, why="owner")
-    if until is not None and timezone.is_naive(until):
+    if until is not None and settings.USE_TZ and timezone.is_naive(until):
         message = f"until {until} says no time zone"
         raise ShareRefused(message, why="time")
-    if until is not None and until <= timezone.now():
+    if until is not None and times.stored(until) <= timezone.now():
         message = f"until {until} is over already"
         raise ShareRefused(message, why="time")
-    if until is not None and until > AccessToken.LATEST_END:
+    if until is not None and times.aware(until) > AccessToken.LATEST_END:
         message = f"until {until} is too far away for some databases"
         raise ShareRefused(message, why="time")
     return key

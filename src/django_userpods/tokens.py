@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from django_userpods import joins
+from django_userpods import joins, times
 from django_userpods.signals import tokens_revoked
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
             user=user,
             label=label,
             digest=AccessToken.digest_of(text),
-            expires_at=expires_at,
+            expires_at=times.stored(expires_at) if expires_at is not None else None,
             scope=AccessToken.Scope(scope),
         )
         return token, text

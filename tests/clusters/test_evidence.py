@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -44,6 +46,21 @@ def test_the_last_lines_are_kept_and_within_bytes_the_last_bytes() -> None:
     assert evidence.last_of(text, lines=10, size=1000) == (text.decode().rstrip("\n"), False)
     assert evidence.last_of(text, lines=10, size=10) == (" 8\nline 9", True)
     assert evidence.last_of(b"", lines=10, size=10) == ("", False)
+
+
+def test_the_last_line_is_shown_however_long_those_before_are() -> None:
+    """As the kubelet does, which counts ``limitBytes`` from the first of the lines on."""
+    written = [b"before", b"x" * 20_000, b"Traceback", b"ValueError: this is why"]
+
+    def call(request: Any, _deadline: Any) -> bytes:
+        query = {name: int(value) for name, value in parse_qsl(urlsplit(request.path).query)}
+        text = b"\n".join(written[-query["tailLines"] :]) + b"\n"
+        return text[: query["limitBytes"]]
+
+    place: Any = SimpleNamespace(call=call, deadline=None)
+    body = evidence._tail(place, "/api/v1/namespaces/a/pods/b/log", {}, lines=200, most=8000)
+    text, _ = evidence.last_of(body, lines=200, size=1000)
+    assert text.endswith("ValueError: this is why")
 
 
 def test_bytes_that_are_no_text_are_shown_as_such() -> None:

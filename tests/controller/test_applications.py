@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from django_userpods import times
 from django_userpods.access import router_activity
 from django_userpods.controller import applications
 from django_userpods.exceptions import NothingHeard
@@ -52,6 +53,14 @@ def test_one_that_answers_is_heard() -> None:
     with peer(says(answer(WORDS))) as port:
         found = applications.last_uses([pod("good", port)], now=NOW)
     assert found == {"good": NOW - datetime.timedelta(hours=1)}
+
+
+def test_one_is_heard_where_times_have_no_zone(settings: Any) -> None:
+    settings.USE_TZ = False
+    now = times.stored(NOW)
+    with peer(says(answer(WORDS))) as port:
+        found = applications.last_uses([pod("good", port)], now=now)
+    assert found == {"good": now - datetime.timedelta(hours=1)}
 
 
 @pytest.mark.parametrize("what", DRIPS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -260,3 +261,25 @@ def test_a_pod_without_a_name_has_nothing(alice: Any, memory: MemoryCluster) -> 
     pod.name = None
     assert evidence.of(pod) == evidence.Evidence()
     assert asked(memory) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("\x1b[1;31mred\x1b[0m \x1b[>4;2mkeys", "red keys"),
+        ("\x1b]0;a title\x07text", "text"),
+        ("\x1b]8;;http://example.org/\x1b\\a link\x1b]8;;\x1b\\", "a link"),
+        ("\x1b(Btext\x1b=\x1bM", "text=M"),
+        ("\x1b]never ended\nnext", "]never ended\nnext"),
+        ("a\tb\nc\x00\x9b", "a\tb\nc"),
+    ],
+)
+def test_what_is_for_terminals_is_taken_out(written: str, shown: str) -> None:
+    assert evidence.plain(written) == shown
+
+
+def test_no_text_takes_long_to_be_made_plain() -> None:
+    began = time.monotonic()
+    for text in ("\x1b]" * 100_000, "\x1b[" + "0" * 500_000, "\x1b " * 100_000):
+        evidence.plain(text)
+    assert time.monotonic() - began < 5

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.core.cache import caches
 from django.utils import timezone
 
+from django_userpods import times
 from django_userpods.access.addresses import asked_pod
 from django_userpods.conf import conf
 from django_userpods.exceptions import SettingError
@@ -108,7 +109,9 @@ class CachedAnswer:
         if self._cache is None or not key or self._before is None:
             return
         until: datetime.datetime | None = getattr(self._request, VALID_UNTIL, None)
-        left = TTL if until is None else min(TTL, int((until - timezone.now()).total_seconds()))
+        left = TTL
+        if until is not None:
+            left = min(TTL, int((times.stored(until) - timezone.now()).total_seconds()))
         if answer.seconds_left is not None:
             left = min(left, int(answer.seconds_left))
         if left < 1:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from django.utils import timezone
+
 from django_userpods.conf import conf
 from django_userpods.exceptions import NothingHeard
 
@@ -47,7 +49,7 @@ def ask(*, within: float) -> Heard:
     for url in urls:
         for host, address, port, path in _routers(url):
             words = _answer(host, address, port, f"{path}?within={within:.0f}")
-            now = datetime.datetime.now(datetime.UTC)
+            now = timezone.now()
             try:
                 begun = now - datetime.timedelta(seconds=float(words["since"]))
                 for name, ago in words["pods"].items():

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
+from django_userpods import times
 from django_userpods.admin.actions import BACK, back, log, page_context
 from django_userpods.admin.lists import PlainChangeList
 from django_userpods.admin.people import user_link, user_of
@@ -92,7 +93,7 @@ class TokenForm(_ModelForm):
         expires_at: datetime.datetime | None = self.cleaned_data["expires_at"]
         if expires_at is not None and expires_at <= timezone.now():
             raise ValidationError(_("This is in the past."), code="past")
-        if expires_at is not None and expires_at > AccessToken.LATEST_END:
+        if expires_at is not None and times.aware(expires_at) > AccessToken.LATEST_END:
             raise ValidationError(self.fields["expires_at"].error_messages["invalid"], "invalid")
         return expires_at
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from django_userpods import times
 from django_userpods.core import activity
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def _last_use(pod: UserPod, path: str, now: datetime.datetime) -> datetime.datet
         if response.status != 200:
             message = f"its application answered {response.status} at {path}"
             raise _Unreadable(message)
-        return activity.last_use(json.loads(body), now=now)
+        found = activity.last_use(json.loads(body), now=times.aware(now))
     except (HTTPError, OSError, ValueError, RecursionError) as error:
         message = f"its application cannot be asked at {path}: {error}"
         raise _Unreadable(message) from error
+    return times.stored(found) if found is not None else None

@@ -45,7 +45,13 @@ EVENTS_SECONDS = 3.0
 #: How many may wait for the cluster at the same time in one process, so that threads are left.
 _turns = threading.BoundedSemaphore(2)
 #: What terminals take for colours and the like, and other characters that are no text.
-_CONTROL = re.compile(r"\x1b\[[0-9;:?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"
+    # Titles and links; one that does not end hides nothing of what follows.
+    r"|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)"
+    r"|\x1b[ -/]+[0-~]"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
 
 
 @dataclass

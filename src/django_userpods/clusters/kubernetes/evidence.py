@@ -86,9 +86,12 @@ def logs(place: Place, *, lines: int, size: int) -> Iterator[PodLog]:
 
 
 def _tail(place: Place, path: str, query: Mapping[str, str], *, lines: int, most: int) -> bytes:
-    """Return the last lines, one more than asked for; fewer where they are very long."""
+    """Return the last lines, one more than asked for; fewer where they are very long.
+
+    Of more bytes than may be asked for the first would come, and what was written last would not.
+    """
     body = b""
-    for number in (lines + 1, lines // 20 + 1):
+    for number in (lines + 1, lines // 20 + 1, 2, 1):
         asked = urlencode({**query, "tailLines": number, "limitBytes": most})
         request = ApiCall(
             "GET",

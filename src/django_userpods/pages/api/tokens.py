@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.debug import sensitive_variables
 
+from django_userpods import times
 from django_userpods.exceptions import RequestRefused
 from django_userpods.models import AccessToken
 from django_userpods.pages.api.calling import (
@@ -90,7 +91,7 @@ def end_in(body: dict[str, Any]) -> datetime.datetime | None:
     if (
         found is None
         or timezone.is_naive(found)
-        or not timezone.now() < found <= AccessToken.LATEST_END
+        or not times.aware(timezone.now()) < found <= AccessToken.LATEST_END
     ):
         raise RequestRefused(400, "expires_at has to be a time to come, as in 2030-01-31T12:00:00Z")
     return found
