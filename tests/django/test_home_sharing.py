@@ -153,7 +153,7 @@ def test_what_is_shared_with_me_is_listed_with_its_address(
     share(pod, with_=bob, until=in_an_hour())
     share(pod, with_=class_5b)
     page = client.get(HOME)
-    assert page.context["others"] == [pod]
+    assert page.context["others"] == [(pod, "alice")]
     text = page.content.decode()
     assert f'href="https://{ALICES}/"' in text
     assert "Belongs to alice." in text

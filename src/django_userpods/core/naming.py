@@ -159,6 +159,14 @@ def name_for(username: str, *, prefix: str, slot: str = "", room: int = 0) -> st
     return _hashed(username, prefix=prefix, end=end, room=room, identity=username)
 
 
+def readable(name: str, username: str) -> str:
+    """Return a pod's name for people: with its user's, where they could not tell that from it."""
+    if not username or username in name:
+        return name
+    shown = " ".join(username.split())
+    return f"{name} ({shown[:39]}…)" if len(shown) > 40 else f"{name} ({shown})"
+
+
 def name_apart(username: str, *, pod: str, prefix: str, slot: str = "", room: int = 0) -> str:
     """Return a name for a pod whose own is held by somebody else (whose user was renamed).
 

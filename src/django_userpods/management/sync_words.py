@@ -96,4 +96,4 @@ def _summary(report: Report, unwell: list[Failure]) -> str:
 
 
 def _named(failure: Failure) -> dict[str, str]:
-    return {"name": failure.name, "message": failure.message}
+    return {"name": failure.label, "message": failure.message}

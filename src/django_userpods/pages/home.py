@@ -6,6 +6,7 @@ has to be signed in at the site itself: a token does not open it.
 
 from __future__ import annotations
 
+import logging
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,13 +26,14 @@ from django_userpods.access.reach import is_let_in
 from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.core.operations import FOR_USERS, Operation
-from django_userpods.exceptions import PodNotAllowed, ProfileNotAllowed
-from django_userpods.models import AccessToken, PodSession, UserPod
+from django_userpods.exceptions import PodNotAllowed, ProfileNotAllowed, SettingError
+from django_userpods.models import AccessToken, Installation, PodSession, UserPod
 from django_userpods.pages import assets
 from django_userpods.pages.asking import Refusal, expected, main_pod, or_unavailable
 from django_userpods.pages.links import namespace, to_login, to_view
 from django_userpods.pages.refusals import page_of, sign_out
 from django_userpods.pages.shared import may_share, pods_shared_with, shares_of
+from django_userpods.pages.wording import label_of
 
 if TYPE_CHECKING:
     import datetime
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
     from django_userpods.core.profile import Profile
     from django_userpods.models import Share
+
+logger = logging.getLogger("django_userpods")
 
 #: Maximum number of sessions, of tokens that work, and of those that are over, on the page.
 _SESSIONS, _TOKENS, _OLD_TOKENS = 50, 200, 10
@@ -58,6 +62,9 @@ class ShownPod(NamedTuple):
     #: The name of its profile, "" for none.
     profile: str = ""
     shares: Sequence[Share] = ()
+    #: When it will stop as things are, and whether it will then though it is used.
+    stops_at: datetime.datetime | None = None
+    stops_anyway: bool = False
 
 
 def for_user(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -163,8 +170,9 @@ def page(
     allowed = conf.USERPODS_SELF_SERVICE
     known = profiles.known()
     pods = _shown_pods(request, allowed, known)
-    others = pods_shared_with(request.user)
-    names = {item.pod.pk: item.pod.slot for item in pods} | {pod.pk: pod.name for pod in others}
+    others = [(pod, label_of(pod)) for pod in pods_shared_with(request.user)]
+    names = {item.pod.pk: item.pod.slot for item in pods}
+    names |= {pod.pk: label for pod, label in others}
     limit = conf.max_pods_of(request.user)  # type: ignore[arg-type]
     context = {
         **assets.context(request),
@@ -211,28 +219,66 @@ def _shown_pods(
     from django_userpods import lifecycle
 
     main_pod(request.user)  # type: ignore[arg-type]  # makes a row where no signal did
-    rows = own_pods(request).annotate(last_change=Max("transitions__at"))
+    rows = own_pods(request).annotate(last_change=Max("transitions__at")).select_related("owner")
     pods = list(rows)
     if lifecycle.look_at_all(pods):
         pods = list(rows.all())
-    shares = shares_of(pods)
+    shares, known_since = shares_of(pods), _known_since()
     return [
         ShownPod(
             pod,
             "" if pod.wanted == UserPod.Wanted.STOPPED else pod.url or ("" if pod.slot else "/"),
             pod.last_change or pod.created_at,
-            frozenset(
-                operation.value
-                for operation in FOR_USERS
-                if operation in allowed and lifecycle.applies(operation, pod)
-            ),
+            _may(pod, allowed),
             UserPod.State(pod.state).may_change and pod.state != UserPod.State.FAILED,
             number,
             known[pod.profile].name if pod.profile in known else pod.profile,
             shares.get(pod.pk, ()),
+            *_end_of(pod, known_since),
         )
         for number, pod in enumerate(pods)
     ]
+
+
+def _may(pod: UserPod, allowed: frozenset[str]) -> frozenset[str]:
+    """Return what may be asked of a pod and makes sense.
+
+    One that is to run is not started but, if that is allowed, tried anew.
+    """
+    from django_userpods import lifecycle
+
+    found = {
+        operation.value
+        for operation in FOR_USERS
+        if operation in allowed and lifecycle.applies(operation, pod)
+    }
+    is_wanted = pod.wanted == UserPod.Wanted.RUNNING
+    if is_wanted and (pod.state != UserPod.State.FAILED or Operation.RESTART in found):
+        found.discard(Operation.START)
+    return frozenset(found)
+
+
+def _known_since() -> datetime.datetime | None:
+    """Return since when it is known which pods are used; a query only where that matters."""
+    if conf.USERPODS_IDLE_TIMEOUT is None:
+        return None
+    return Installation.objects.current(write=False).known_since
+
+
+def _end_of(
+    pod: UserPod, known_since: datetime.datetime | None
+) -> tuple[datetime.datetime | None, bool]:
+    """Return when a pod will stop as things are, and whether its age is the reason."""
+    if pod.wanted != UserPod.Wanted.RUNNING:
+        return None, False
+    try:
+        lifetime = pod.lifetime(known_since)
+    except SettingError as error:
+        # The project's own function, of one pod: the rest of the page is true all the same.
+        logger.warning("pod %s: %s", pod, error)
+        return None, False
+    at = lifetime.stops_at
+    return at, at is not None and at == lifetime.too_old_at
 
 
 def _tokens(request: HttpRequest) -> Sequence[AccessToken]:

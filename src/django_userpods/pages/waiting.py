@@ -34,7 +34,7 @@ from django_userpods.pages.refusals import page_of, sign_out, site_url
 from django_userpods.pages.standing import standing_of
 from django_userpods.pages.steps import steps_of
 from django_userpods.pages.stream import can_stream
-from django_userpods.pages.wording import title_of
+from django_userpods.pages.wording import label_of, title_of
 
 if TYPE_CHECKING:
     from django_userpods.access.authenticators import Visitor
@@ -159,6 +159,8 @@ def _words_of(visitor: Visitor, pod: UserPod) -> dict[str, Any]:
         "happenings": happenings_of(pod) if is_failed and not visitor.is_guest else (),
         "shows_events": is_failed and may_see_events(visitor),
         "is_guest": visitor.is_guest,
+        # A query for a guest alone: whoever else is here owns it.
+        "label": label_of(pod),
     }
 
 

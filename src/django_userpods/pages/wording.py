@@ -24,6 +24,17 @@ _TITLES: dict[State, _StrOrPromise] = {
 }
 
 
+def label_of(pod: UserPod) -> str:
+    """Return what people call a pod: its owner's name as they write it, and which of theirs it is.
+
+    The name in the cluster cannot have every letter. Needs the owner, who comes with the row.
+    """
+    if pod.owner is None:
+        return str(pod)
+    username: str = pod.owner.get_username()
+    return f"{username} – {pod.slot}" if pod.slot else username  # noqa: RUF001 - a dash
+
+
 def title_of(pod: UserPod) -> str:
     """Return how a pod is doing, as a headline."""
     return str(_TITLES[State(pod.state)])

@@ -196,7 +196,14 @@ def _record_outcomes(run: Run, items: list[tuple[Subject, apply.Outcome]]) -> No
             error = written.outcome.error
             transient = error is not None and error.transient
             run.report.failed.append(
-                Failure(entry.user_pk, str(entry), written.message, transient, entry.pk)
+                Failure(
+                    entry.user_pk,
+                    str(entry),
+                    written.message,
+                    transient,
+                    entry.pk,
+                    entry.username,
+                )
             )
         if written.orphan is not None:
             run.orphans.append(written.orphan)

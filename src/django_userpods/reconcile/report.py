@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from django_userpods.core.naming import readable
 from django_userpods.core.plan import Verb
 from django_userpods.core.shape import MISSING
 
@@ -27,6 +28,13 @@ class Failure:
     transient: bool = False
     #: The id of the row, where it is about one pod.
     pod: str = ""
+    #: The user's name, as they write it.
+    username: str = field(default="", compare=False)
+
+    @property
+    def label(self) -> str:
+        """Whose it is, for people."""
+        return readable(self.name, self.username)
 
 
 @dataclass(slots=True)

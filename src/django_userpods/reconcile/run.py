@@ -197,7 +197,9 @@ def _store(
         plans.pop(pk, None)
         subjects.pop(pk, None)
         if (message := changes.refused.get(pk)) is not None:
-            run.report.failed.append(Failure(entry.user_pk, str(entry), message))
+            run.report.failed.append(
+                Failure(entry.user_pk, str(entry), message, username=entry.username)
+            )
         else:
             run.again.add(entry.user_pk)
             run.freed = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -260,7 +261,7 @@ class Command(UserpodsCommand):
         """Look again until everything has arrived, failed for good, or time is up."""
         while not report.refused:
             found = _rows(user_pks).filter(Q(state__in=UNSETTLED) | Q(turn=Turn.UPDATING))
-            waiting = {pk: (name, text) for pk, name, text in found.values_list(*_SHOWN)}
+            waiting = {one.user_pk: one for one in _failures(found)}
             pks = {f.user_pk for f in report.failed if f.transient} | waiting.keys()
             due = _rows(user_pks).filter(pk__in=rollout.due(_rows(user_pks)))
             pks.update(due.values_list("owner_pk", flat=True))
@@ -271,8 +272,8 @@ class Command(UserpodsCommand):
             if left <= 0:
                 failed = {failure.user_pk for failure in report.failed}
                 report.failed.extend(
-                    Failure(pk, name or pk, message or _("not up within the time to wait"))
-                    for pk, (name, message) in waiting.items()
+                    replace(one, message=one.message or _("not up within the time to wait"))
+                    for pk, one in waiting.items()
                     if pk not in failed
                 )
                 return
@@ -293,10 +294,6 @@ class Command(UserpodsCommand):
         raise CommandError(message, returncode=EXIT_FAILED)
 
 
-#: What is said of a row.
-_SHOWN = ("owner_pk", "name", "message")
-
-
 def _rows(user_pks: list[str] | None) -> QuerySet[UserPod]:
     found = UserPod.objects.using(router.db_for_write(UserPod))
     return found if user_pks is None else found.filter(owner_pk__in=user_pks)
@@ -305,8 +302,17 @@ def _rows(user_pks: list[str] | None) -> QuerySet[UserPod]:
 def _unwell(report: Report, user_pks: list[str] | None) -> list[Failure]:
     """Return whose objects are as they should be, but whose pods do not run."""
     known = {failure.user_pk for failure in report.failed}
-    failed = _rows(user_pks).filter(state=State.FAILED).values_list(*_SHOWN)
-    return [Failure(pk, name or pk, text) for pk, name, text in failed if pk not in known]
+    failed = _failures(_rows(user_pks).filter(state=State.FAILED))
+    return [one for one in failed if one.user_pk not in known]
+
+
+def _failures(rows: QuerySet[UserPod]) -> list[Failure]:
+    """Return what is said of some rows, with the names of their users."""
+    username = f"owner__{get_user_model().USERNAME_FIELD}"
+    return [
+        Failure(pk, name or pk, message, username=str(user or ""))
+        for pk, name, message, user in rows.values_list("owner_pk", "name", "message", username)
+    ]
 
 
 def _urls(user_pks: list[str] | None) -> dict[str, dict[str, str]]:
