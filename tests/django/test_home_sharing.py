@@ -156,7 +156,7 @@ def test_what_is_shared_with_me_is_listed_with_its_address(
     assert page.context["others"] == [(pod, "alice")]
     text = page.content.decode()
     assert f'href="https://{ALICES}/"' in text
-    assert "Belongs to alice." in text
+    assert "<bdi>alice</bdi>" in text
     # With it comes nothing to manage it by.
     assert "/userpods/pods/user-alice/" not in text
     Share.objects.update(expires_at=timezone.now())

@@ -68,7 +68,6 @@ def test_whom_it_is_shared_with_reads_whose_it_is(
     page = client.get("/userpods/").text
     assert f"<bdi>{escape(person.username)}</bdi>" in page
     assert f"<bdi>{escape(person.username)} – lab</bdi>" in page  # noqa: RUF001 - a dash
-    assert f"Belongs to {escape(person.username)}." in page
 
 
 def test_the_admin_names_the_user_beside_the_pod(person: Any, client: Client) -> None:
