@@ -74,7 +74,9 @@ def test_the_api_takes_times_with_their_zone(owner: Client, bob: Any) -> None:
         answer = owner.post(f"{HOME}api/{path}", body, content_type="application/json")
         assert answer.status_code == 201
     ends = {Share.objects.get().expires_at, AccessToken.objects.get().expires_at}
-    assert {times.aware(end) for end in ends if end is not None} == {datetime.datetime.fromisoformat(LATER)}
+    assert {times.aware(end) for end in ends if end is not None} == {
+        datetime.datetime.fromisoformat(LATER)
+    }
 
 
 def test_an_answer_is_remembered_with_a_token_that_ends(
