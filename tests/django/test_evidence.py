@@ -272,6 +272,7 @@ def test_a_pod_without_a_name_has_nothing(alice: Any, memory: MemoryCluster) -> 
         ("\x1b(Btext\x1b=\x1bM", "text=M"),
         ("\x1b]never ended\nnext", "]never ended\nnext"),
         ("a\tb\nc\x00\x9b", "a\tb\nc"),
+        ("denied\u202e dewolla\u2066", "denied dewolla"),
     ],
 )
 def test_what_is_for_terminals_is_taken_out(written: str, shown: str) -> None:

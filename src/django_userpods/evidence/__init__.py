@@ -51,6 +51,8 @@ _CONTROL = re.compile(
     r"|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)"
     r"|\x1b[ -/]+[0-~]"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+    # What has letters shown in another order than they were written in.
+    r"|[\u202a-\u202e\u2066-\u2069]"
 )
 
 
