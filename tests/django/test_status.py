@@ -65,6 +65,11 @@ def test_a_sync_that_looks_at_everything_is_noted_and_no_other(memory: MemoryClu
     with pytest.raises(ClusterUnavailable):
         reconcile()
     assert Installation.objects.get().synced_at == before
+    assert "no sync could look at everything: down" in run()[1]
+    assert json.loads(run("--format", "json")[1])["sync_trouble"] == "down"
+    memory.heal()
+    reconcile()
+    assert "no sync could" not in run()[1]
 
 
 def test_json_has_all_of_it(memory: MemoryCluster) -> None:

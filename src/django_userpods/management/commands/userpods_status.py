@@ -76,6 +76,12 @@ class Command(UserpodsCommand):
                 "failures": found.sync_failures,
             }
             self.say(text, "WARNING" if found.sync_failures else "")
+        if found.sync_trouble and found.sync_trouble_since:
+            text = _("For %(age)s no sync could look at everything: %(error)s") % {
+                "age": timesince(found.sync_trouble_since),
+                "error": found.sync_trouble,
+            }
+            self.say(text, "ERROR")
         if found.waiting:
             self.say(_("Waiting for a look: %(count)s") % {"count": found.waiting})
         self._tell_rollout(found)
