@@ -10,6 +10,25 @@ controllers and nodes that kwok pretends, until all their Deployments are ready;
 objects by ``kubectl create``, and as many users' pods and Services by KubeSpawner, in an
 environment of its own, without a hub, until they run. Those are bare pods: a Deployment costs the
 cluster a ReplicaSet, and the status of both, more.
+
+*Where the time goes.* Both rates are the cluster's, which has no core to spare while it starts
+pods. With 300 users at once on 2 cores, in seconds of CPU until all were ready (something small,
+0.4, stood in for kubelets):
+
+| | API server | etcd | controllers | scheduler | we, or KubeSpawner | in all |
+|---|---|---|---|---|---|---|
+| Ours | 15.7 | 2.2 | 3.3 | 0.7 | 2.6 | 24.8 |
+| KubeSpawner's | 4.7 | 0.8 | 1.0 | 0.4 | 3.9 | 11.2 |
+
+A controller that took nothing at all would so come to about half of KubeSpawner's rate. The API
+server alone takes 7 ms for a Deployment and a Service that nobody acts upon, and 50 ms for those
+that come to run: the ReplicaSet, each status of both, the endpoints, the events. We make two POSTs
+for each user and one LIST for dozens, hold no call back (``qps`` is 200, and no more than 50 a
+second were made), and spend about a fifth of our part on writing rows, in batches. What was ours
+to win was work done twice: a look at everything that fell into the burst, as one does a few seconds
+after users were deleted, made the same objects as the workers. Of 1,918 calls for 300 users
+1,190 were in vain. It leaves to the workers what they have at hand: 728 calls, and a fifth less
+CPU of ours.
 """
 
 from __future__ import annotations

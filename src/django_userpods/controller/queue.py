@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
 import threading
 import time
@@ -175,6 +176,11 @@ class KeyedQueue:
         """Return the keys that are being worked on."""
         with self._changed:
             return frozenset(self._running)
+
+    def is_at_hand(self, key: str) -> bool:
+        """Tell whether a key is being worked on, or is due."""
+        with self._changed:
+            return key in self._running or self._when.get(key, math.inf) <= self._clock()
 
     def backlog(self) -> Backlog:
         """Return how much waits."""

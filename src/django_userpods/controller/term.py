@@ -274,7 +274,7 @@ class Term:
     def _do_everything(self) -> None:
         began = time.monotonic()
         try:
-            report = reconcile()
+            report = reconcile(is_made_elsewhere=self._is_at_hand)
             put_off, failed = self._unfinished(report, None)
             self.after_full_look()
         except Exception as error:
@@ -297,6 +297,16 @@ class Term:
         self.is_synced = self.is_synced or not again
         self._metrics.reconciled("everything", "ok" if report.ok else "failed", took)
         _log_done("everything", report, took)
+
+    def _is_at_hand(self, pod: str) -> bool:
+        """Tell whether a worker has looked at a pod since everything is looked at, or is about to.
+
+        After many saves at once half of all calls would be made in vain otherwise.
+        """
+        with self._overlapping_lock:
+            if self._overlapping is not None and pod in self._overlapping:
+                return True
+        return self.pods.is_at_hand(pod)
 
     def _unfinished(
         self, report: Report, keys: Sequence[str] | None

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from django_userpods.core import naming
 from django_userpods.core.objects import SERVICE
+from django_userpods.core.plan import Verb
 from django_userpods.core.rollout import Turn
 from django_userpods.exceptions import ClusterError, ClusterUnavailable, OutOfTime
 from django_userpods.reconcile import apply, outcomes
 from django_userpods.reconcile.report import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
     from django_userpods.clusters.base import Cluster
     from django_userpods.core.naming import InstallationIdentity
@@ -52,8 +53,16 @@ def carry_out(
     left = dict.fromkeys(plans)
     flushed, down = time.monotonic(), 0
     go_on = True
+
+    def ours() -> Iterator[str]:
+        for pod, actions in plans.items():
+            if _is_made_elsewhere(run, pod, actions):
+                del left[pod]
+            else:
+                yield pod
+
     coming = _outcomes(
-        run, cluster, subjects, plans, installation=installation, go_on=lambda: go_on
+        run, cluster, subjects, plans, ours(), installation=installation, go_on=lambda: go_on
     )
     try:
         for number, (pod, outcome) in enumerate(coming, start=1):
@@ -97,6 +106,12 @@ def note_under_way(
     _record_outcomes(run, [(subject, apply.Outcome()) for subject in news])
 
 
+def _is_made_elsewhere(run: Run, pod: str, actions: Iterable[Action]) -> bool:
+    """Tell whether others are making all that a pod lacks."""
+    tell = run.request.is_made_elsewhere
+    return tell is not None and all(action.verb == Verb.CREATE for action in actions) and tell(pod)
+
+
 def _is_up(
     run: Run, cluster: Cluster, subject: Subject, installation: InstallationIdentity
 ) -> bool:
@@ -117,11 +132,12 @@ def _outcomes(
     cluster: Cluster,
     subjects: dict[str, Subject],
     plans: dict[str, list[Action]],
+    pods: Iterable[str],
     *,
     installation: InstallationIdentity,
     go_on: Callable[[], bool],
 ) -> Generator[tuple[str, apply.Outcome]]:
-    """Yield each user's outcome as it comes, with as many at once as the cluster takes.
+    """Yield each pod's outcome as it comes, with as many at once as the cluster takes.
 
     Once ``go_on`` says no, what has begun is seen to its end and nothing else is begun.
     """
@@ -136,11 +152,11 @@ def _outcomes(
         )
 
     if len(plans) < 2 or cluster.concurrency < 2:
-        for pod in plans:
+        for pod in pods:
             if go_on():
                 yield pod, perform(pod)
         return
-    yield from _side_by_side(perform, plans, concurrency=cluster.concurrency, go_on=go_on)
+    yield from _side_by_side(perform, pods, concurrency=cluster.concurrency, go_on=go_on)
 
 
 def _side_by_side(

@@ -32,6 +32,8 @@ class Request:
     timeout: float | None
     progress: Progress
     asked_deletions: bool = False
+    #: Tells of a pod, by its id, that somebody else is making what it lacks.
+    is_made_elsewhere: Callable[[str], bool] | None = None
 
 
 @dataclass(slots=True)

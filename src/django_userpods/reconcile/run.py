@@ -28,7 +28,7 @@ from django_userpods.reconcile.rows import retried, rows, store, update
 from django_userpods.reconcile.wanted import TemplateSource, this_installation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from django_userpods.clusters.base import Cluster
     from django_userpods.core.plan import Observed
@@ -50,6 +50,7 @@ def reconcile(
     timeout: float | None = None,
     progress: Progress | None = None,
     asked_deletions: bool = False,
+    is_made_elsewhere: Callable[[str], bool] | None = None,
 ) -> Report:
     """Make the cluster agree with the database, and the rows with the cluster.
 
@@ -58,7 +59,9 @@ def reconcile(
     unknown owners are deleted too. ``timeout`` bounds the whole in seconds; what it leaves undone
     is reported, not lost. With ``dry_run`` nothing is written anywhere. With ``asked_deletions``
     pods whose users are only now found to be gone, or not selected any more, are left alone and
-    reported: for who names pods for another reason, and so asks no guard.
+    reported: for who names pods for another reason, and so asks no guard. Pods of which
+    ``is_made_elsewhere`` says so, just before their turn, are left to whoever is making what they
+    lack, if that is all there is to do: both would do the same work, and one in vain.
 
     What fails for one user is in the report and on the row. Raises SettingError or TemplateError
     where the settings are invalid, ClusterError where the cluster cannot be observed (the rows
@@ -73,6 +76,7 @@ def reconcile(
             timeout=timeout,
             progress=progress or _silent,
             asked_deletions=asked_deletions,
+            is_made_elsewhere=is_made_elsewhere,
         )
     )
     scope = run.request.scope
