@@ -113,8 +113,8 @@ class Conf:
         return cast("_Customize | None", setting.function("USERPODS_CUSTOMIZE", None))
 
     @property
-    def USERPODS_PROFILES(self) -> dict[str, Profile] | None:
-        """What users may choose from, by its slug; None for nothing."""
+    def USERPODS_PROFILES(self) -> dict[str, Profile] | str | None:
+        """What users may choose from, by its slug; "database" for the admin's, None for nothing."""
         return setting.profiles("USERPODS_PROFILES")
 
     @property

@@ -20,10 +20,20 @@ from django_userpods.core.reasons import Reason, reason_of
 from django_userpods.core.rollout import Turn
 from django_userpods.core.states import State as _State
 from django_userpods.core.step_times import LONGEST
+from django_userpods.profiles import Profile, ProfileVersion
 from django_userpods.shares import Share
 from django_userpods.tokens import AccessToken, PodSession
 
-__all__ = ["AccessToken", "Installation", "PodSession", "Share", "Transition", "UserPod"]
+__all__ = [
+    "AccessToken",
+    "Installation",
+    "PodSession",
+    "Profile",
+    "ProfileVersion",
+    "Share",
+    "Transition",
+    "UserPod",
+]
 
 #: What people read for a state; the values are those of the enum.
 STATE_LABELS = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from django_userpods.core.profile import Profile
+
+#: ``USERPODS_PROFILES`` where they are edited in the admin.
+DATABASE = "database"
 
 
 def get(name: str, default: object) -> Any:  # noqa: ANN401 - a setting may hold anything
@@ -167,13 +170,16 @@ def authenticators(name: str, default: Sequence[str]) -> list[Any]:
     return made
 
 
-def profiles(name: str) -> dict[str, Profile] | None:
-    """Return profiles by their slugs, None where the setting is."""
+def profiles(name: str) -> dict[str, Profile] | str | None:
+    """Return profiles by their slugs, or ``DATABASE`` or None where the setting is that."""
     value = get(name, None)
-    if value is None:
-        return None
+    if value is None or value == DATABASE:
+        return cast("str | None", value)
     if not isinstance(value, dict):
-        hint = "Write {'small': {'NAME': 'Small', 'RESOURCES': {...}}, ...}, or None."
+        hint = (
+            "Write {'small': {'NAME': 'Small', 'RESOURCES': {...}}, ...}, or 'database' for those "
+            "that are edited in the admin."
+        )
         raise invalid(name, f"is {value!r}", hint)
     # What reads profiles takes time to import, which no other start needs.
     from django_userpods.core.profile import InvalidProfile, parse

@@ -67,7 +67,7 @@ def check_profiles(app_configs: Sequence[Any] | None = None, **_: Any) -> list[c
         found = conf.USERPODS_PROFILES
     except SettingError:
         return []  # said of the setting
-    if not found:
+    if not found or isinstance(found, str):
         return []
     # What reads templates takes time to import, which no other start needs.
     from django_userpods.reconcile.wanted import problem_of

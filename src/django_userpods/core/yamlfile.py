@@ -20,14 +20,20 @@ def read_yaml(path: Path) -> list[Manifest]:
     Raises TemplateError with the line and column where the file cannot be read or parsed.
     """
     try:
-        with path.open("rb") as stream:
-            documents = [document for document in yaml.safe_load_all(stream) if document]
+        content = path.read_bytes()
     except OSError as error:
         message = f"cannot be read: {error.strerror or error}"
         raise TemplateError(message, where=str(path)) from error
+    return parse_yaml(content, where=str(path))
+
+
+def parse_yaml(content: str | bytes, *, where: str = "") -> list[Manifest]:
+    """Return the manifests of a YAML text, which errors call ``where``."""
+    try:
+        return [document for document in yaml.safe_load_all(content) if document]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
+        line = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        place = ", ".join(filter(None, (where, line)))
         message = f"is not YAML: {getattr(error, 'problem', None) or error}"
         raise TemplateError(message, where=place) from error
-    return documents

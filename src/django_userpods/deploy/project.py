@@ -146,7 +146,12 @@ def rules(extra: Collection[Kind], warn: Warn) -> dict[Kind, frozenset[str]]:
 
 def _kinds_of_profiles(desired: TemplateSource, warn: Warn) -> set[Kind]:
     found: set[Kind] = set()
-    for slug, profile in desired.profiles.items():
+    try:
+        profiles = desired.profiles
+    except DatabaseError as error:
+        warn(f"the profiles in the database cannot be read: {str(error).strip()}")
+        return found
+    for slug, profile in profiles.items():
         if callable(conf.USERPODS_TEMPLATE) and profile.template is None:
             continue  # those of the users' own templates
         try:

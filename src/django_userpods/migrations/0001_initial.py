@@ -44,6 +44,44 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Profile',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('slug', models.CharField(help_text='What pods of it refer to: a-z, 0-9 and dashes. It stays.', max_length=63, unique=True, verbose_name='slug')),
+                ('name', models.CharField(max_length=100, verbose_name='name')),
+                ('description', models.CharField(blank=True, default='', max_length=500, verbose_name='description')),
+                ('enabled', models.BooleanField(default=True, help_text='Whether it can be chosen and started.', verbose_name='enabled')),
+                ('groups', models.JSONField(blank=True, default=list, help_text='Whose users may choose it; none for everybody.', verbose_name='groups')),
+                ('at_once', models.PositiveIntegerField(blank=True, help_text='How many pods of it may run at once, of all users together; empty for any.', null=True, verbose_name='how many at once')),
+                ('image', models.CharField(blank=True, default='', help_text="Of the main container; empty for the template's.", max_length=512, verbose_name='image')),
+                ('resources', models.JSONField(blank=True, default=dict, help_text='Merged into the template\'s, as in {"limits": {"memory": "2Gi"}}.', verbose_name='resources')),
+                ('env', models.JSONField(blank=True, default=dict, help_text='Merged into the template\'s, as in {"NAME": "value"}.', verbose_name='environment variables')),
+                ('template', models.TextField(blank=True, default='', help_text='Manifests in YAML, in place of USERPODS_TEMPLATE; empty for that.', verbose_name='template')),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
+            ],
+            options={
+                'verbose_name': 'profile',
+                'verbose_name_plural': 'profiles',
+                'ordering': ('name', 'slug'),
+            },
+        ),
+        migrations.CreateModel(
+            name='ProfileVersion',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.PositiveIntegerField(verbose_name='number')),
+                ('at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='at')),
+                ('actor', models.CharField(blank=True, default='', max_length=255, verbose_name='by')),
+                ('content', models.JSONField(default=dict, verbose_name='content')),
+                ('profile', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='versions', to='userpods.profile', verbose_name='profile')),
+            ],
+            options={
+                'verbose_name': 'version of a profile',
+                'verbose_name_plural': 'versions of profiles',
+                'constraints': [models.UniqueConstraint(fields=('profile', 'number'), name='userpods_version_unique')],
+            },
+        ),
+        migrations.CreateModel(
             name='AccessToken',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
