@@ -68,9 +68,9 @@ fuzz: tools  ## Fuzz the router for FUZZ_SECONDS (600; FUZZ_SEED=n to run one ag
 sequences: venv  ## SEQUENCES (1000) random sequences of operations on the memory cluster (SEED=n to run some again)
 	USERPODS_SEQUENCES=$(or $(SEQUENCES),1000) $(BIN)/pytest -q tests/django/test_any_sequence.py $(if $(SEED),--hypothesis-seed=$(SEED))
 
-screenshots: tools  ## Pictures of each page, in both languages and themes, wide and narrow, into SHOTS (screenshots/)
+screenshots: tools  ## Pictures of each page, in both languages and themes, wide and narrow, into SHOTS (screenshots/), a few into docs/pictures
 	@tools/apt-install shots
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.browser.screenshots --output $(or $(SHOTS),screenshots)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.browser.screenshots --output $(or $(SHOTS),screenshots) --docs docs/pictures
 
 messages: venv  ## Gather the texts to translate into src/django_userpods/locale, and compile them
 	$(BIN)/python tools/messages.py

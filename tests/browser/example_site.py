@@ -36,6 +36,20 @@ PEOPLE = [
     ("judy", "failed", CRASHES),
 ]
 
+PROFILES = {
+    "large": {
+        "NAME": "Large",
+        "DESCRIPTION": "For big tables.",
+        "RESOURCES": {"requests": {"memory": "2Gi"}, "limits": {"memory": "8Gi"}},
+    },
+    "gpu": {
+        "NAME": "GPU",
+        "IMAGE": "registry.example/notebook-gpu:3",
+        "RESOURCES": {"limits": {"nvidia.com/gpu": 1}},
+        "AT_ONCE": 4,
+    },
+}
+
 
 def configure(folder: Path) -> None:
     """Set up Django, once in a process."""
@@ -55,6 +69,7 @@ def configure(folder: Path) -> None:
         "USERPODS_INLINE_TIMEOUT": 0,  # a pod stays in the state that it is put in
         "USERPODS_MAX_PODS": 3,
         "USERPODS_NAMESPACE": "homes",
+        "USERPODS_PROFILES": PROFILES,
         "USERPODS_SHARING": True,
         "USERPODS_URL": "/pods/{pod}/",
     }
@@ -117,7 +132,8 @@ def fill() -> None:
             site_session="",
             expires_at=now + timedelta(hours=10),
         )
-    _history(pods["bob"])
+    for name in ("alice", "bob"):
+        _history(pods[name])
     _evidence(pods)
 
 
@@ -130,7 +146,7 @@ def _history(pod: Any) -> None:
     now = timezone.now()
     Transition.objects.filter(pod=pod).delete()
     lines = (
-        (190, "start", "bob", "stopped", "running", "", "done", 12),
+        (190, "start", pod.owner.get_username(), "stopped", "running", "", "done", 12),
         (95, "", "", "running", "failed", CRASHES, "", 0),
         (90, "restart", "boss", "failed", "failed", CRASHES, "failed", 63),
         (4, "recreate", "boss", "failed", "starting", "", "", 0),
@@ -207,9 +223,13 @@ def put(name: str, state: str, message: str = "", *, minutes: int = 0) -> None:
     from django_userpods.models import UserPod
 
     now = timezone.now()
+    took = [now - timedelta(seconds=seconds) for seconds in (64, 61, 9)]
+    known = {"pending": 1, "starting": 2}.get(state, 3)
     UserPod.objects.filter(owner__username=name, slot="").update(
         state=state,
         message=message,
+        started_at=took[0],
+        step_times=" ".join(f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in took[:known]),
         wanted="stopped" if state == "stopped" else "running",
         looked_at=now + timedelta(days=365),
         updated_at=now - timedelta(minutes=minutes),

@@ -80,6 +80,7 @@ SCREENS = (
     Screen("home-tokens", "/userpods/", act=click("details:has(#userpods-label) summary")),
     Screen("home-shares", "/userpods/", act=click("details[id^=shares-] summary")),
     Screen("home-token-made", "/userpods/", act=made("phone")),
+    Screen("home-profiles", "/userpods/", state="stopped", act=click("[id^=profile-] summary")),
     Screen("home-logs", "/userpods/pods/user-alice/logs/"),
     Screen("waiting-pending", WAITING, state="pending"),
     Screen("waiting-no-room", WAITING, state="pending", message=NO_ROOM),
@@ -97,7 +98,10 @@ SCREENS = (
     Screen("admin-list", PODS, who="boss"),
     Screen("admin-list-failed", f"{PODS}?state__exact=failed", who="boss"),
     Screen("admin-pod", f"{PODS}{{bob}}/change/", who="boss"),
+    Screen("admin-events", f"{PODS}{{bob}}/events/", who="boss"),
     Screen("admin-logs", f"{PODS}{{bob}}/logs/", who="boss"),
+    Screen("admin-comparison", f"{PODS}{{bob}}/comparison/", who="boss"),
+    Screen("admin-history", f"{PODS}{{bob}}/history/", who="boss"),
     Screen("admin-confirm", PODS, who="boss", act=asked("stop", 99)),
     Screen("admin-recreate", PODS, who="boss", act=asked("recreate", 3)),
     Screen("admin-users", "/admin/auth/user/", who="boss"),
@@ -107,4 +111,21 @@ SCREENS = (
     Screen("admin-shares", SHARES, who="boss"),
     Screen("admin-share-add", f"{SHARES}add/", who="boss"),
     Screen("admin-sessions", "/admin/userpods/podsession/", who="boss"),
+)
+
+#: The few that the documentation shows, by page, language, theme and width; all together less than
+#: a megabyte.
+IN_DOCS = (
+    ("home", "en", "light", 1280),
+    ("waiting-starting", "en", "light", 390),
+    ("waiting-failed", "en", "light", 390),
+    ("waiting-failed", "zh", "dark", 390),
+    ("refused", "en", "light", 390),
+    ("home-logs", "en", "dark", 1280),
+    ("admin-list", "en", "light", 1280),
+    ("admin-list", "zh", "dark", 1280),
+    ("admin-pod", "en", "light", 1280),
+    ("admin-confirm", "en", "light", 1280),
+    ("home", "zh", "light", 1280),
+    ("router", "zh", "light", 390),
 )

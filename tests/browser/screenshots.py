@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import base64
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.browser import example_site
 from tests.browser.chromium import chromium
-from tests.browser.screens import SCREENS, Screen
+from tests.browser.screens import IN_DOCS, SCREENS, Screen
 from tests.router.harness import Router, free_port
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ const sheet = new CSSStyleSheet();
 sheet.replaceSync("* { transition: none !important; animation: none !important }");
 document.adoptedStyleSheets = [sheet];
 """
+
+
+def file_name(name: str, language: str, theme: str, width: int) -> str:
+    """The name of a picture's file."""
+    return f"{name}.{language}.{theme}.{width}.webp"
 
 
 class Camera:
@@ -59,7 +65,7 @@ class Camera:
                 "Page.captureScreenshot",
                 {"format": "webp", "quality": 80, "captureBeyondViewport": True, "clip": clip},
             )
-            path = self.folder / f"{name}.{language}.{theme}.{width}.webp"
+            path = self.folder / file_name(name, language, theme, width)
             path.write_bytes(base64.b64decode(found["data"]))
             if wide > width:
                 print(f"{path.name}: {wide} pixels wide")
@@ -115,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("screenshots"), metavar="DIR")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="pages whose names begin so")
+    parser.add_argument("--docs", type=Path, metavar="DIR", help="copy what the docs show there")
     parser.add_argument("--language", choices=LANGUAGES, action="append")
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -137,6 +144,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     for language in options.language or LANGUAGES:
                         open_router(browser, router.port, language)
                         camera.take("router", language)
+    if options.docs is not None:
+        options.docs.mkdir(parents=True, exist_ok=True)
+        for name in (file_name(*one) for one in IN_DOCS):
+            if (options.output / name).exists():
+                shutil.copyfile(options.output / name, options.docs / name)
     print(f"{len(list(options.output.glob('*.webp')))} pictures in {options.output}")
 
 

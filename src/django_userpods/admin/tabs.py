@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.contrib.admin.utils import quote
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_userpods.admin.actions import page_context
@@ -67,5 +68,5 @@ def tab_context(
         **page_context(model_admin, request),
         "original": pod,
         "tabs": tabs(model_admin, request, pod, current),
-        "title": f"{pod}: {_PAGES[current]}",
+        "title": gettext("%(pod)s: %(page)s") % {"pod": pod, "page": _PAGES[current]},
     }

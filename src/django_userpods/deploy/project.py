@@ -157,7 +157,8 @@ def _kinds_of_profiles(desired: TemplateSource, warn: Warn) -> set[Kind]:
         try:
             found |= desired.shared_by(slug, None).kinds
         except TemplateError as error:
-            warn(f"the kinds of a profile could not be found: {error}")
+            text = gettext("the kinds of a profile could not be found: %(error)s")
+            warn(text % {"error": error})
     return found
 
 
