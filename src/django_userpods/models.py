@@ -17,9 +17,9 @@ from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.core.lifetime import Lifetime
 from django_userpods.core.reasons import Reason, reason_of
-from django_userpods.core.rollout import Turn
 from django_userpods.core.states import State as _State
 from django_userpods.core.step_times import LONGEST
+from django_userpods.labels import STATE_LABELS, TURN_LABELS
 from django_userpods.profiles import Profile, ProfileVersion
 from django_userpods.shares import Share
 from django_userpods.tokens import AccessToken, PodSession
@@ -33,23 +33,6 @@ __all__ = [
     "Share",
     "Transition",
     "UserPod",
-]
-
-#: What people read for a state; the values are those of the enum.
-STATE_LABELS = [
-    (_State.PENDING.value, _("pending")),
-    (_State.STARTING.value, _("starting")),
-    (_State.RUNNING.value, _("running")),
-    (_State.STOPPED.value, _("stopped")),
-    (_State.FAILED.value, _("failed")),
-    (_State.DELETING.value, _("deleting")),
-]
-
-TURN_LABELS = [
-    (Turn.WAITING.value, _("waits for its turn")),
-    (Turn.UPDATING.value, _("is being updated")),
-    (Turn.FAILED.value, _("failed once updated")),
-    (Turn.REFUSED.value, _("could not be updated")),
 ]
 
 #: A whole run is noted no more often, so that one with nothing to do writes nothing.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from django_userpods.core.states import UNSETTLED, State
-from django_userpods.models import STATE_LABELS, UserPod
+from django_userpods.labels import STATE_LABELS
+from django_userpods.models import UserPod
 
 
 @pytest.mark.parametrize(

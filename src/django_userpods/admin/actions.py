@@ -23,7 +23,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django_userpods.admin import wording
 from django_userpods.core.operations import Operation
 from django_userpods.exceptions import UserpodsError
-from django_userpods.models import STATE_LABELS, UserPod
+from django_userpods.labels import STATE_LABELS
+from django_userpods.models import UserPod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

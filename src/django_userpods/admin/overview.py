@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from django_userpods.admin.actions import page_context
 from django_userpods.admin.wording import number
-from django_userpods.models import STATE_LABELS, TURN_LABELS
+from django_userpods.labels import STATE_LABELS, TURN_LABELS
 from django_userpods.sentences import rollout_stopped
 
 if TYPE_CHECKING:

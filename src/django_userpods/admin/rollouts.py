@@ -18,7 +18,8 @@ from django_userpods.conf import conf
 from django_userpods.core.operations import Operation
 from django_userpods.core.rollout import Turn
 from django_userpods.exceptions import UserpodsError
-from django_userpods.models import TURN_LABELS, Installation
+from django_userpods.labels import TURN_LABELS
+from django_userpods.models import Installation
 from django_userpods.sentences import rollout_stopped
 
 if TYPE_CHECKING:

@@ -149,7 +149,8 @@ def _kinds_of_profiles(desired: TemplateSource, warn: Warn) -> set[Kind]:
     try:
         profiles = desired.profiles
     except DatabaseError as error:
-        warn(f"the profiles in the database cannot be read: {str(error).strip()}")
+        text = gettext("the profiles in the database cannot be read: %(error)s")
+        warn(text % {"error": str(error).strip()})
         return found
     for slug, profile in profiles.items():
         if callable(conf.USERPODS_TEMPLATE) and profile.template is None:

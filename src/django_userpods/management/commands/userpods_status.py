@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
 from django_userpods import sentences
+from django_userpods.labels import STATE_LABELS
 from django_userpods.management.arguments import seconds
 from django_userpods.management.base import EXIT_FAILED, UserpodsCommand
-from django_userpods.models import STATE_LABELS
 from django_userpods.status import TIMEOUT, Status, status
 
 if TYPE_CHECKING:
