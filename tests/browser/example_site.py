@@ -36,19 +36,21 @@ PEOPLE = [
     ("judy", "failed", CRASHES),
 ]
 
-PROFILES = {
-    "large": {
-        "NAME": "Large",
-        "DESCRIPTION": "For big tables.",
-        "RESOURCES": {"requests": {"memory": "2Gi"}, "limits": {"memory": "8Gi"}},
+PROFILES: tuple[dict[str, Any], ...] = (
+    {
+        "slug": "large",
+        "name": "Large",
+        "description": "For big tables.",
+        "resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "8Gi"}},
     },
-    "gpu": {
-        "NAME": "GPU",
-        "IMAGE": "registry.example/notebook-gpu:3",
-        "RESOURCES": {"limits": {"nvidia.com/gpu": 1}},
-        "AT_ONCE": 4,
+    {
+        "slug": "gpu",
+        "name": "GPU",
+        "image": "registry.example/notebook-gpu:3",
+        "resources": {"limits": {"nvidia.com/gpu": 1}},
+        "at_once": 4,
     },
-}
+)
 
 
 def configure(folder: Path) -> None:
@@ -69,7 +71,7 @@ def configure(folder: Path) -> None:
         "USERPODS_INLINE_TIMEOUT": 0,  # a pod stays in the state that it is put in
         "USERPODS_MAX_PODS": 3,
         "USERPODS_NAMESPACE": "homes",
-        "USERPODS_PROFILES": PROFILES,
+        "USERPODS_PROFILES": "database",
         "USERPODS_SHARING": True,
         "USERPODS_URL": "/pods/{pod}/",
     }
@@ -92,7 +94,7 @@ def fill() -> None:
     from django.utils import timezone
 
     from django_userpods import add_pod, share
-    from django_userpods.models import AccessToken, PodSession, UserPod
+    from django_userpods.models import AccessToken, PodSession, Profile, UserPod
     from django_userpods.reconcile import reconcile
 
     call_command("migrate", verbosity=0)
@@ -134,6 +136,11 @@ def fill() -> None:
         )
     for name in ("alice", "bob"):
         _history(pods[name])
+    for columns in PROFILES:
+        profile = Profile(**columns)
+        profile.save(actor="boss")
+        profile.description += " At most a week."
+        profile.save(actor="judy")
     _evidence(pods)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
 
 PODS, TOKENS, SHARES = (f"/admin/userpods/{name}/" for name in ("userpod", "accesstoken", "share"))
+PROFILES = "/admin/userpods/profile/"
 WAITING = "/userpods/waiting/"
 
 
@@ -22,7 +23,8 @@ WAITING = "/userpods/waiting/"
 class Screen:
     """A page: who opens it where, in which state alice's pod is then, and what is done there.
 
-    ``path`` may hold ``{name}`` of a user for the id of the main pod, ``{token}`` and ``{share}``.
+    ``path`` may hold ``{name}`` of a user for the id of the main pod, ``{token}``, ``{share}`` and
+    ``{profile}``.
     """
 
     name: str
@@ -34,11 +36,13 @@ class Screen:
 
 
 def click(css: str) -> Callable[[WebDriver], None]:
-    """Click on the first that there is, if there is one."""
+    """Click on the first that there is, if there is one; what it leads to is shown here."""
 
     def act(browser: WebDriver) -> None:
         for found in browser.find_elements(By.CSS_SELECTOR, css)[:1]:
-            browser.execute_script("arguments[0].click()", found)
+            # A picture of a page behind another one is never taken.
+            script = "arguments[0].removeAttribute('formtarget'); arguments[0].click()"
+            browser.execute_script(script, found)
 
     return act
 
@@ -95,6 +99,8 @@ SCREENS = (
     Screen("nobody", WAITING, who=""),
     # --- the admin
     Screen("admin-first", "/admin/", who="boss"),
+    Screen("admin-overview", f"{PODS}overview/", who="boss"),
+    Screen("admin-app", "/admin/userpods/", who="boss"),
     Screen("admin-list", PODS, who="boss"),
     Screen("admin-list-failed", f"{PODS}?state__exact=failed", who="boss"),
     Screen("admin-pod", f"{PODS}{{bob}}/change/", who="boss"),
@@ -110,6 +116,15 @@ SCREENS = (
     Screen("admin-token-add", f"{TOKENS}add/", who="boss"),
     Screen("admin-shares", SHARES, who="boss"),
     Screen("admin-share-add", f"{SHARES}add/", who="boss"),
+    Screen("admin-profiles", PROFILES, who="boss"),
+    Screen("admin-profile-add", f"{PROFILES}add/", who="boss"),
+    Screen("admin-profile", f"{PROFILES}{{profile}}/change/", who="boss"),
+    Screen(
+        "admin-profile-preview",
+        f"{PROFILES}{{profile}}/change/",
+        who="boss",
+        act=click("[formaction*=preview]"),
+    ),
     Screen("admin-sessions", "/admin/userpods/podsession/", who="boss"),
 )
 

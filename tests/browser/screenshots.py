@@ -74,7 +74,7 @@ class Camera:
 
 def ids() -> dict[str, object]:
     """What the paths of screens may name."""
-    from django_userpods.models import AccessToken, Share, UserPod
+    from django_userpods.models import AccessToken, Profile, Share, UserPod
 
     pods = UserPod.objects.filter(slot="").select_related("owner")
     found: dict[str, object] = {}
@@ -83,6 +83,7 @@ def ids() -> dict[str, object]:
             found[pod.owner.get_username()] = pod.pk
             found[f"{pod.owner.get_username()}-user"] = pod.owner.pk
     found["token"] = AccessToken.objects.earliest("pk").pk
+    found["profile"] = Profile.objects.earliest("pk").pk
     found["share"] = Share.objects.earliest("pk").pk
     return found
 
