@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from django.contrib.auth.models import User
 
 from django_userpods.cluster import get_cluster
 from django_userpods.core.health import of_update
-from django_userpods.core.objects import DEPLOYMENT
+from django_userpods.core.objects import DEPLOYMENT, Kind
 from django_userpods.core.states import State
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
@@ -118,3 +119,42 @@ def test_pods_that_fit_nowhere_stop_it_and_the_rest_run_on(
     assert {row.state for row in UserPod.objects.filter(turn="waiting")} == {"running"}
     settings.USERPODS_CUSTOMIZE = lambda manifests, _user: manifests
     until(all_run, LONG, "the end of it", every=0.2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stateful_set_beside_the_deployment_is_updated_in_waves(
+    real: str, cluster: Cluster, settings: Any
+) -> None:
+    """While its earlier pod ends the API server still counts that as ready."""
+    settings.USERPODS_ROLLOUT = {"MAX_UNREADY": 1, "MAX_FAILURES": 1}
+    image = ["example.org/db:1"]
+
+    def customize(manifests: list[Manifest], _user: Any) -> list[Manifest]:
+        found = next(item for item in manifests if item["kind"] == "Deployment")
+        template = copy.deepcopy(found["spec"]["template"])
+        template["spec"]["containers"][0]["image"] = image[-1]
+        template["metadata"]["labels"] = {}
+        name = f"{found['metadata']['name']}--db"
+        spec = {"replicas": 1, "serviceName": name, "template": template}
+        kind = {"apiVersion": "apps/v1", "kind": "StatefulSet"}
+        return [*manifests, {**kind, "metadata": {"name": name}, "spec": spec}]
+
+    settings.USERPODS_CUSTOMIZE = customize
+    for name in NAMES[:2]:
+        User.objects.create(username=name)
+    until(all_run, LONG, "two pods", every=0.2)
+    image.append("example.org/db:2")
+    most = 0
+
+    def all_updated() -> bool:
+        nonlocal most
+        reconcile()
+        kind = Kind("apps/v1", "StatefulSet")
+        found = list(get_cluster().list(kind, namespace=real, labels={}))
+        new = [item for item in found if container(item)["image"] == image[-1]]
+        through = [item for item in new if item["status"].get("updatedReplicas", 0) == 1]
+        most = max(most, len(new) - len(through))
+        return len(through) == len(found) == 2 and not UserPod.objects.exclude(turn="").exists()
+
+    until(all_updated, LONG, "both with another image", every=0.2)
+    assert most <= 1
