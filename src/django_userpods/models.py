@@ -23,9 +23,11 @@ from django_userpods.labels import STATE_LABELS, TURN_LABELS
 from django_userpods.profiles import Profile, ProfileVersion
 from django_userpods.shares import Share
 from django_userpods.tokens import AccessToken, PodSession
+from django_userpods.transitions import BulkRun, Transition
 
 __all__ = [
     "AccessToken",
+    "BulkRun",
     "Installation",
     "PodSession",
     "Profile",
@@ -218,6 +220,8 @@ class UserPod(models.Model):
     )
     restarted_at = models.DateTimeField(_("restarted at"), null=True, editable=False)
     recreate = models.BooleanField(_("to be deleted and recreated"), default=False, editable=False)
+    #: A sync was asked for, and the pod has not been looked at since.
+    to_sync = models.BooleanField(_("to be synced"), default=False, editable=False)
     overruled = models.TextField(
         _("overruled"),
         blank=True,
@@ -324,57 +328,6 @@ class UserPod(models.Model):
     def path(self) -> str:
         """The path at which the pod is found: ``/``, or ``/pods/alice/``."""
         return conf.path_of(self.name) if self.name else "/"
-
-
-class Transition(models.Model):
-    """One line of a pod's history: what was asked for, or another state that was seen.
-
-    ``operation`` is what somebody asked for (``lifecycle.Operation``), and ``outcome`` what came of
-    it, empty until that is known; a line without one is a state that the cluster was found in.
-    The last ``KEPT`` of each pod are kept. ``reconcile.history`` writes them.
-    """
-
-    #: The number of lines of a pod that are kept.
-    KEPT = 50
-
-    class Outcome(models.TextChoices):
-        """What came of what was asked for."""
-
-        DONE = "done", _("done")
-        FAILED = "failed", _("failed")
-        REPLACED = "replaced", _("something else was asked for before")
-
-    id = models.BigAutoField(primary_key=True)
-    pod = models.ForeignKey(
-        UserPod,
-        verbose_name=_("user pod"),
-        related_name="transitions",
-        on_delete=models.CASCADE,
-        db_constraint=False,
-    )
-    at = models.DateTimeField(_("at"), default=timezone.now, editable=False)
-    operation = models.CharField(_("asked for"), max_length=16, blank=True, default="")
-    actor = models.CharField(
-        _("by"),
-        max_length=255,
-        blank=True,
-        default="",
-        help_text=_("A username, or which part of the site."),
-    )
-    before = models.CharField(_("state before"), max_length=16, choices=STATE_LABELS)
-    after = models.CharField(_("state after"), max_length=16, choices=STATE_LABELS)
-    message = models.TextField(_("message"), blank=True, default="")
-    outcome = models.CharField(
-        _("outcome"), max_length=16, choices=Outcome.choices, blank=True, default=""
-    )
-    settled_at = models.DateTimeField(_("outcome known at"), null=True, editable=False)
-
-    class Meta:
-        verbose_name = _("transition")
-        verbose_name_plural = _("transitions")
-
-    def __str__(self) -> str:
-        return f"{self.operation or self.before} → {self.after}"
 
 
 def main_pod_of(user: Any) -> UserPod | None:  # noqa: ANN401 - the project's own user model

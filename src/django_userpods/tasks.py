@@ -31,8 +31,9 @@ from django_userpods.exceptions import (
     TemplateError,
 )
 from django_userpods.models import UserPod
+from django_userpods.reconcile import history
 from django_userpods.reconcile.entries import Scope
-from django_userpods.reconcile.rows import update
+from django_userpods.reconcile.rows import rows, update
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -254,6 +255,8 @@ def carry_out(scope: Scope, *, timeout: float | None = None) -> Report:
     except (SettingError, TemplateError) as error:
         logger.error("%s", error)
         update(scope.where, state=UserPod.State.FAILED, message=str(error))
+        failed = rows().filter(scope.where).values_list("pk", flat=True)
+        history.settle(failed, UserPod.State.FAILED)
         raise
     except ClusterError as error:
         logger.warning("left for the next sync: %s", error)

@@ -145,7 +145,8 @@ def test_start_and_sync_are_done_without_asking(boss: Client, memory: MemoryClus
     act(boss, "stop", [pod_of("alice")])
     data = {"_selected_action": [str(pod_of("alice").pk)], "index": "0"}
     response = boss.post(PODS, {"action": "userpods_start", **data})
-    assert said(response)[-1] == "Started 1 pod."
+    on_its_way = "Start: 1 pod is on its way; its history says what comes of it."
+    assert said(response)[-1] == on_its_way
     assert replicas(memory, "user-alice") == 1
     response = boss.post(PODS, {"action": "userpods_sync", **data})
     assert said(response)[-1] == "Synced 1 pod."
@@ -256,9 +257,10 @@ def test_the_user_lists_actions_reach_users_without_a_row(
     assert {"own", "delete_selected", *(f"userpods_{verb}" for verb in VERBS)} <= set(choices)
     response = act(boss, "stop", model.objects.all(), url=users_url())
     # The superuser has no row yet and gets one too.
-    assert said(response) == [
-        "Stopped 3 pods. 1 user is to have no pod (inactive or not selected): skipped."
-    ]
+    [text] = said(response)
+    assert text.startswith(
+        "Stopped 3 pods. 1 user is to have no pod (inactive or not selected): skipped. <a "
+    )
     assert replicas(memory, "user-bulk") == replicas(memory, "user-alice") == 0
     assert {str(entry.get_edited_object()) for entry in LogEntry.objects.all()} == {
         "user-alice",

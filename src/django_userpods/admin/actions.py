@@ -18,7 +18,10 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 
 from django_userpods.admin import wording
 from django_userpods.core.operations import Operation
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
     from django.db.models import Model, QuerySet
     from django.utils.functional import _StrOrPromise
+
+    from django_userpods.lifecycle import OperationResult
 
     _ModelAdmin = admin.ModelAdmin[Any]
 else:
@@ -97,6 +102,29 @@ def selects_across(request: HttpRequest) -> bool:
     return request.POST.get("select_across", "0") not in ("", "0", "false", "False")
 
 
+def run_url(site: admin.AdminSite, run: int) -> str:
+    """Return where a bulk run's page is, "" where the site has none."""
+    try:
+        return reverse("admin:userpods_userpod_bulk", args=(run,), current_app=site.name)
+    except NoReverseMatch:  # pods are not on this site, or by an admin of the project's own
+        return ""
+
+
+def answer(
+    model_admin: _ModelAdmin, request: HttpRequest, result: OperationResult, *, without: int = 0
+) -> HttpResponse | None:
+    """Say what became of a request; return the way to its page where there is more to come."""
+    named = [UserPod(pk=pod.pk, name=pod.name, owner_pk=pod.owner_pk) for pod in result.pods]
+    log(request, named, wording.recorded(result.operation))
+    url = run_url(model_admin.admin_site, result.run.pk) if result.run else ""
+    is_over = result.done == len(result.pods) and not result.under_way
+    for level, text in wording.said(result, without=without):
+        if url and is_over:
+            text = format_html('{} <a href="{}">{}</a>', text, url, gettext("What came of it"))
+        model_admin.message_user(request, text, level)
+    return HttpResponseRedirect(url) if url and not is_over else None
+
+
 class PodActionsMixin(_ModelAdmin):
     """A ModelAdmin with the actions; which rows are meant is for a subclass to say."""
 
@@ -141,15 +169,12 @@ class PodActionsMixin(_ModelAdmin):
             rows, without = self.rows_for(queryset)
             if operation in wording.WARNINGS and not self._is_confirmed(request, rows):
                 return self._confirmation(request, operation, queryset, rows)
-            result = lifecycle.OPERATIONS[operation](rows, actor=request.user.get_username())
+            actor = request.user.get_username()
+            result = lifecycle.OPERATIONS[operation](rows, actor=actor, followed=True)
         except UserpodsError as error:
             self.message_user(request, str(error), messages.ERROR)
             return back(request)
-        named = [UserPod(pk=pod.pk, name=pod.name, owner_pk=pod.owner_pk) for pod in result.pods]
-        log(request, named, wording.recorded(operation))
-        for level, text in wording.said(result, without=without):
-            self.message_user(request, text, level)
-        return back(request)
+        return answer(self, request, result, without=without) or back(request)
 
     def _is_confirmed(self, request: HttpRequest, rows: QuerySet[UserPod]) -> bool:
         """Tell whether somebody said yes, and to no fewer pods than there are now."""

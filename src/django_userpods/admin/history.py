@@ -13,7 +13,7 @@ from django_userpods.models import Transition
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from django_userpods.models import UserPod
 
@@ -27,15 +27,22 @@ class HistoryLine(NamedTuple):
     outcome: str
     state: str
     message: str
+    #: The page of the bulk run that it was part of.
+    url: str = ""
 
 
-def lines_of(pod: UserPod) -> list[HistoryLine]:
-    """Return a pod's history, the newest first. One query."""
+def lines_of(pod: UserPod, *, url_of: Callable[[int], str]) -> list[HistoryLine]:
+    """Return a pod's history, the newest first. One query.
+
+    ``url_of`` says where the page of a bulk run is.
+    """
     found = list(pod.transitions.order_by("-pk"))
-    return [_line(one, found) for one in found]
+    return [_line(one, found, url_of) for one in found]
 
 
-def _line(one: Transition, all_of_them: Sequence[Transition]) -> HistoryLine:
+def _line(
+    one: Transition, all_of_them: Sequence[Transition], url_of: Callable[[int], str]
+) -> HistoryLine:
     if not one.operation:
         return HistoryLine(
             one.at, gettext("Seen"), "", one.get_after_display(), one.after, one.message
@@ -56,6 +63,7 @@ def _line(one: Transition, all_of_them: Sequence[Transition]) -> HistoryLine:
         if one.outcome
         else State.PENDING,
         settled_by[0].message if settled_by else "",
+        url_of(one.run_id) if one.run_id is not None else "",
     )
 
 

@@ -3,6 +3,7 @@
 # ruff: noqa: ARG002 - the signatures are Django's
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
@@ -14,7 +15,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from django_userpods.admin import live, rollouts
-from django_userpods.admin.actions import BACK, PodActionsMixin, buttons
+from django_userpods.admin.actions import BACK, PodActionsMixin, buttons, run_url
+from django_userpods.admin.bulk import bulk_page
 from django_userpods.admin.comparison import comparison_page
 from django_userpods.admin.history import lines_of
 from django_userpods.admin.lists import PlainChangeList, columns_to_leave_out
@@ -195,6 +197,7 @@ class UserPodAdmin(PodActionsMixin):
             ours("overview/", self.overview_view, "overview"),
             ours("states/", self.states_view, "states"),
             ours("resume-rollout/", self.resume_rollout_view, "resume_rollout"),
+            ours("bulk/<int:run>/", self.bulk_view, "bulk"),
             ours("<path:object_id>/events/", self.events_view, "events"),
             ours("<path:object_id>/logs/", self.logs_view, "logs"),
             ours("<path:object_id>/comparison/", self.comparison_view, "comparison"),
@@ -212,6 +215,10 @@ class UserPodAdmin(PodActionsMixin):
     def resume_rollout_view(self, request: HttpRequest) -> HttpResponse:
         """Go on with a rollout that was stopped, once somebody has said yes."""
         return rollouts.resume_page(self, request)
+
+    def bulk_view(self, request: HttpRequest, run: int) -> HttpResponse:
+        """Show what has come so far of something that was asked of several pods at once."""
+        return bulk_page(self, request, run)
 
     def events_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show what the cluster says of one pod now."""
@@ -234,7 +241,11 @@ class UserPodAdmin(PodActionsMixin):
         pod = self.get_object(request, unquote(object_id))
         context: dict[str, Any] = {}
         if pod is not None and self.has_view_permission(request, pod):
-            context = {**tab_context(self, request, pod, "history"), "lines": lines_of(pod)}
+            url_of = partial(run_url, self.admin_site)
+            context = {
+                **tab_context(self, request, pod, "history"),
+                "lines": lines_of(pod, url_of=url_of),
+            }
         return super().history_view(request, object_id, {**context, **(extra_context or {})})
 
     @admin.display(description=_("name"), ordering="name")

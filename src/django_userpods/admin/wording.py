@@ -54,6 +54,8 @@ WARNINGS: dict[Operation, _StrOrPromise] = {
 }
 # Not by ngettext_lazy, which makes a class of each: that would be felt whenever Django starts.
 _ANSWERS: dict[Operation, Callable[[int], str]] = {
+    Operation.SYNC: lambda n: ngettext("Sync %(count)s pod", "Sync %(count)s pods", n),
+    Operation.START: lambda n: ngettext("Start %(count)s pod", "Start %(count)s pods", n),
     Operation.STOP: lambda n: ngettext("Stop %(count)s pod", "Stop %(count)s pods", n),
     Operation.RESTART: lambda n: ngettext("Restart %(count)s pod", "Restart %(count)s pods", n),
     Operation.RECREATE: lambda n: ngettext(
@@ -78,6 +80,14 @@ _DONE: dict[Operation, Callable[[int], str]] = {
         "Deleted and recreated %(count)s pod.", "Deleted and recreated %(count)s pods.", n
     ),
 }
+
+
+def _under_way(n: int) -> str:
+    return ngettext(
+        "%(count)s pod is on its way; its history says what comes of it.",
+        "%(count)s pods are on their way; their histories say what comes of it.",
+        n,
+    )
 
 
 def _enqueued(n: int) -> str:
@@ -151,7 +161,7 @@ def question(operation: Operation, count: int) -> str:
 
 
 def answer(operation: Operation, count: int) -> str:
-    """Return what the button says that answers the question: what is about to be done."""
+    """Return what is to be done, or was: for the button that says yes, and as a title."""
     return _counted(_ANSWERS[operation], count)
 
 
@@ -175,7 +185,8 @@ def said(result: OperationResult, *, without: int = 0) -> list[tuple[int, str]]:
     good = [
         _counted(text, count)
         for text, count in (
-            (_DONE[operation], result.done),
+            (_DONE[operation], result.done - result.under_way),
+            (_under_way, result.under_way),
             (_enqueued, result.enqueued),
             (_deferred, len(result.pods) if result.deferred else 0),
         )
@@ -202,9 +213,11 @@ def said(result: OperationResult, *, without: int = 0) -> list[tuple[int, str]]:
         sentences = [*good, *late, *other]
         if not result.pods:
             sentences.insert(0, gettext("There was nothing to do."))
-        elif not result.done:
+        elif result.done == result.under_way:
             sentences[0] = f"{LABELS[operation]}: {sentences[0]}"
-        level = messages.SUCCESS if good and not late else messages.WARNING
+        is_over = result.done == len(result.pods) - len(result.failures) and not result.under_way
+        level = messages.SUCCESS if is_over else messages.INFO
+        level = level if good and not late else messages.WARNING
         found.append((level, " ".join(sentences)))
     if result.failures:
         names = listed(result.failures, total=len(result.failures), separator="; ")

@@ -16,7 +16,7 @@ from django_userpods import tasks
 from django_userpods.core.operations import Operation
 from django_userpods.exceptions import UserpodsError
 from django_userpods.lifecycle import choosing
-from django_userpods.models import Installation, UserPod
+from django_userpods.models import BulkRun, Installation, UserPod
 from django_userpods.reconcile import history
 from django_userpods.reconcile.entries import Scope
 from django_userpods.reconcile.rows import alias, lock, retried, rows
@@ -52,7 +52,8 @@ class PodRef:
 class OperationResult:
     """What became of a request, in numbers of pods.
 
-    ``done + enqueued + later + failed`` make up ``len(pods)`` once it is no longer ``deferred``.
+    ``done + enqueued + later`` and those in ``failures`` make up ``pods`` once it is no longer
+    ``deferred``.
     """
 
     operation: Operation
@@ -68,8 +69,12 @@ class OperationResult:
     refused: dict[str, ProfileNotAllowed] = field(default_factory=dict)
     #: The request is inside a transaction: it is on the rows, and tried after the commit.
     deferred: bool = False
+    #: Where it is followed: what to read its progress by, ``bulk.progress_of``.
+    run: BulkRun | None = None
     #: How many were done here and now, handed to a task backend, and left to the next sync.
     done: int = 0
+    #: How many of those that were done have still to come to be what was asked for.
+    under_way: int = 0
     enqueued: int = 0
     later: int = 0
     #: Why the last were not done here and now, where it is more than their number.
@@ -78,17 +83,18 @@ class OperationResult:
     failures: list[str] = field(default_factory=list)
 
 
-def sync(rows: QuerySet[UserPod], *, actor: str = "") -> OperationResult:
-    """Make the cluster agree with the database for some rows. Writes nothing on them first.
+def sync(rows: QuerySet[UserPod], *, actor: str = "", followed: bool = False) -> OperationResult:
+    """Make the cluster agree with the database for some rows.
 
-    ``actor`` says here and below who asks, for the pods' history: a username, say.
+    ``actor`` says here and below who asks, for the pods' history: a username, say. With
+    ``followed`` what is asked of several at once is a bulk run, whose progress can be read.
     """
-    return _perform(Operation.SYNC, rows, actor)
+    return _perform(Operation.SYNC, rows, actor, followed=followed)
 
 
-def start(rows: QuerySet[UserPod], *, actor: str = "") -> OperationResult:
+def start(rows: QuerySet[UserPod], *, actor: str = "", followed: bool = False) -> OperationResult:
     """Have some rows' pods run. Counts as activity, so that idle pods are not stopped again."""
-    return _perform(Operation.START, rows, actor)
+    return _perform(Operation.START, rows, actor, followed=followed)
 
 
 def stop(
@@ -96,6 +102,7 @@ def stop(
     *,
     actor: str = "",
     unless_used_since: datetime.datetime | None = None,
+    followed: bool = False,
 ) -> OperationResult:
     """Have some rows' pods stopped; what else the users have (a volume) stays.
 
@@ -104,20 +111,22 @@ def stop(
     where = None
     if unless_used_since is not None:
         where = Q(last_activity=None) | Q(last_activity__lt=unless_used_since)
-    return _perform(Operation.STOP, rows, actor, where=where)
+    return _perform(Operation.STOP, rows, actor, where=where, followed=followed)
 
 
-def restart(rows: QuerySet[UserPod], *, actor: str = "") -> OperationResult:
+def restart(rows: QuerySet[UserPod], *, actor: str = "", followed: bool = False) -> OperationResult:
     """Have the pods of rows that are not stopped replaced by new ones, without a gap."""
-    return _perform(Operation.RESTART, rows, actor)
+    return _perform(Operation.RESTART, rows, actor, followed=followed)
 
 
-def recreate(rows: QuerySet[UserPod], *, actor: str = "") -> OperationResult:
+def recreate(
+    rows: QuerySet[UserPod], *, actor: str = "", followed: bool = False
+) -> OperationResult:
     """Have all objects of some rows deleted and made again, but for what ``USERPODS_RETAIN`` keeps.
 
     A stopped pod is made again as a stopped one.
     """
-    return _perform(Operation.RECREATE, rows, actor)
+    return _perform(Operation.RECREATE, rows, actor, followed=followed)
 
 
 #: The functions by what they ask for.
@@ -183,6 +192,7 @@ def _perform(
     *,
     where: Q | None = None,
     robust: bool = False,
+    followed: bool = False,
 ) -> OperationResult:
     result = OperationResult(operation)
     using = alias()
@@ -213,7 +223,9 @@ def _perform(
                 result.refused = choosing.refusals(starts)
                 choosing.note(result.refused)
             result.pods = [pod for pod in asked if pod.pk not in result.refused]
-            _record(operation, result.pods, actor, where)
+            if followed and len(result.pods) > 1:
+                result.run = history.begin_run(operation, actor, len(result.pods))
+            _record(result, actor, where)
 
     retried(record)
     result.deferred = True
@@ -227,34 +239,42 @@ def _is_already(operation: Operation, wanted: str, state: str) -> bool:
     return operation == Operation.STOP and wanted == state == Wanted.STOPPED
 
 
-def _record(operation: Operation, pods: Sequence[PodRef], actor: str, where_else: Q | None) -> None:
+def _record(result: OperationResult, actor: str, where_else: Q | None) -> None:
     """Record what is asked for: one UPDATE for each batch, as long as a database takes lists."""
     now = timezone.now()
+    operation, run = result.operation, result.run.pk if result.run else None
     # Who was told to go meanwhile stays told so.
     where = ~Q(wanted=Wanted.ABSENT) & (where_else or Q())
-    what: dict[str, Any]
+    what: dict[str, Any] = {"state": State.PENDING, "message": "", "step_times": ""}
+    what["updated_at"] = now
     if operation == Operation.SYNC:
-        return
-    if operation == Operation.START:
-        what = {"wanted": Wanted.RUNNING, "last_activity": now, "started_at": now}
+        # Whatever it is wanted to be, and how it is doing, stays.
+        where, what = Q(), {"to_sync": True}
+    elif operation == Operation.START:
+        what |= {"wanted": Wanted.RUNNING, "last_activity": now, "started_at": now}
     elif operation == Operation.STOP:
-        what = {"wanted": Wanted.STOPPED}
+        what |= {"wanted": Wanted.STOPPED}
     elif operation == Operation.RESTART:
-        what = {"restarted_at": now, "started_at": now}
+        what |= {"restarted_at": now, "started_at": now}
         where = Q(wanted=Wanted.RUNNING)
     else:
-        what = {"recreate": True, "started_at": now}
+        what |= {"recreate": True, "started_at": now}
     # In the order of their keys, as everywhere.
-    for batch in _batches(sorted(pods, key=lambda pod: pod.pk)):
+    for batch in _batches(sorted(result.pods, key=lambda pod: pod.pk)):
         found = rows().filter(where, pk__in=[pod.pk for pod in batch])
         lock(found)
         # What is asked only of those that are so still is the history of no others.
         met = set(found.values_list("pk", flat=True)) if where_else else None
-        found.update(state=State.PENDING, message="", step_times="", updated_at=now, **what)
+        found.update(**what)
         history.add(
             [
                 history.Line(
-                    pod.pk, pod.state, State.PENDING, operation=operation.value, actor=actor
+                    pod.pk,
+                    pod.state,
+                    what.get("state", pod.state),
+                    operation=operation.value,
+                    actor=actor,
+                    run=run,
                 )
                 for pod in batch
                 if met is None or pod.pk in met
@@ -289,7 +309,25 @@ def _ask(result: OperationResult) -> None:
         result.later += later
         result.reason = asked.reason
         result.done += left - later
+    if result.done:
+        _see(result, pks[:asked_for])
     result.later += len(pks) - asked_for
+
+
+def _see(result: OperationResult, tried: Sequence[str]) -> None:
+    """Tell those that only were set going, or fail all the same, from those that are as asked."""
+    others = rows().filter(pk__in=tried).exclude(state__in=[State.RUNNING, State.STOPPED])
+    known = {failure.partition(": ")[0] for failure in result.failures}
+    open_ones = 0
+    for pod in others.only("name", "owner_pk", "state", "message"):
+        if str(pod) in known:
+            continue
+        if pod.state == State.FAILED and result.done:
+            result.failures.append(f"{pod}: {pod.message}")
+            result.done -= 1
+        else:
+            open_ones += 1
+    result.under_way = min(result.done, max(0, open_ones - result.later))
 
 
 def _failures(asked: tasks.Asked) -> list[str]:

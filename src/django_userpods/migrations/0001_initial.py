@@ -82,6 +82,21 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='BulkRun',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('operation', models.CharField(editable=False, max_length=16, verbose_name='asked for')),
+                ('actor', models.CharField(blank=True, default='', editable=False, max_length=255, verbose_name='by')),
+                ('at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='at')),
+                ('number', models.PositiveIntegerField(editable=False, verbose_name='number of pods')),
+            ],
+            options={
+                'verbose_name': 'bulk run',
+                'verbose_name_plural': 'bulk runs',
+                'default_permissions': (),
+            },
+        ),
+        migrations.CreateModel(
             name='AccessToken',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -152,6 +167,7 @@ class Migration(migrations.Migration):
                 ('kinds', models.TextField(blank=True, default='', editable=False, help_text='The kinds of object made so far, separated by commas.', verbose_name='kinds')),
                 ('restarted_at', models.DateTimeField(editable=False, null=True, verbose_name='restarted at')),
                 ('recreate', models.BooleanField(default=False, editable=False, verbose_name='to be deleted and recreated')),
+                ('to_sync', models.BooleanField(default=False, editable=False, verbose_name='to be synced')),
                 ('overruled', models.TextField(blank=True, default='', editable=False, help_text='Objects that the cluster changes in what is declared, with a digest of each.', verbose_name='overruled')),
                 ('asked_at', models.DateTimeField(db_index=True, editable=False, null=True, verbose_name='asked at')),
                 ('activity', models.TextField(blank=True, default='', editable=False, help_text='What counts as use of the pod, as its Deployment says.', verbose_name='rules on activity')),
@@ -183,6 +199,7 @@ class Migration(migrations.Migration):
                 ('message', models.TextField(blank=True, default='', verbose_name='message')),
                 ('outcome', models.CharField(blank=True, choices=[('done', 'done'), ('failed', 'failed'), ('replaced', 'something else was asked for before')], default='', max_length=16, verbose_name='outcome')),
                 ('settled_at', models.DateTimeField(editable=False, null=True, verbose_name='outcome known at')),
+                ('run', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='lines', to='userpods.bulkrun', verbose_name='bulk run')),
                 ('pod', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='transitions', to='userpods.userpod', verbose_name='user pod')),
             ],
             options={

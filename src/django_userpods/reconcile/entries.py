@@ -37,6 +37,7 @@ FIELDS = (
     "turn",
     "step_times",
     "profile",
+    "to_sync",
 )
 
 
@@ -104,6 +105,7 @@ class Entry:
     step_times: str = ""
     #: The slug of its profile, "" for none.
     profile: str = ""
+    to_sync: bool = False
     username: str = ""
     #: The user, kept only where the template depends on it.
     user: AbstractBaseUser | None = None

@@ -62,6 +62,8 @@ class Written:
     displaced: set[str] = field(default_factory=set)
     #: What of it belongs to the pod's history.
     line: history.Line | None = None
+    #: The state that it is in, where a sync was asked for.
+    synced: str = ""
     #: Where it had its turn in a rollout: whether it runs now, and what there is to say.
     result: tuple[bool, str] | None = None
 
@@ -149,6 +151,7 @@ def _write_refused(item: _Item, error: DatabaseError) -> Written:
     entry, message = item.subject.entry, refusal(error)
     logger.error("%s: %s", entry, message)
     update(Q(pk=entry.pk), state=State.FAILED, message=message)
+    history.settle([entry.pk], State.FAILED)
     return Written(item.subject, item.outcome, message=message)
 
 
@@ -163,6 +166,8 @@ def _write_together(items: list[_Item]) -> list[Written]:
         lock(rows().filter(pk__in=[*(item.subject.entry.pk for item in items), *losers]))
         written = [_write_row(item, holders) for item in items]
         history.add([one.line for one in written if one.line is not None])
+        for state in {one.synced for one in written if one.synced}:
+            history.settle([o.subject.entry.pk for o in written if o.synced == state], state)
         rollout.record([one.result for one in written if one.result is not None])
         return written
 
@@ -211,6 +216,7 @@ def _write_row(item: _Item, holders: dict[str, list[tuple[str, str]]]) -> Writte
         # Which of the two looked later nobody knows, so one of them looks again.
         written.crossed = True
         changes.pop("turn", None)
+        changes.pop("to_sync", None)
         if not rows().filter(**entry.as_asked).update(**changes):
             _note_overtaken(written)
         return written
@@ -222,6 +228,8 @@ def _note_news(written: Written, changes: dict[str, Any]) -> None:
     """Note what of a row's changes belongs to its history, and to a rollout."""
     entry = written.subject.entry
     after, message = changes.get("state", entry.state), changes.get("message", entry.message)
+    if "to_sync" in changes:
+        written.synced = after
     if history.is_news(entry.state, after, said=entry.message, message=message):
         written.line = history.Line(entry.pk, entry.state, after, message)
     turn = changes.get("turn", entry.turn)
@@ -286,6 +294,7 @@ def _changes(subject: Subject, outcome: Outcome) -> dict[str, Any]:
             new["kinds"] = _joined(entry.kinds, kinds) if subject.held else kinds
     if entry.recreate and outcome.gone:
         new["recreate"] = False
+    new["to_sync"] = False
     new["turn"] = str(rollout.turn_after(subject, outcome, health.state))
     return {name: value for name, value in new.items() if getattr(entry, name) != value}
 
