@@ -24,10 +24,13 @@ THEMES = {"plain": [], "unfold": ["unfold"], "jazzmin": ["jazzmin"], "grappelli"
 
 
 @contextmanager
-def running(theme: str, folder: Path) -> Iterator[tuple[str, str]]:
-    """A site whose admin wears a theme, with its database in a folder: its URL and a session."""
+def running(theme: str, folder: Path, *, more: int = 0) -> Iterator[tuple[str, str]]:
+    """A site whose admin wears a theme, with its database in a folder: its URL and a session.
+
+    With so many more users, each with a pod.
+    """
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.browser.themed_site", theme, str(folder / "db")],
+        [sys.executable, "-m", "tests.browser.themed_site", theme, str(folder / "db"), str(more)],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
@@ -71,7 +74,27 @@ def configure(theme: str, database: str) -> None:
     settings.ROOT_URLCONF = Urls
 
 
-def fill() -> str:
+#: Of those whom a site has more, the one whose pod cannot be stopped.
+BAD = "many123"
+
+
+def refuse_to_stop(name: str) -> None:
+    """Have the cluster refuse to stop a pod."""
+    from django_userpods.exceptions import Invalid
+    from django_userpods.testing import MemoryCluster
+
+    real = MemoryCluster.apply
+
+    def apply(self: MemoryCluster, manifest: Any, **more: Any) -> Any:
+        if manifest["metadata"]["name"] == name and manifest["spec"].get("replicas") == 0:
+            message = "there is nothing to stop here"
+            raise Invalid(message)
+        return real(self, manifest, **more)
+
+    MemoryCluster.apply = apply  # type: ignore[method-assign]
+
+
+def fill(more: int) -> str:
     """Make the tables, a few users with pods, and return a session's key."""
     from django.contrib.auth import get_user_model
     from django.core.management import call_command
@@ -84,6 +107,7 @@ def fill() -> str:
     users = get_user_model().objects
     for name in ("alice", "bob", "carol"):
         users.create_user(name)
+    users.bulk_create([users.model(username=f"many{number:03}") for number in range(more)])
     boss = users.create_superuser("boss", password="boss")
     reconcile()
     failed = "CrashLoopBackOff: back-off 5m0s restarting failed container (last exit code 1, Error)"
@@ -95,12 +119,13 @@ def fill() -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Serve until somebody ends it."""
-    theme, database = arguments
+    theme, database, more = arguments
     configure(theme, database)
     from django.contrib.staticfiles.handlers import StaticFilesHandler
     from django.core.wsgi import get_wsgi_application
 
-    key = fill()
+    key = fill(int(more))
+    refuse_to_stop(f"user-{BAD}")
     application = StaticFilesHandler(get_wsgi_application())
     with make_server("127.0.0.1", 0, application, handler_class=_Quiet) as server:
         print(server.server_port, key, flush=True)

@@ -124,7 +124,7 @@ def test_what_a_controller_is_to_do_leads_to_its_page(boss: Client, settings: An
     these = pods(60)
     selected = [str(pod.pk) for pod in these]
     data = {"action": "userpods_stop", "_selected_action": selected, "post": "yes"}
-    response = boss.post(PODS, {**data, "count": "60", "typed": "60"})
+    response: Any = boss.post(PODS, {**data, "count": "60", "typed": "60"})
     run = BulkRun.objects.get()
     assert response.url == url_of(run)
     assert said(response)[0][0] == "info"
@@ -161,7 +161,7 @@ def test_who_is_well_again_is_said_so_and_not_asked_again(boss: Client) -> None:
     page = boss.get(url_of(run)).content.decode()
     assert "running now" in page
     assert "Retry 1 that failed" in page
-    response = boss.post(url_of(run))
+    response: Any = boss.post(url_of(run))
     assert UserPod.objects.get(name="user-bulk000").state == "running"
     assert UserPod.objects.get(name="user-bulk001").state == "stopped"
     assert response.url == url_of(run), "one pod is no bulk run"
@@ -172,7 +172,7 @@ def test_who_is_well_again_is_said_so_and_not_asked_again(boss: Client) -> None:
 def test_the_failed_are_asked_again_as_a_run_of_their_own(boss: Client) -> None:
     run = asked("restart", 5, failed=3)
     LogEntry.objects.all().delete()
-    response = boss.post(url_of(run))
+    response: Any = boss.post(url_of(run))
     again = BulkRun.objects.order_by("-pk")[0]
     assert (again.number, again.actor, again.operation) == (3, "boss", "restart")
     assert response.url == url_of(again)
