@@ -26,6 +26,7 @@ def test_the_test_project_is_clean() -> None:
     assert found() == []
 
 
+@pytest.mark.django_db  # Django asks SQLite whether it has JSON
 def test_the_checks_are_bound(settings: Any) -> None:
     settings.USERPODS_PORT = 0
     with pytest.raises(SystemCheckError, match=r"userpods\.E002"):
