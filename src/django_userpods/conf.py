@@ -117,6 +117,10 @@ class Conf:
         """What users may choose from, by its slug; "database" for the admin's, None for nothing."""
         return setting.profiles("USERPODS_PROFILES")
 
+    def has_profiles(self) -> bool:
+        """Whether ``USERPODS_PROFILES`` says anything; as of ``has_rollout``."""
+        return bool(setting.get("USERPODS_PROFILES", None))
+
     @property
     def USERPODS_SELECT(self) -> Callable[[AbstractBaseUser], bool]:
         """What tells whether a user gets a pod."""

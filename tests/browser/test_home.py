@@ -54,6 +54,14 @@ class Person:
                 (state, message),
             )
 
+    def image(self) -> str:
+        """The image that the pod runs, as was seen in the cluster."""
+        with closing(sqlite3.connect(self.database, timeout=30)) as database:
+            [(image,)] = database.execute(
+                "SELECT image FROM userpods_userpod WHERE name = 'user-boss'"
+            )
+        return str(image)
+
     def steps(self) -> list[str]:
         """The steps of the waiting page, as their looks tell them."""
         found = self.browser.find_elements(By.CSS_SELECTOR, "#userpods-steps li")
@@ -147,3 +155,29 @@ def test_the_waiting_page_shows_how_far_it_has_come(person: Person) -> None:
     person.press("My workspaces")
     person.sees("The software that it runs could not be fetched.", "#pod-main")
     keep_pictures(person.browser, "home-failed")
+
+
+def test_a_person_chooses_a_profile_and_nobody_elses(person: Person) -> None:
+    assert person.image() != "example.org/gpu:1"
+    person.has_pod("running")
+    person.browser.get(f"{person.site}/userpods/")
+    person.press("Stop", within="#pod-main")
+    person.sees_state("stopped", "#pod-main")
+    person.press("Choose a profile", within="#pod-main")
+    assert not person.browser.find_elements(By.ID, "profile-0-secret")
+    person.find("#profile-0-gpu").send_keys(Keys.SPACE)
+    keep_pictures(person.browser, "home-profiles")
+    person.press("Choose", within="#pod-main")
+    person.sees("GPU", "#pod-main dl")
+    person.press("Start", within="#pod-main")
+    person.sees_state("running", "#pod-main")
+    assert person.image() == "example.org/gpu:1"
+
+    person.find("#userpods-slot").send_keys("lab")
+    person.browser.execute_script("document.getElementById('profile-new-gpu').value = 'secret'")
+    person.find("#profile-new-gpu").send_keys(Keys.SPACE)
+    person.find("#userpods-slot").send_keys(Keys.ENTER)
+    person.sees("You cannot choose this profile.", "[role=alert]")
+    status = "return performance.getEntriesByType('navigation')[0].responseStatus"
+    assert person.browser.execute_script(status) == 403
+    assert not person.browser.find_elements(By.ID, "pod-lab")

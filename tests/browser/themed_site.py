@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 THEMES = {"plain": [], "unfold": ["unfold"], "jazzmin": ["jazzmin"], "grappelli": ["grappelli"]}
 
+#: What is offered to everybody there, and to nobody.
+PROFILES = {
+    "gpu": {"NAME": "GPU", "DESCRIPTION": "With a GPU.", "IMAGE": "example.org/gpu:1"},
+    "secret": {"NAME": "Secret", "IMAGE": "example.org/secret:1", "GROUPS": ["nobody"]},
+}
+
 
 @contextmanager
 def running(theme: str, folder: Path, *, more: int = 0) -> Iterator[tuple[str, str]]:
@@ -57,6 +63,7 @@ def configure(theme: str, database: str) -> None:
     # Its own static files, by Django's own handler.
     found["DEBUG"] = True
     found["USERPODS_MAX_PODS"] = 3
+    found["USERPODS_PROFILES"] = PROFILES
     settings.configure(**found)
     import django
 

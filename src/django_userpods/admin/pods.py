@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django_userpods.admin import live, rollouts
 from django_userpods.admin.actions import BACK, PodActionsMixin, buttons, run_url
 from django_userpods.admin.bulk import bulk_page
+from django_userpods.admin.choosing import choose_profile, may_choose
 from django_userpods.admin.comparison import comparison_page
 from django_userpods.admin.history import lines_of
 from django_userpods.admin.lists import PlainChangeList, columns_to_leave_out
@@ -73,6 +74,7 @@ class UserPodAdmin(PodActionsMixin):
         "namespace",
         "short_image",
     )
+    actions = (choose_profile,)
     list_filter = ("state", NamespaceFilter)
     list_select_related = ("owner",)
     inlines = (ShareInline,)
@@ -86,7 +88,7 @@ class UserPodAdmin(PodActionsMixin):
         (None, {"fields": ("state_label", "full_message", "wanted", "user_link", "url_link")}),
         (
             _("In the cluster"),
-            {"fields": ("name", "namespace", "image", "address")},
+            {"fields": ("name", "namespace", "profile", "image", "address")},
         ),
         (
             _("Times"),
@@ -128,9 +130,13 @@ class UserPodAdmin(PodActionsMixin):
         return [column for column in super().get_list_display(request) if column not in same]
 
     def get_list_filter(self, request: HttpRequest) -> list[Any]:
-        """Return the filters, with that by turn where there are rollouts."""
+        """Return the filters, with those by turn and profile where there are such."""
         found = [*super().get_list_filter(request)]
-        return [*found, "turn"] if conf.has_rollout() else found
+        found += ["turn"] if conf.has_rollout() else []
+        return [*found, "profile"] if conf.has_profiles() else found
+
+    def has_userpods_choose_profile_permission(self, request: HttpRequest) -> bool:
+        return may_choose(request)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -209,7 +209,7 @@ def said(result: OperationResult, *, without: int = 0) -> list[tuple[int, str]]:
         if count
     ]
     found = []
-    if good or late or other or not result.failures:
+    if good or late or other or not (result.failures or result.refused):
         sentences = [*good, *late, *other]
         if not result.pods:
             sentences.insert(0, gettext("There was nothing to do."))
@@ -223,6 +223,18 @@ def said(result: OperationResult, *, without: int = 0) -> list[tuple[int, str]]:
         names = listed(result.failures, total=len(result.failures), separator="; ")
         text = _counted(_failed, len(result.failures), names=names)
         found.append((messages.ERROR, text))
+    if result.refused:
+        reasons = sorted({str(error) for error in result.refused.values()})
+        text = ngettext(
+            "%(count)s pod was refused: %(reasons)s",
+            "%(count)s pods were refused: %(reasons)s",
+            len(result.refused),
+        )
+        values = {
+            "count": number(len(result.refused)),
+            "reasons": listed(reasons, total=len(reasons), separator="; "),
+        }
+        found.append((messages.ERROR, text % values))
     return found
 
 
