@@ -189,9 +189,9 @@ def test_staff_see_what_a_pod_wrote_once_django_is_given_the_right(site: Site) -
     pk = deployment["metadata"]["labels"]["django-userpods/pod"]
 
     def page() -> str:
-        answer = admin.get(f"/admin/userpods/userpod/{pk}/logs/")
-        assert answer.status == 200, answer.text
-        return answer.text
+        answers = [admin.get(f"/admin/userpods/userpod/{pk}/{tab}/") for tab in ("events", "logs")]
+        assert [answer.status for answer in answers] == [200, 200]
+        return "".join(answer.text for answer in answers)
 
     refusal = "The cluster does not let this site see all of it."
     assert refusal in page()
