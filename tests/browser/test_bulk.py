@@ -55,8 +55,9 @@ def test_five_hundred_pods_are_stopped_on_a_page_that_goes_on_by_itself(tmp_path
         press(browser, "Retry 1 that failed")
         wait_for_text(browser, ".messagelist", f"1 failed: user-{BAD}")
 
-        pod = browser.find_element(By.CSS_SELECTOR, ".userpods-failures a")
-        pod.click()
+        browser.find_element(By.CSS_SELECTOR, ".userpods-failures a").click()
+        wait_for_text(browser, "h1, h2", f"user-{BAD}")
+        browser.get(browser.current_url.replace("/change/", "/history/"))
         wait_for_text(browser, ".userpods-history", "failed, after")
         browser.find_element(By.CSS_SELECTOR, ".userpods-history a").click()
         wait_for_text(browser, "h1", "Stop 505 pods")
