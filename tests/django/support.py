@@ -31,6 +31,11 @@ CONFIGMAP = Kind("v1", "ConfigMap")
 WRITES = frozenset({"create", "apply", "delete"})
 
 
+#: What ``sync_userpods --wait`` sleeps by. Not everybody's ``time.sleep``: threads that other tests
+#: left behind sleep, too.
+SLEEP = "django_userpods.management.commands.sync_userpods.sleep"
+
+
 def our_labels(pod: UserPod | None = None) -> dict[str, str]:
     """Return what marks an object as ours, and with a row as that pod's."""
     identity = naming.PodIdentity(pod.pk, pod.owner_pk) if pod else naming.PodIdentity("", "")

@@ -20,7 +20,7 @@ GETTEXT = re.compile(r"_|[np]{0,2}gettext(_lazy|_noop)?")
 WORDS = re.compile(r"[A-Za-z]{2,}[,;:]? [A-Za-z(%{'`]|[a-z]\.$|[a-z]: ?$|^ ?(is|are|of|to) ")
 #: What looks like words and is not, HTML and the names of URLs; and what an object's history in the
 #: admin says, which is stored for readers of every language.
-NO_WORDS = re.compile(r"</|^admin:|^Revoked\.$| was asked for\.$")
+NO_WORDS = re.compile(r"</|^admin:|^Revoked\.$|^Profile: $| was asked for\.$")
 TAGS = re.compile(
     r"{% blocktranslate.*?{% endblocktranslate %}|{% comment.*?{% endcomment %}|{#.*?#}|{%.*?%}"
     r"|{{.*?}}|<(?:\"[^\"]*\"|[^>\"])*>",

@@ -15,7 +15,7 @@ from django_userpods.exceptions import ClusterUnavailable, Invalid
 from django_userpods.models import Installation, UserPod
 from django_userpods.reconcile import reconcile, rollout
 from tests.django.rollouts import OLD, failing, five_pods, ready, turns, unready, with_image
-from tests.django.support import deployment, names, sync, template_with, writes
+from tests.django.support import SLEEP, deployment, names, sync, template_with, writes
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -99,7 +99,7 @@ def test_a_dry_run_says_whose_turn_it_would_be_and_gives_none(site: MemoryCluste
 def test_waiting_goes_on_until_all_are_updated(
     site: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr(SLEEP, lambda _: None)
     status, out, err = sync("--wait", "60")
     assert (status, err) == (0, "")
     assert len(with_image(site)) == 5
@@ -111,7 +111,7 @@ def test_waiting_ends_with_a_failure_where_the_rollout_is_stopped(
     site: MemoryCluster, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.USERPODS_ROLLOUT = {"MAX_UNREADY": 2, "MAX_FAILURES": 2}
-    monkeypatch.setattr("time.sleep", lambda _: failing(site, *with_image(site)))
+    monkeypatch.setattr(SLEEP, lambda _: failing(site, *with_image(site)))
     status, _, err = sync("--wait", "60")
     assert status == 1
     assert "The rollout of the changed template was stopped: 2 updated pods failed" in err
@@ -121,7 +121,7 @@ def test_waiting_ends_with_a_failure_where_the_rollout_is_stopped(
 def test_waiting_for_too_short_a_time_is_a_failure(
     site: MemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr(SLEEP, lambda _: None)
     reconcile()
     unready(site, *with_image(site))
     assert sync("--wait", "0.05")[0] == 1

@@ -20,7 +20,7 @@ from tests.django.rollouts import (
     unready,
     with_image,
 )
-from tests.django.support import CONFIG, bulk, deployment, sync, template_with
+from tests.django.support import CONFIG, SLEEP, bulk, deployment, sync, template_with
 
 if TYPE_CHECKING:
     from django_userpods.core.objects import Manifest
@@ -180,7 +180,7 @@ def test_waiting_for_one_user_waits_until_others_have_had_their_turn(
         ready(site, under_way.name)
         reconcile(pods=[under_way.pk])
 
-    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr(SLEEP, sleep)
     assert last.owner is not None
     assert sync("--user", last.owner.get_username(), "--wait", "60")[0] == 0
     assert looks

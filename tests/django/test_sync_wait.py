@@ -10,7 +10,7 @@ import pytest
 from django_userpods.exceptions import ClusterUnavailable
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
-from tests.django.support import deployment, pairs, sync
+from tests.django.support import SLEEP, deployment, pairs, sync
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def test_wait_ends_when_all_is_up(memory: MemoryCluster, monkeypatch: pytest.Mon
     def sleep(_: float) -> None:
         live["status"]["readyReplicas"] = 1
 
-    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr(SLEEP, sleep)
     assert sync("--wait", "60")[0] == 0
     assert UserPod.objects.get().state == UserPod.State.RUNNING
 
@@ -50,7 +50,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def at_each(*steps: Any) -> None:
         left = list(steps)
-        monkeypatch.setattr("time.sleep", lambda _: left.pop(0)() if left else None)
+        monkeypatch.setattr(SLEEP, lambda _: left.pop(0)() if left else None)
 
     return at_each
 

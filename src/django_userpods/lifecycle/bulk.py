@@ -25,8 +25,6 @@ from django_userpods.reconcile.rows import alias, rows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Failure", "Progress", "failures_of", "go_on", "progress_of", "retry", "waiting_of"]
-
 Outcome, State = Transition.Outcome, UserPod.State
 
 #: Maximum number of pods that a page has looked at, and how often it has each of them.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import replace
 from functools import partial
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
@@ -122,7 +122,7 @@ class Command(UserpodsCommand):
         """Run."""
         as_json = options["format"] == "json"
         bar = Progress(self.stderr, quiet=as_json or options["verbosity"] == 0)
-        deadline = time.monotonic() + options["wait"]
+        deadline = monotonic() + options["wait"]
         where: dict[str, str] = {}
         not_adopted: list[Failure] = []
         others: list[str] = []
@@ -245,10 +245,10 @@ class Command(UserpodsCommand):
             try:
                 return run()
             except ClusterError as error:
-                left = deadline - time.monotonic()
+                left = deadline - monotonic()
                 if not error.transient or left <= 0:
                     raise
-                time.sleep(min(_LOOK_EVERY, left))
+                sleep(min(_LOOK_EVERY, left))
 
     def _wait(
         self,
@@ -265,7 +265,7 @@ class Command(UserpodsCommand):
             pks = {f.user_pk for f in report.failed if f.transient} | waiting.keys()
             due = _rows(user_pks).filter(pk__in=rollout.due(_rows(user_pks)))
             pks.update(due.values_list("owner_pk", flat=True))
-            left = deadline - time.monotonic()
+            left = deadline - monotonic()
             is_held_up = user_pks is not None and not pks and rollout.waits(_rows(user_pks))
             if not pks and not report.not_done and not is_held_up:
                 return
@@ -278,7 +278,7 @@ class Command(UserpodsCommand):
                 )
                 return
             bar("wait", 0, len(pks))
-            time.sleep(min(_LOOK_EVERY, left))
+            sleep(min(_LOOK_EVERY, left))
             # What was left undone may be anybody's.
             scope = user_pks if report.not_done or is_held_up else sorted(pks)
             again = self._until_answered(partial(run, scope), deadline)
