@@ -65,6 +65,11 @@ def reload_page(visitor: Visitor) -> None:
     visitor.open()
 
 
+def type_a_command(visitor: Visitor) -> None:
+    keyboard = visitor.browser.find_element(By.CSS_SELECTOR, ".xterm-helper-textarea")
+    keyboard.send_keys("seq 500", Keys.ENTER)
+
+
 @dataclass(frozen=True)
 class Case:
     """An application: where it is opened, what shows that it is there, and what people do in it."""
@@ -79,6 +84,9 @@ CASES = {
     "marimo": Case("?file=__new__", ".cm-content", run_cell),
     "gradio": Case("", "textarea", ask_for_a_count),
     "node-red": Case("", ".red-ui-palette-node", reload_page),
+    "gritty": Case("", ".xterm-helper-textarea", type_a_command),
+    "tensorboard": Case("", "tb-webapp", reload_page),
+    "django": Case("", "form button", reload_page),
 }
 
 
