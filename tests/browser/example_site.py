@@ -136,6 +136,7 @@ def fill() -> None:
         )
     for name in ("alice", "bob"):
         _history(pods[name])
+    _bulk_run(pods)
     for columns in PROFILES:
         profile = Profile(**columns)
         profile.save(actor="boss")
@@ -170,6 +171,31 @@ def _history(pod: Any) -> None:
             message=message,
             outcome=outcome,
             settled_at=at + timedelta(seconds=seconds) if outcome else None,
+        )
+
+
+def _bulk_run(pods: dict[str, Any]) -> None:
+    """A restart of all pods that is not over: what came of it for some of them."""
+    from django.utils import timezone
+
+    from django_userpods.models import BulkRun, Transition
+
+    at = timezone.now() - timedelta(minutes=2)
+    run = BulkRun.objects.create(operation="restart", actor="boss", at=at, number=len(PEOPLE))
+    outcomes = {"running": "done", "failed": "failed"}
+    for name, state, message in PEOPLE:
+        outcome = outcomes.get(state, "")
+        Transition.objects.create(
+            run=run,
+            pod=pods[name],
+            at=at,
+            operation="restart",
+            actor="boss",
+            before="running",
+            after=state,
+            message=message,
+            outcome=outcome,
+            settled_at=at + timedelta(seconds=40) if outcome else None,
         )
 
 

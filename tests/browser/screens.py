@@ -23,8 +23,8 @@ WAITING = "/userpods/waiting/"
 class Screen:
     """A page: who opens it where, in which state alice's pod is then, and what is done there.
 
-    ``path`` may hold ``{name}`` of a user for the id of the main pod, ``{token}``, ``{share}`` and
-    ``{profile}``.
+    ``path`` may hold ``{name}`` of a user for the id of the main pod, ``{token}``, ``{share}``,
+    ``{profile}`` and ``{bulk}``.
     """
 
     name: str
@@ -110,6 +110,7 @@ SCREENS = (
     Screen("admin-history", f"{PODS}{{bob}}/history/", who="boss"),
     Screen("admin-confirm", PODS, who="boss", act=asked("stop", 99)),
     Screen("admin-recreate", PODS, who="boss", act=asked("recreate", 3)),
+    Screen("admin-bulk", f"{PODS}bulk/{{bulk}}/", who="boss"),
     Screen("admin-users", "/admin/auth/user/", who="boss"),
     Screen("admin-user-delete", "/admin/auth/user/{alice-user}/delete/", who="boss"),
     Screen("admin-tokens", TOKENS, who="boss"),

@@ -74,7 +74,7 @@ class Camera:
 
 def ids() -> dict[str, object]:
     """What the paths of screens may name."""
-    from django_userpods.models import AccessToken, Profile, Share, UserPod
+    from django_userpods.models import AccessToken, BulkRun, Profile, Share, UserPod
 
     pods = UserPod.objects.filter(slot="").select_related("owner")
     found: dict[str, object] = {}
@@ -84,6 +84,7 @@ def ids() -> dict[str, object]:
             found[f"{pod.owner.get_username()}-user"] = pod.owner.pk
     found["token"] = AccessToken.objects.earliest("pk").pk
     found["profile"] = Profile.objects.earliest("pk").pk
+    found["bulk"] = BulkRun.objects.latest("pk").pk
     found["share"] = Share.objects.earliest("pk").pk
     return found
 
