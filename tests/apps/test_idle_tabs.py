@@ -84,7 +84,7 @@ CASES = {
     "marimo": Case("?file=__new__", ".cm-content", run_cell),
     "gradio": Case("", "textarea", ask_for_a_count),
     "node-red": Case("", ".red-ui-palette-node", reload_page),
-    "gritty": Case("", ".xterm-helper-textarea", type_a_command),
+    "gritty": Case("", ".xterm-screen", type_a_command),
     "tensorboard": Case("", "tb-webapp", reload_page),
     "django": Case("", "form button", reload_page),
 }
