@@ -181,7 +181,9 @@ def known() -> dict[str, ParsedProfile]:
     found = conf.USERPODS_PROFILES
     if not isinstance(found, str):
         return found or {}
-    return {row.slug: _or_invalid(row) for row in Profile.objects.all()}
+    # From the database that is written to: a replica may lag behind what was saved a moment ago.
+    rows = Profile.objects.using(router.db_for_write(Profile))
+    return {row.slug: _or_invalid(row) for row in rows.all()}
 
 
 def _or_invalid(row: Profile) -> ParsedProfile:
@@ -193,7 +195,7 @@ def _or_invalid(row: Profile) -> ParsedProfile:
         return row.parsed()
     except (InvalidProfile, TemplateError) as error:
         logger.warning("the profile %r cannot be used: %s", row.slug, error)
-        return Parsed(slug=row.slug, name=row.name, template=[], enabled=False)
+        return Parsed(slug=row.slug, name=row.name, template=[], enabled=False, problem=str(error))
 
 
 @lru_cache(maxsize=64)

@@ -109,3 +109,13 @@ def test_what_routers_say_of_use_can_be_written_down(
     assert pod.name is not None
     UserPod.objects.update(last_activity=heard.used[pod.name])
     assert UserPod.objects.get(pk=pod.pk).last_activity is not None
+
+
+def test_a_start_whose_steps_are_known_is_shown(owner: Client) -> None:
+    now = timezone.now().replace(microsecond=0)
+    UserPod.objects.update(
+        state="starting", started_at=now, step_times=f"{now.isoformat()}Z {now.isoformat()}Z"
+    )
+    html = {"Accept": "text/html"}
+    assert owner.get("/userpods/waiting/", headers=html).status_code == 503
+    assert owner.get("/userpods/status/").json()["state"] == "starting"

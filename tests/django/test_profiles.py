@@ -344,8 +344,9 @@ def test_starting_many_takes_as_many_queries_as_starting_few(
     assert counts[0] == counts[1]
 
 
-def test_a_start_of_what_has_no_profile_asks_nothing_of_profiles(alice: Any, settings: Any) -> None:
+def test_a_start_without_profiles_asks_nothing_of_them(alice: Any, settings: Any) -> None:
     settings.USERPODS_CONTROLLER = True
+    settings.USERPODS_PROFILES = None
     stop(alice)
     reconcile()
     with CaptureQueriesContext(connection) as queries:

@@ -178,8 +178,10 @@ class PodActionsMixin(_ModelAdmin):
 
     def _is_confirmed(self, request: HttpRequest, rows: QuerySet[UserPod]) -> bool:
         """Tell whether somebody said yes, and to no fewer pods than there are now."""
-        if "post" not in request.POST:
-            return False
+        return "post" in request.POST and self.is_agreed(request, rows)
+
+    def is_agreed(self, request: HttpRequest, rows: QuerySet[UserPod]) -> bool:
+        """Tell whether what was said yes to is no fewer pods than there are now."""
         count, agreed = rows.count(), _number(request, "count") or 0
         if count > TYPED_BEYOND:
             return _number(request, "typed") == agreed >= count

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
+from django.db import router
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -42,7 +43,8 @@ def bulk_page(model_admin: ModelAdmin[Any], request: HttpRequest, run: int) -> H
     Whoever may do what was done may see it, and those who may look at pods, where it is to be seen
     one by one; only the former may ask for it again.
     """
-    found = get_object_or_404(BulkRun, pk=run)
+    # It was made a moment ago, where a replica may not have it yet.
+    found = get_object_or_404(BulkRun.objects.using(router.db_for_write(BulkRun)), pk=run)
     is_allowed = may(request, Operation(found.operation))
     if not is_allowed and (request.method == "POST" or not may(request, "view")):
         raise PermissionDenied

@@ -12,7 +12,14 @@ from django.utils.translation import ngettext
 
 from django_userpods import profiles
 from django_userpods.admin import wording
-from django_userpods.admin.actions import back, log, may, page_context, selects_across
+from django_userpods.admin.actions import (
+    TYPED_BEYOND,
+    back,
+    log,
+    may,
+    page_context,
+    selects_across,
+)
 from django_userpods.exceptions import SettingError, UserpodsError
 from django_userpods.models import UserPod
 
@@ -42,7 +49,7 @@ def choose_profile(
     from django_userpods import lifecycle
 
     rows, _without = model_admin.rows_for(queryset)
-    if "profile" not in request.POST:
+    if "profile" not in request.POST or not model_admin.is_agreed(request, rows):
         return _page(model_admin, request, queryset, rows)
     chosen = request.POST["profile"]
     try:
@@ -92,6 +99,10 @@ def _page(
         "title": title % {"count": wording.number(count)},
         "names": wording.listed(list(rows.order_by("name")[: wording.NAMED]), total=count),
         "profiles": [profile for profile in profiles.known().values() if profile.enabled],
+        "chosen": request.POST.get("profile", ""),
+        "count": count,
+        "is_typed": count > TYPED_BEYOND,
+        "is_mistyped": bool(request.POST.get("typed", "").strip()),
         "action": "choose_profile",
         "action_checkbox_name": ACTION_CHECKBOX_NAME,
         "selected": list(selected),

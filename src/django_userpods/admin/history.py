@@ -53,7 +53,7 @@ def _line(
     ]
     return HistoryLine(
         one.at,
-        _label(one.operation),
+        _what(one),
         one.actor,
         _outcome(one),
         {
@@ -65,6 +65,14 @@ def _line(
         settled_by[0].message if settled_by else "",
         url_of(one.run_id) if one.run_id is not None else "",
     )
+
+
+def _what(one: Transition) -> str:
+    from django_userpods.lifecycle.choosing import CHOSEN
+
+    if one.operation == CHOSEN:
+        return f"{gettext('Profile')}: {one.message or gettext('Standard')}"
+    return _label(one.operation)
 
 
 def _label(operation: str) -> str:

@@ -86,7 +86,8 @@ def answer(model_admin: admin.ModelAdmin[Any], request: HttpRequest) -> HttpResp
 def _answer(request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> HttpResponse:
     from django_userpods import lifecycle
 
-    asked = list(dict.fromkeys(request.GET.getlist("pod")))[:MOST]
+    # What cannot be an id is no row's, and not every database takes every text.
+    asked = [pk for pk in dict.fromkeys(request.GET.getlist("pod")) if pk.isalnum()][:MOST]
     found: dict[str, UserPod] = {}
     if asked:
         found = {pod.pk: pod for pod in model_admin.get_queryset(request).filter(pk__in=asked)}

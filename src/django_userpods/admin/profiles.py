@@ -9,7 +9,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import Group
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
+from django.db import router
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -36,6 +37,8 @@ else:
 
 #: Maximum number of versions that are shown, and of pods that are named.
 _VERSIONS, _NAMED = 50, 5
+#: What decides on the objects of a profile's pods; the rest is who may have them, and words.
+_OF_OBJECTS = ("template", "image", "resources", "env")
 
 
 class ProfileForm(_ModelForm):
@@ -60,7 +63,8 @@ class ProfileForm(_ModelForm):
         super().__init__(*arguments, **named)
         names: set[str] = set(Group.objects.values_list("name", flat=True))
         # Those that are gone stay, so that saving does not open it to everybody.
-        gone = set(self.instance.groups) - names
+        stored = self.instance.groups if isinstance(self.instance.groups, list) else []
+        gone = {name for name in stored if isinstance(name, str)} - names
         field: Any = self.fields["groups"]
         field.choices = [(name, name) for name in sorted(names)] + [
             (name, gettext("%(name)s (no such group)") % {"name": name}) for name in sorted(gone)
@@ -73,6 +77,16 @@ class ProfileForm(_ModelForm):
             if name in found and found[name] is None:
                 found[name] = {}
         return found
+
+    def _update_errors(self, errors: ValidationError) -> None:
+        """Say above the form what is wrong with a field that is not in it: a slug stays."""
+        if hasattr(errors, "error_dict"):
+            found: dict[str, list[ValidationError]] = {}
+            for name, some in errors.error_dict.items():
+                key = name if name in self.fields else NON_FIELD_ERRORS
+                found.setdefault(key, []).extend(some)
+            errors = ValidationError(found)
+        super()._update_errors(errors)  # type: ignore[misc]
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]
@@ -133,9 +147,10 @@ class ProfileAdmin(_ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Profile, form: Any, change: bool) -> None:  # noqa: ANN401
         """Save it as a version, and have its pods brought up to date by the rules of rollouts."""
-        before = Profile.objects.filter(pk=obj.pk).first()
+        stored = Profile.objects.using(router.db_for_write(Profile))
+        before = stored.filter(pk=obj.pk).first()
         obj.save(actor=request.user.get_username())
-        if before is None or before.content != obj.content:
+        if before is None or _makes_others(before.content, obj.content):
             self._roll_out(request, obj)
 
     def _roll_out(self, request: HttpRequest, profile: Profile) -> None:
@@ -212,9 +227,12 @@ class ProfileAdmin(_ModelAdmin):
         """Go back to the version of the number that was sent, as a new one."""
         profile = self._own(request, object_id)
         number = request.POST.get("restore", "")
-        version = profile.versions.filter(number=number).first() if number.isdecimal() else None
+        # Of a number that is too long for Python to read there is none.
+        is_number = number.isdecimal() and len(number) < 10
+        version = profile.versions.filter(number=number).first() if is_number else None
         if version is None:
             raise Http404
+        before = profile.content
         for name in Profile.KEYS.values():
             setattr(profile, name, version.content.get(name, getattr(profile, name)))
         problem = _problem_of(profile)
@@ -229,7 +247,8 @@ class ProfileAdmin(_ModelAdmin):
             }
             self.log_change(request, profile, text)
             self.message_user(request, text, messages.SUCCESS)
-            self._roll_out(request, profile)
+            if _makes_others(before, profile.content):
+                self._roll_out(request, profile)
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
         return HttpResponseRedirect(
             reverse(name, args=(profile.pk,), current_app=self.admin_site.name)
@@ -254,7 +273,7 @@ class ProfileAdmin(_ModelAdmin):
         form = self.get_form(request, profile, change=profile is not None)(
             request.POST, instance=profile
         )
-        username = request.POST.get("preview_user", "").strip()
+        username = request.POST.get("preview_user", "").replace("\0", "").strip()
         context: dict[str, Any] = {
             **page_context(self, request),
             "title": gettext("Preview for %(user)s") % {"user": username or "–"},  # noqa: RUF001 - a dash
@@ -269,6 +288,11 @@ class ProfileAdmin(_ModelAdmin):
                 context["error"] = error
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/userpods/profile/preview.html", context)
+
+
+def _makes_others(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Tell whether a profile's pods have other objects by what it is now."""
+    return any(before[name] != after[name] for name in _OF_OBJECTS)
 
 
 def _problem_of(profile: Profile) -> str:

@@ -53,6 +53,8 @@ class Profile:
     groups: frozenset[str] = frozenset()
     at_once: int | None = None
     enabled: bool = True
+    #: Why it cannot be used, of one that is stored all the same.
+    problem: str = ""
 
 
 def parse(slug: object, value: object) -> Profile:
@@ -123,9 +125,28 @@ def _merged_env(before: object, override: Mapping[str, str | None]) -> list[Any]
             found.append(entry)
         elif name in left and (value := left.pop(name)) is not None:
             found.append({"name": name, "value": value})
-    return found + [
-        {"name": name, "value": value} for name, value in left.items() if value is not None
-    ]
+    more = _in_order({name: value for name, value in left.items() if value is not None})
+    return found + [{"name": name, "value": value} for name, value in more.items()]
+
+
+def _in_order(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return variables with those first that others refer to, as ``$(NAME)``.
+
+    Kubernetes knows those alone that stand before, and databases that keep JSON parsed (PostgreSQL,
+    MySQL) have an order of keys of their own.
+    """
+    found: dict[str, str] = {}
+    todo = dict(variables)
+    while todo:
+        free = [
+            name
+            for name, value in todo.items()
+            if not any(f"$({other})" in value for other in todo if other != name)
+        ]
+        # Those that refer to each other have no order.
+        for name in free or list(todo):
+            found[name] = todo.pop(name)
+    return found
 
 
 def _merged_resources(before: object, override: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Source: Kubernetes API, ``resource.Quantity``.
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 
 _SUFFIX = {
     "": Decimal(1),
@@ -37,8 +37,11 @@ def parse(value: str | float) -> Decimal | None:
     match = _QUANTITY.match(str(value))
     if match is None:
         return None
-    number = Decimal(match["number"] + (match["exponent"] or ""))
-    return number * _SUFFIX[match["suffix"] or ""]
+    try:
+        number = Decimal(match["number"] + (match["exponent"] or ""))
+        return number * _SUFFIX[match["suffix"] or ""]
+    except DecimalException:  # 1e9999999
+        return None
 
 
 def same(one: object, other: object) -> bool:

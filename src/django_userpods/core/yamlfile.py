@@ -31,7 +31,10 @@ def parse_yaml(content: str | bytes, *, where: str = "") -> list[Manifest]:
     """Return the manifests of a YAML text, which errors call ``where``."""
     try:
         return [document for document in yaml.safe_load_all(content) if document]
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise TemplateError("is not YAML: it is nested too deeply", where=where) from error
+    # What looks like a date or a number and is none (2026-02-30) has errors of Python's own.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         place = ", ".join(filter(None, (where, line)))

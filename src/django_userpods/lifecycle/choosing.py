@@ -49,7 +49,10 @@ def assign(
         with transaction.atomic(using=alias()):
             if profile:
                 Installation.objects.lock()
-            found = selected.using(alias()).exclude(wanted=Wanted.ABSENT).exclude(profile=profile)
+            found = selected.using(alias()).exclude(wanted=Wanted.ABSENT)
+            if not profile or naming.is_valid_label(profile):
+                # Anything else is no row's, and not every database takes every text.
+                found = found.exclude(profile=profile)
             columns = ("pk", "owner_id", "wanted", "state", "name")
             read = {values[0]: values for values in found.values_list(*columns)}
             asked = [
@@ -104,6 +107,15 @@ def refusals(asked: Sequence[Asked]) -> dict[str, ProfileNotAllowed]:
             found[one.pk] = ProfileNotAllowed(one.profile, "full")
         elif one.takes_place and one.profile in places:
             places[one.profile] -= 1
+    return found
+
+
+def of_stopped(pods: Sequence[str]) -> list[Asked]:
+    """Return those of some pods that are stopped and have a profile, as their rows are now."""
+    found: list[Asked] = []
+    for batch in batches(sorted(pods)):
+        stopped = rows().filter(pk__in=batch, wanted=Wanted.STOPPED).exclude(profile="")
+        found += (Asked(*values) for values in stopped.values_list("pk", "owner_id", "profile"))
     return found
 
 

@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from django_userpods import tasks
+from django_userpods.conf import conf
 from django_userpods.core.operations import Operation
 from django_userpods.exceptions import UserpodsError
 from django_userpods.lifecycle import choosing
@@ -211,16 +212,19 @@ def _perform(
 
     asked = result.pods
     starts = [
-        choosing.Asked(pk, owner_id, profile)
-        for pk, _, _, wanted, _, owner_id, profile in found.values()
-        if operation == Operation.START and wanted == Wanted.STOPPED and profile
+        pk
+        for pk, _, _, wanted, _, _, profile in found.values()
+        if operation == Operation.START
+        and wanted == Wanted.STOPPED
+        and (profile or conf.has_profiles())
     ]
 
     def record() -> None:
         with transaction.atomic(using=using):
             if starts:
                 Installation.objects.lock()
-                result.refused = choosing.refusals(starts)
+                # As they are now: another profile may have been chosen since they were read.
+                result.refused = choosing.refusals(choosing.of_stopped(starts))
                 choosing.note(result.refused)
             result.pods = [pod for pod in asked if pod.pk not in result.refused]
             if followed and len(result.pods) > 1:

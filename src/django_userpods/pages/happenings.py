@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from django_userpods import sentences
 from django_userpods.core.operations import Operation
@@ -36,10 +36,17 @@ class Happening(NamedTuple):
 
 def happenings_of(pod: UserPod) -> list[Happening]:
     """Return the last lines of a pod's history, the oldest first. One query."""
-    return [_worded(line) for line in pod.transitions.order_by("-pk")[:_LINES]][::-1]
+    # That somebody asked for a sync means nothing to its user.
+    lines = pod.transitions.exclude(operation=Operation.SYNC).order_by("-pk")[:_LINES]
+    return [_worded(line) for line in lines][::-1]
 
 
 def _worded(line: Transition) -> Happening:
+    from django_userpods.lifecycle.choosing import CHOSEN
+
+    if line.operation == CHOSEN:
+        words = f"{gettext('Profile')}: {line.message or gettext('Standard')}"
+        return Happening(line.at, words)
     if line.operation:
         return Happening(line.at, _ASKED.get(line.operation, line.operation))
     return Happening(line.at, line.get_after_display(), sentences.of(line.after, line.message))

@@ -29,6 +29,8 @@ def choose(request: HttpRequest, name: str) -> HttpResponse:
     if pod.wanted != UserPod.Wanted.STOPPED:
         error = gettext("Stop it first: it gets another profile while it is stopped.")
         return page(request, error=error, status=409)
+    if "profile" not in request.POST:  # where none is chosen, not where "none" is
+        return page(request, error=gettext("Choose a profile"), status=400)
     user: Any = request.user
     rows = own_pods(request).filter(pk=pod.pk, wanted=UserPod.Wanted.STOPPED)
     asked = lifecycle.choose_profile(

@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from django_userpods.core import step_times
 from django_userpods.core.reasons import Reason, reason_of
 from django_userpods.core.states import State
+from django_userpods.times import stored
 
 if TYPE_CHECKING:
     from django_userpods.models import UserPod
@@ -82,7 +83,7 @@ def steps_of(pod: UserPod) -> list[Step]:
 
 def _times_of(pod: UserPod) -> list[datetime.datetime]:
     """Return when each step began; what an earlier pod did is left out."""
-    taken = step_times.read(pod.step_times)
+    taken = [stored(at) for at in step_times.read(pod.step_times)]
     if taken and taken[0] < pod.started_at - _SKEW:
         taken = []
     return [pod.started_at, *taken]

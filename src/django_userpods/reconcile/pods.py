@@ -88,6 +88,9 @@ def look(scope: Scope, *, keep_users: bool) -> RowChanges:
                 )
             if selected == entry.absent:
                 entry.wanted = Wanted.RUNNING if selected else Wanted.ABSENT
+                if selected and entry.profile:
+                    # Whether it may run is asked when it is started, by its user's next visit.
+                    entry.wanted = Wanted.STOPPED
                 entry.state = State.PENDING
                 entry.found_out = True
                 changes.changed.append(entry)

@@ -165,7 +165,7 @@ def _change(batch: Sequence[Entry]) -> None:
     def work() -> None:
         with transaction.atomic(using=alias()):
             lock(rows().filter(pk__in=[entry.pk for entry in batch]))
-            for wanted in (Wanted.RUNNING, Wanted.ABSENT):
+            for wanted in Wanted:
                 pks = [e.pk for e in batch if e.wanted == wanted and e.user_id is not None]
                 rows().filter(pk__in=pks).update(wanted=wanted, state=State.PENDING)
             gone = [entry.pk for entry in batch if entry.user_id is None]

@@ -90,7 +90,13 @@ class TemplateSource:
                 raise TemplateError(ProfileNotAllowed.WHY["gone"].format(profile=profile))
             # Nothing of it is to run, and any template will do to have it so.
             profile = ""
-        found = self._template_for(user, values, profile)
+        try:
+            found = self._template_for(user, values, profile)
+        except TemplateError:
+            if not (profile and values["stopped"]):
+                raise
+            # The same of one that is invalid.
+            found = self._template_for(user, values, "")
         too_long = len(values["name"]) + found.room - MAX_LABEL
         if too_long > 0:
             message = (
@@ -180,8 +186,10 @@ def problem_of(profile: Profile) -> str:
 def own_manifests(profile: Profile) -> list[Manifest] | None:
     """Return the manifests of a profile that has a template of its own, else None.
 
-    Raises TemplateError where its file cannot be read.
+    Raises TemplateError where its file cannot be read, or it cannot be used at all.
     """
+    if profile.problem:
+        raise TemplateError(profile.problem)
     if not isinstance(profile.template, Path):
         return profile.template
     return _read_file(profile.template)

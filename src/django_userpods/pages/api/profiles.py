@@ -33,7 +33,10 @@ def _offered(_request: HttpRequest, caller: Caller) -> HttpResponse:
 
 
 def _choose(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
-    chosen = text_in(body_of(request, known=["profile"]), "profile", most=63)
+    body = body_of(request, known=["profile"])
+    if "profile" not in body:
+        raise RequestRefused(400, 'profile is missing; "" is for none')
+    chosen = text_in(body, "profile", most=63)
     pod, another = find(caller, name, PERMISSION)
     if not another and not caller.may(PERMISSION):
         caller.require_self_service("profile")
