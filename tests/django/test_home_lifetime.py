@@ -37,7 +37,7 @@ def test_an_idle_pod_is_said_to_stop_unless_it_is_used(signed_in: Client, settin
     known()
     UserPod.objects.update(last_activity=timezone.now(), looked_at=None)
     text = signed_in.get(HOME).text
-    assert "Unless it is used until then." in text
+    assert "Unless it is used before then." in text
     at = re.search(r'Will stop</dt><dd><time datetime="([^"]+)"', text)
     assert at is not None
     left = datetime.datetime.fromisoformat(at[1]) - timezone.now()
@@ -47,7 +47,7 @@ def test_an_idle_pod_is_said_to_stop_unless_it_is_used(signed_in: Client, settin
 def test_an_old_pod_is_said_to_stop_anyway(signed_in: Client, settings: Any) -> None:
     settings.USERPODS_IDLE_TIMEOUT, settings.USERPODS_MAX_AGE = 3600, 60
     known()
-    assert "It has run as long as it may then." in signed_in.get(HOME).text
+    assert "It will have reached its maximum lifetime." in signed_in.get(HOME).text
     UserPod.objects.update(wanted="stopped", state="stopped")
     assert "Will stop" not in signed_in.get(HOME).text
 

@@ -204,7 +204,7 @@ def test_a_version_that_is_invalid_by_now_is_not_gone_back_to(boss: Client, gpu:
     gpu.name = "New"
     gpu.save()
     answer = boss.post(url(gpu, "restore"), {"restore": "1"}, follow=True)
-    assert "Nothing was changed: version 1 is invalid by now" in answer.text
+    assert "Nothing was changed: version 1 is no longer valid" in answer.text
     gpu.refresh_from_db()
     assert gpu.image == "example.org/gpu:1"
 

@@ -237,7 +237,9 @@ class ProfileAdmin(_ModelAdmin):
             setattr(profile, name, version.content.get(name, getattr(profile, name)))
         problem = _problem_of(profile)
         if problem:
-            text = gettext("Nothing was changed: version %(number)s is invalid by now: %(problem)s")
+            text = gettext(
+                "Nothing was changed: version %(number)s is no longer valid: %(problem)s"
+            )
             values = {"number": version.number, "problem": problem}
             self.message_user(request, text % values, messages.ERROR)
         else:

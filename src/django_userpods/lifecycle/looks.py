@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from django_userpods import tasks
@@ -24,6 +24,8 @@ State = UserPod.State
 #: about one that failed, less often.
 _LOOK_EVERY = datetime.timedelta(seconds=2)
 _LOOK_EVERY_FAILED = datetime.timedelta(seconds=10)
+#: Maximum number of pods that are asked about together: what ``tasks.ask`` tries.
+_AT_ONCE = 50
 
 
 def look(pod: UserPod) -> None:
@@ -46,7 +48,8 @@ def look(pod: UserPod) -> None:
 def look_at_all(pods: Sequence[UserPod]) -> bool:
     """Ask for a look at those of some pods that may change, as ``look`` does; tell whether it did.
 
-    Rows are not read anew. At most one statement, however many there are.
+    Rows are not read anew. Those first that were looked at the longest ago; two statements at the
+    most, however many there are.
     """
     may = [pod.pk for pod in pods if State(pod.state).may_change]
     if not may:
@@ -55,7 +58,10 @@ def look_at_all(pods: Sequence[UserPod]) -> bool:
     failed = Q(state=State.FAILED, looked_at__lt=now - _LOOK_EVERY_FAILED)
     others = ~Q(state=State.FAILED) & Q(looked_at__lt=now - _LOOK_EVERY)
     not_lately = Q(looked_at=None) | failed | others
-    if not UserPod.objects.filter(not_lately, pk__in=may).update(looked_at=now):
+    longest_ago = F("looked_at").asc(nulls_first=True)
+    found = UserPod.objects.filter(not_lately, pk__in=may).order_by(longest_ago, "pk")
+    due = list(found.values_list("pk", flat=True)[:_AT_ONCE])
+    if not due or not UserPod.objects.filter(not_lately, pk__in=due).update(looked_at=now):
         return False
-    transaction.on_commit(partial(tasks.ask_for_pods, may), using=alias(), robust=True)
+    transaction.on_commit(partial(tasks.ask_for_pods, due), using=alias(), robust=True)
     return True

@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from django_userpods.access.authenticators import TokenAuthenticator
 from django_userpods.conf import conf
 from django_userpods.pages.asking import as_json, expected, for_visitor
 
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
 
 
 def may_see_events(visitor: Visitor) -> bool:
-    """Tell whether somebody may read the cluster's own words: owners, where the settings say so."""
-    return not visitor.is_guest and "logs" in conf.USERPODS_SELF_SERVICE
+    """Tell whether somebody may read the cluster's own words: owners, where the settings say so.
+
+    Not by a token: one that reaches pods does no more, and the JSON API asks for the other scope.
+    """
+    by_token = isinstance(conf.USERPODS_AUTHENTICATORS[visitor.decided], TokenAuthenticator)
+    return not (visitor.is_guest or by_token) and "logs" in conf.USERPODS_SELF_SERVICE
 
 
 @login_not_required

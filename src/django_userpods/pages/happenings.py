@@ -22,7 +22,7 @@ _ASKED: dict[str, _StrOrPromise] = {
     Operation.START: gettext_lazy("Asked to start"),
     Operation.STOP: gettext_lazy("Asked to stop"),
     Operation.RESTART: gettext_lazy("Asked to restart"),
-    Operation.RECREATE: gettext_lazy("Asked to be made anew"),
+    Operation.RECREATE: gettext_lazy("Asked to be recreated"),
 }
 
 

@@ -66,6 +66,8 @@ def stream(request: HttpRequest) -> HttpResponseBase:
         response = StreamingHttpResponse(_told(found, first), content_type="text/event-stream")
         # For nginx, which otherwise keeps an answer until there is enough of it.
         response["X-Accel-Buffering"] = "no"
+        # For GZipMiddleware, whose pieces (Django 5.2) browsers read no further than the first.
+        response["Content-Encoding"] = "identity"
         return response
 
     return for_visitor(request, answer)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from django_userpods.conf import conf
@@ -85,9 +85,12 @@ def turn_after(subject: Subject, outcome: Outcome, state: State) -> str:
     is_to_run = entry.wanted == UserPod.Wanted.RUNNING and not entry.recreate
     if not is_to_run or conf.USERPODS_ROLLOUT is None:
         return Turn.NONE
-    # Of one whose template cannot be made at the moment nobody knows how its update is doing.
-    if subject.held or (subject.error is not None and turn.is_under_way):
+    if subject.held:
         return turn
+    if subject.error is not None and turn.is_under_way:
+        # Of one whose template cannot be made at the moment nobody knows how its update is doing.
+        # One of which that is so at the next look, too, has failed: it may be so for ever.
+        return Turn.FAILED if entry.message == str(subject.error) else turn
     if turn in BEHIND or subject.error is not None:
         return Turn.NONE
     if outcome.error is not None:
@@ -126,6 +129,8 @@ def record(results: Sequence[tuple[bool, str]]) -> None:
     stop = False
     failed = rows().filter(turn=Turn.FAILED).count()
     for went_well, said in results:
+        if went_well and found.rollout_stopped_at is not None:
+            continue  # what it was stopped for stays so
         found.rollout_failures = 0 if went_well else found.rollout_failures + 1
         found.rollout_reason = found.rollout_reason if went_well else said
         stop = stop or rule.is_to_stop(in_a_row=found.rollout_failures, failed=0)
@@ -153,9 +158,7 @@ def resume() -> bool:
             if found.rollout_stopped_at is None:
                 return False
             _begin(found, found.rollout_of)
-            failed = rows().filter(turn=Turn.FAILED)
-            lock(failed)
-            failed.update(turn=Turn.NONE)
+            _leave_failed()
             return True
 
     return retried(work)
@@ -249,6 +252,8 @@ def _claim(rule: Rule, template: str, late: Sequence[Subject]) -> set[str]:
         installation = Installation.objects.current()
         if _is_another(installation, template, late):
             _begin(installation, template)
+            # Who failed is given this one first where they are behind it, and else takes no room.
+            _leave_failed(but=[s.entry.pk for s in late if s.entry.turn == Turn.FAILED])
         # The rows as they are now: others may have had their turn since this run has read them.
         found = rows().filter(turn__in=UNDER_WAY).values_list("pk", flat=True)
         under_way = set(found)
@@ -264,9 +269,12 @@ def _claim(rule: Rule, template: str, late: Sequence[Subject]) -> set[str]:
 def _rehearsed(rule: Rule, template: str, late: Sequence[Subject]) -> set[str]:
     """Return who would have their turn; writes nothing."""
     installation = Installation.objects.current(write=False)
+    found = rows().filter(turn__in=UNDER_WAY)
     if _is_another(installation, template, late):
         installation.rollout_stopped_at = None
-    under_way = set(rows().filter(turn__in=UNDER_WAY).values_list("pk", flat=True))
+        behind_it = [s.entry.pk for s in late if s.entry.turn == Turn.FAILED]
+        found = found.filter(Q(turn=Turn.UPDATING) | Q(pk__in=behind_it))
+    under_way = set(found.values_list("pk", flat=True))
     return _chosen(rule, installation, late, under_way)[0]
 
 
@@ -316,6 +324,12 @@ def _begin(installation: Installation, template: str) -> None:
     refused = rows().filter(turn=Turn.REFUSED)
     lock(refused)
     refused.update(turn=Turn.WAITING)
+
+
+def _leave_failed(*, but: Collection[str] = ()) -> None:
+    failed = rows().filter(turn=Turn.FAILED).exclude(pk__in=but)
+    lock(failed)
+    failed.update(turn=Turn.NONE)
 
 
 def _save(installation: Installation) -> None:

@@ -90,7 +90,7 @@ def _kinds() -> set[Kind]:
     """Return the kinds that there may be objects of."""
     made = rows().exclude(kinds="").values_list("kinds", flat=True).distinct()
     kinds = {Kind.parse(text) for joined in made for text in joined.split(",") if text}
-    # One that is invalid by now made objects all the same.
+    # One that is no longer valid made objects all the same.
     with suppress(UserpodsError):
         kinds |= TemplateSource(this_installation(write=False)).kinds
     return kinds | {DEPLOYMENT, SERVICE}

@@ -78,7 +78,7 @@ class Command(UserpodsCommand):
             type=seconds,
             default=_DEFAULTS.grace,
             metavar=_("SECONDS"),
-            help=_("how long to wait, when it ends, for what has begun [%(default)g]"),
+            help=_("how long to wait at shutdown for work in progress [%(default)g]"),
         )
         parser.add_argument(
             "--log-format",
@@ -144,9 +144,7 @@ def _lease_namespace() -> str:
     namespace = conf.USERPODS_NAMESPACE
     if isinstance(namespace, str):
         return namespace
-    message = _(
-        "USERPODS_NAMESPACE is a function: say by --lease-namespace where the Lease is to be"
-    )
+    message = _("USERPODS_NAMESPACE is a function: say where the Lease goes with --lease-namespace")
     raise CommandError(message, returncode=EXIT_FAILED)
 
 

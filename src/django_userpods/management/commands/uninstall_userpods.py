@@ -46,8 +46,8 @@ class Command(UserpodsCommand):
             "--installation",
             metavar="ID",
             help=_(
-                "the id of the installation that is to go, as --dry-run shows it: a database "
-                "that is another one is then left alone"
+                "the id of the installation that is to go, as --dry-run shows it: "
+                "any other database is left alone"
             ),
         )
 

@@ -6,7 +6,7 @@
     /* Milliseconds. What answered once and then is not there is asked for less and less often, over
        as many reloads as it takes; a minute without one, and it begins at the beginning. */
     const FIRST = 1000, LONGEST = 30000, FORGOTTEN = 60000;
-    const SILENT = 20000;
+    const SILENT = 20000, SILENT_AT_FIRST = 5000;
     const POLLED_AT_MOST = { failed: 15000 }, POLLED = 5000;
     const page = document.querySelector("main[data-status]");
 
@@ -69,20 +69,21 @@
             source.close();
             done(isOver);
         };
-        const alive = () => {
+        const alive = (patience) => {
             clearTimeout(silence);
-            silence = setTimeout(end, SILENT, false);
+            silence = setTimeout(end, patience, false);
         };
-        source.addEventListener("beat", alive);
+        source.addEventListener("beat", () => alive(SILENT));
         source.addEventListener("message", (event) => {
-            alive();
+            alive(SILENT);
             if (hear(JSON.parse(event.data))) end(true);
         });
         /* One that has ended is asked for anew by the browser; one that is refused is not. */
         source.addEventListener("error", () => {
             if (source.readyState === EventSource.CLOSED) end(false);
         });
-        alive();
+        /* The first comes at once, or something on the way keeps all of them. */
+        alive(SILENT_AT_FIRST);
     });
     const watch = async () => {
         const { state, status, stream } = page.dataset;
@@ -104,8 +105,9 @@
         };
         let wait = Math.min(FIRST * 2 ** remembered(), LONGEST);
         await pause(wait);
-        /* Of a pod that only is said to run a stream would say no more. */
-        if (stream && state !== "running" && await listen(stream, hear)) return;
+        /* Of a pod that only is said to run a stream would say no more; and a browser has six
+           connections to a host, in which tabs that nobody looks at are not to sit. */
+        if (stream && !document.hidden && state !== "running" && await listen(stream, hear)) return;
         for (;;) {
             try {
                 const answer = await fetch(status, { headers: { Accept: "application/json" } });
