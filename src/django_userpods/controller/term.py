@@ -369,6 +369,7 @@ def _log_done(what: str, report: Report, took: float) -> None:
             action.ref,
             reason,
             extra={
+                "pod": action.pod,
                 "verb": str(action.verb),
                 "kind": action.ref.kind.kind,
                 "namespace": action.ref.namespace,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -47,7 +47,8 @@ class Observed(NamedTuple):
 class Action:
     """One thing to do. ``uid`` is the object's as observed, empty where there is none.
 
-    An update that ``keeps_pods`` leaves a workload's pod template as it was found.
+    An update that ``keeps_pods`` leaves a workload's pod template as it was found. One that was
+    done names the ``pod`` whose object it is by its id.
     """
 
     verb: Verb
@@ -55,6 +56,7 @@ class Action:
     uid: str = ""
     reason: str = ""
     keeps_pods: bool = False
+    pod: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.verb} {self.ref}" + (f" ({self.reason})" if self.reason else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from django_userpods.core import kinds, naming
@@ -64,14 +64,15 @@ def perform(
         try:
             done = _act(cluster, subject, action, installation, remaining)
         except ClusterError as error:
-            logger.warning("%s: %s", subject.entry, error)
+            extra = {"pod": subject.entry.pk, "reason": str(error)}
+            logger.warning("%s: %s", subject.entry, error, extra=extra)
             outcome.error = outcome.error or error
             if isinstance(error, ClusterUnavailable | Unauthorized):
                 return outcome
             something_is_missing = something_is_missing or action.verb == Verb.CREATE
         else:
             if done is not None:
-                outcome.done.append(done)
+                outcome.done.append(replace(done, pod=subject.entry.pk))
     if outcome.error is None and (subject.template is None or subject.entry.recreate):
         try:
             outcome.gone = _is_gone(cluster, subject, actions, installation, remaining)
