@@ -33,6 +33,11 @@ def not_ready(memory: MemoryCluster, name: str, **status: Any) -> None:
 
 
 def add_pod(memory: MemoryCluster, name: str, reason: str) -> None:
+    waiting = {"reason": reason, "message": f"about {name}"}
+    put_pod(memory, name, containerStatuses=[{"state": {"waiting": waiting}}])
+
+
+def put_pod(memory: MemoryCluster, name: str, **status: Any) -> None:
     labels = deployment(memory, name)["metadata"]["labels"]
     pod = {
         "apiVersion": "v1",
@@ -41,9 +46,12 @@ def add_pod(memory: MemoryCluster, name: str, reason: str) -> None:
         "spec": {"containers": [{"name": "app", "image": "a"}]},
     }
     memory.create(pod)
-    waiting = {"reason": reason, "message": f"about {name}"}
-    status = {"containerStatuses": [{"state": {"waiting": waiting}}]}
     memory.objects[Ref.of(pod)]["status"] = status
+
+
+def unschedulable(message: str) -> dict[str, Any]:
+    said = {"reason": "Unschedulable", "message": message}
+    return {"type": "PodScheduled", "status": "False", **said}
 
 
 @pytest.mark.parametrize("count", [1, 8])
@@ -61,6 +69,57 @@ def test_a_row_says_why_its_pod_does_not_start(memory: MemoryCluster, count: int
         assert found.message == f"ImagePullBackOff: about user-bulk{number:03}"
     # Few are asked for one by one, many in one list.
     assert len([call for call in memory.calls if call.kind.kind == "Pod"]) == 1
+
+
+UNBOUND = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "standing", "plain"),
+    [
+        (
+            {"phase": "Failed", "reason": "Evicted", "message": "Low on memory."},
+            "Evicted: Low on memory.",
+            "starting",
+            "It had to leave the machine that it ran on.",
+        ),
+        (
+            {"phase": "Pending", "conditions": [unschedulable(UNBOUND)]},
+            f"Unschedulable: {UNBOUND}",
+            "starting",
+            "Its storage is not ready yet.",
+        ),
+        (
+            {"phase": "Pending", "conditions": [unschedulable("0/1 nodes are available")]},
+            "Unschedulable: 0/1 nodes are available",
+            "failed",
+            "There is no room for it at the moment.",
+        ),
+    ],
+)
+def test_who_waits_is_told_of_a_failure_only_where_waiting_is_in_vain(
+    memory: MemoryCluster, status: dict[str, Any], message: str, standing: str, plain: str
+) -> None:
+    user = UserFactory(username="alice")
+    reconcile()
+    not_ready(memory, "user-alice")
+    put_pod(memory, "user-alice", **status)
+    reconcile()
+    found = row(user)
+    assert (found.state, found.message) == (UserPod.State.STARTING, message)
+    assert (found.standing, found.plain_message) == (standing, plain)
+
+
+def test_what_is_left_of_an_evicted_pod_is_not_asked_for_beside_one_that_runs(
+    memory: MemoryCluster,
+) -> None:
+    user = UserFactory(username="alice")
+    reconcile()
+    put_pod(memory, "user-alice", phase="Failed", reason="Evicted", message="Low on memory.")
+    memory.calls.clear()
+    assert reconcile().ok
+    assert (row(user).state, row(user).message) == (UserPod.State.RUNNING, "")
+    assert "Pod" not in {call.kind.kind for call in memory.calls}
 
 
 def test_a_pod_that_is_well_again_is_running_without_a_word(memory: MemoryCluster) -> None:

@@ -25,6 +25,7 @@ WAITING, STATUS, WAKE = "/userpods/waiting/", "/userpods/status/", "/userpods/wa
 CRASHES = (
     "CrashLoopBackOff: back-off 5m0s restarting failed container=app (last exit code 1, Error)"
 )
+UNBOUND = "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims."
 #: Messages, each with what in it a user must not read.
 INTERNALS = {
     "CrashLoopBackOff: ended with 1; see /var/lib/a.log: KeyError: 'TOKEN'": "/var/lib|KeyError",
@@ -32,6 +33,7 @@ INTERNALS = {
     "ErrImagePull: failed to pull registry.internal:5000/app:1: unauthorized": "registry|5000",
     "OOMKilled at /var/lib/pods": "OOMKilled|/var/lib",
     "Unschedulable: 0/3 nodes are available: node-7.internal": "node-7|0/3",
+    "NodeNotReady: node worker-2.internal does not answer": "worker-2",
 }
 
 
@@ -293,6 +295,10 @@ def steps(client: Client) -> list[tuple[str, str]]:
         ("pending", "", ["current", "", "", ""]),
         ("starting", "", ["done", "done", "current", ""]),
         ("starting", "Unschedulable: 0/3 nodes are available", ["done", "current", "", ""]),
+        ("starting", f"Unschedulable: {UNBOUND}", ["done", "current", "", ""]),
+        ("failed", f"Unschedulable: {UNBOUND}", ["done", "failed", "", ""]),
+        ("starting", "OOMKilled: container app", ["done", "done", "done", "current"]),
+        ("starting", "Evicted: The node was low", ["done", "done", "current", ""]),
         ("failed", "ErrImagePull: no such image", ["done", "done", "failed", ""]),
         ("failed", CRASHES, ["done", "done", "done", "failed"]),
         ("failed", "exceeded quota: pods", ["failed", "", "", ""]),

@@ -65,6 +65,17 @@ def test_each_step_has_the_time_that_it_took(
         assert ">0:35</span>" in text
 
 
+def test_why_the_last_pod_had_to_go_does_not_hide_how_far_the_next_has_come(
+    signed_in: Client,
+) -> None:
+    starts(2)
+    UserPod.objects.update(message="Evicted: The node was low on resource: memory.")
+    text = page(signed_in)
+    assert "It had to leave the machine that it ran on." in text
+    steps = signed_in.get(STATUS).json()["steps"]
+    assert [step["status"] for step in steps] == ["done", "current", "", ""]
+
+
 def test_a_look_at_the_cluster_notes_the_steps_and_a_request_forgets_them(
     signed_in: Client, alice: Any, memory: MemoryCluster
 ) -> None:

@@ -18,8 +18,11 @@ class Reason(Enum):
     MEMORY = "memory"
     IMAGE = "image"
     SETTINGS = "settings"
+    VOLUME = "volume"
     ROOM = "room"
     QUOTA = "quota"
+    EVICTED = "evicted"
+    NODE = "node"
     SLOW = "slow"
     PREVIOUS = "previous"
     PROFILE = "profile"
@@ -28,8 +31,9 @@ class Reason(Enum):
     OTHER = "other"
 
 
-#: In this order: a container that is out of memory crashes, too. The names are Kubernetes' own
-#: ("Pod Lifecycle", "Deployments", "Resource Quotas") and the local cluster's.
+#: In this order: a container that is out of memory crashes, too, and a pod whose volume is still
+#: being made is unschedulable until then. The names are Kubernetes' own ("Pod Lifecycle",
+#: "Deployments", "Resource Quotas", "Disruptions") and the local cluster's.
 _SIGNS = (
     (Reason.MEMORY, ("OOMKilled",)),
     (
@@ -55,7 +59,21 @@ _SIGNS = (
         ),
     ),
     (Reason.QUOTA, ("exceeded quota",)),
+    (
+        Reason.VOLUME,
+        (
+            "pod has unbound",
+            "unbound immediate PersistentVolumeClaims",
+            "waiting for first consumer",
+            "binding volumes",
+        ),
+    ),
     (Reason.ROOM, ("Unschedulable",)),
+    (
+        Reason.EVICTED,
+        ("Evicted", "EvictionByEvictionAPI", "PreemptionByScheduler", "TerminationByKubelet"),
+    ),
+    (Reason.NODE, ("NodeLost", "NodeNotReady", "DeletionByTaintManager", "DeletionByPodGC")),
     (Reason.SLOW, ("ProgressDeadlineExceeded",)),
     (Reason.PREVIOUS, ("Waiting until the objects of the previous",)),
     (Reason.PROFILE, ("ProfileNotOffered",)),

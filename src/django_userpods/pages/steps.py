@@ -22,6 +22,7 @@ _SET_UP, _PLACED, _STARTED, _READY = range(4)
 _OF_REASON = {
     Reason.QUOTA: _SET_UP,
     Reason.PREVIOUS: _SET_UP,
+    Reason.VOLUME: _PLACED,
     Reason.ROOM: _PLACED,
     Reason.IMAGE: _STARTED,
     Reason.SETTINGS: _STARTED,
@@ -66,7 +67,7 @@ def steps_of(pod: UserPod) -> list[Step]:
     at = _OF_REASON.get(reason, _OF_STATE.get(state))
     if at is None or state in (State.STOPPED, State.DELETING):
         return []
-    if state == State.STARTING and pod.step_times and reason is Reason.OTHER:
+    if state == State.STARTING and pod.step_times and reason not in _OF_REASON:
         at = len(times) - 1
     here = "failed" if state == State.FAILED else "current"
     if state.is_coming and len(times) == at + 1:
