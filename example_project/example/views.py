@@ -17,6 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_GET, require_POST
 
+from django_userpods import lifecycle
 from django_userpods.models import UserPod
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ FOREIGN = "a page of another site may not ask for this"
 def home(request: HttpRequest) -> HttpResponse:
     """The account page: who is signed in, how their pod is, the way to it, to the admin, out."""
     pod = UserPod.objects.filter(owner_pk=str(request.user.pk)).first()
+    # It may be another by now, and without a controller nobody else looks before the next sync.
+    if pod and pod.wanted != UserPod.Wanted.ABSENT and UserPod.State(pod.state).may_change:
+        lifecycle.look(pod)
     # Behind the router "/" is the pod. Where this page itself is at "/", there is no router.
     context = {"pod": pod, "routed": request.path != "/", "debug": settings.DEBUG}
     return render(request, "example/home.html", context)

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -131,8 +132,8 @@ class TestSettings:
 class Site:
     """The site under gunicorn, spoken to byte for byte."""
 
-    def __init__(self, port: int, passwords: dict[str, str]) -> None:
-        self.port = port
+    def __init__(self, port: int, data: Path, passwords: dict[str, str]) -> None:
+        self.port, self.data = port, data
         self.passwords = passwords
 
     def ask(
@@ -174,7 +175,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             stderr=output,
         )
     try:
-        found = Site(port, json.loads(done.stdout.splitlines()[-1]))
+        found = Site(port, data, json.loads(done.stdout.splitlines()[-1]))
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -380,6 +381,18 @@ class TestPages:
         status, headers, _ = site.ask("GET", path)
         assert status == 200
         assert "immutable" in headers["cache-control"]
+
+    def test_the_account_page_has_a_pod_looked_at_that_is_said_to_have_failed(
+        self, site: Site
+    ) -> None:
+        right = {"user": "alice", "pwd": site.passwords["alice"]}
+        cookie = site.login(right)[1]["set-cookie"].partition(";")[0]
+        with closing(sqlite3.connect(site.data / "db.sqlite3", timeout=20)) as database, database:
+            database.execute("UPDATE userpods_userpod SET state = 'failed', looked_at = NULL")
+        deadline = time.monotonic() + 60
+        while 'id="pod-state">running<' not in site.ask("GET", "/accounts/", Cookie=cookie)[2]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
     def test_health_is_answered(self, site: Site) -> None:
         assert site.ask("GET", "/healthz")[::2] == (200, "ok\n")

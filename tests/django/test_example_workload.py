@@ -16,6 +16,7 @@ from tests.django.test_example_project import PROJECT, Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.processes
 
@@ -39,8 +40,8 @@ def port() -> Iterator[int]:
     assert process.returncode == 0
 
 
-def test_tells_whose_it_is_and_refuses_others(port: int) -> None:
-    pod = Site(port, {})
+def test_tells_whose_it_is_and_refuses_others(port: int, tmp_path: Path) -> None:
+    pod = Site(port, tmp_path, {})
     name = "%C3%A4lice%20%3Cb%3E"
     status, headers, text = pod.ask("GET", "/x?<script>", X_Userpods_User=name)
     assert status == 200
