@@ -1,8 +1,9 @@
-"""Work that would wait for the cluster's client to be imported, done beside the requests.
+"""Work that would wait for the cluster, or for its client to be imported, done beside requests.
 
 The official client takes a second or more to import. In a command or a worker that is time like
 any other; in a process that answers requests it would be somebody's request. So the first work
-there is put down here, and a thread imports the client and does it. Later work finds the client.
+there is put down here, and a thread imports the client and does it. Later work finds the client;
+what nobody waits for, such as a look at many pods for an open list, is put down here all the same.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ logger = logging.getLogger("django_userpods")
 #: Whether this process answers requests.
 _serving = False
 #: What waits for the thread; None while there is no thread.
-_waiting: list[Callable[[], None]] | None = None
+_waiting: list[Callable[[], object]] | None = None
 _lock = threading.Lock()
 
 
@@ -49,7 +50,7 @@ def is_needed() -> bool:
         return False  # whoever uses the cluster says what is wrong
 
 
-def do(work: Callable[[], None]) -> None:
+def do(work: Callable[[], object]) -> None:
     """Have a thread load the client and do the work, after what waits there already."""
     global _waiting
     with _lock:

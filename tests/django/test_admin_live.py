@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from django_userpods import background
 from django_userpods.models import AccessToken, PodSession, UserPod
 from django_userpods.shares import Share
 from tests.django.support import row, users
@@ -18,7 +20,7 @@ from tests.django.test_admin_people import rows
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from django.test import Client
 
@@ -54,11 +56,19 @@ def statements(client: Client, url: str, data: Any = None) -> int:
     return len(queries)
 
 
-def test_an_open_list_is_told_what_became_of_its_pods(boss: Client, memory: MemoryCluster) -> None:
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
+    """What is put down to be done beside the requests, instead of being done."""
+    found: list[Callable[[], None]] = []
+    monkeypatch.setattr(background, "do", found.append)
+    return found
+
+
+@pytest.mark.usefixtures("beside")
+def test_an_open_list_is_told_what_became_of_its_pods(boss: Client) -> None:
     up, down, away = rows(3, state="running", last_activity=timezone.now())
     UserPod.objects.filter(pk=down.pk).update(state="failed", message="Back-off\n  5m0s")
     UserPod.objects.filter(pk=away.pk).delete()
-    before = len(memory.calls)
     told = states(boss, [up, down, away])
     assert told["moving"] is False
     assert told["pods"][up.pk]["label"] == "running"
@@ -67,9 +77,46 @@ def test_an_open_list_is_told_what_became_of_its_pods(boss: Client, memory: Memo
     assert told["pods"][down.pk]["reason"] == "Back-off 5m0s"
     assert told["pods"][down.pk]["message"] == "Back-off\n  5m0s"
     assert told["pods"][away.pk]["label"] == "gone"
-    assert len(memory.calls) == before
     UserPod.objects.filter(pk=up.pk).update(state="starting")
     assert states(boss, [up, down])["moving"] is True
+
+
+def test_an_open_list_has_those_looked_at_that_may_be_other_by_now(
+    boss: Client, memory: MemoryCluster, beside: list[Callable[[], None]]
+) -> None:
+    pods = [row(UserFactory(username=name)) for name in ("alice", "bob", "carol", "dave")]
+    failed, coming, running, leaving = pods
+    UserPod.objects.update(looked_at=None)
+    UserPod.objects.filter(pk__in=[failed.pk, leaving.pk]).update(state="failed")
+    UserPod.objects.filter(pk=coming.pk).update(state="starting")
+    UserPod.objects.filter(pk=leaving.pk).update(wanted="absent")
+    before = len(memory.calls)
+    assert states(boss, pods)["pods"][failed.pk]["state"] == "failed"
+    assert len(memory.calls) == before, "no request waits for the cluster"
+    looked_at = dict(UserPod.objects.values_list("pk", "looked_at"))
+    assert {pk for pk, at in looked_at.items() if at} == {failed.pk, coming.pk}
+    states(boss, pods)
+    assert len(beside) == 1, "there was a look a moment ago"
+    beside.pop()()
+    assert len(memory.calls) > before
+    told = states(boss, pods)["pods"]
+    assert [told[pod.pk]["state"] for pod in (failed, coming, running)] == ["running"] * 3
+    assert not beside, "there is nothing to look at"
+
+
+def test_an_open_list_has_its_pods_looked_at_in_turn(
+    boss: Client, beside: list[Callable[[], None]]
+) -> None:
+    pods = rows(60, state="failed", message="no")
+    old = timezone.now() - datetime.timedelta(hours=1)
+    UserPod.objects.filter(pk__in=[pod.pk for pod in pods[:10]]).update(looked_at=old)
+    seen = UserPod.objects.exclude(looked_at=None).exclude(looked_at=old)
+    states(boss, pods)
+    assert set(seen.all()) == set(pods[10:]), "those first that nobody has looked at"
+    states(boss, pods)
+    assert set(seen.all()) == set(pods)
+    states(boss, pods)
+    assert len(beside) == 2, "there was a look at each a moment ago"
 
 
 def test_the_page_on_one_pod_is_told_what_may_be_done_and_has_it_looked_at(
@@ -111,6 +158,16 @@ def test_what_an_open_list_asks_does_not_grow_with_it(boss: Client) -> None:
     }
     assert len(set(counts.values())) == 1, counts
     assert len(states(boss, found)["pods"]) == 200
+
+
+@pytest.mark.usefixtures("beside")
+def test_nor_does_it_where_all_of_them_failed(boss: Client) -> None:
+    found = rows(501, state="failed", message="no")
+    counts = {}
+    for size in (2, 100, 501):
+        UserPod.objects.update(looked_at=None)
+        counts[size] = statements(boss, STATES, {"pod": [pod.pk for pod in found[:size]]})
+    assert len(set(counts.values())) == 1, counts
 
 
 def fill(count: int) -> None:

@@ -73,9 +73,10 @@ def seen(pod: UserPod, otherwise: str) -> SafeString:
 
 
 def answer(model_admin: admin.ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
-    """Return how some pods (``?pod=``, again and again) are doing. One query.
+    """Return how some pods (``?pod=``, again and again) are doing. A few queries, for any number.
 
-    Where it is one alone that is on its way, or failed, it is looked at, as its page does.
+    Where it is one alone that is on its way, or failed, it is looked at, as its page does. Of more
+    some are, beside the request: what is found of them is told whoever asks next.
     """
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
@@ -91,10 +92,16 @@ def _answer(request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> HttpRes
     found: dict[str, UserPod] = {}
     if asked:
         found = {pod.pk: pod for pod in model_admin.get_queryset(request).filter(pk__in=asked)}
+    may = [
+        pod
+        for pod in found.values()
+        if pod.wanted != UserPod.Wanted.ABSENT and UserPod.State(pod.state).may_change
+    ]
     if len(asked) == 1:
-        for pod in found.values():
-            if pod.wanted != UserPod.Wanted.ABSENT and UserPod.State(pod.state).may_change:
-                lifecycle.look(pod)
+        for pod in may:
+            lifecycle.look(pod)
+    else:
+        lifecycle.look_at_all(may, beside=True)
     return JsonResponse(
         {
             "pods": {pk: _told(found.get(pk)) for pk in asked},
