@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import socketserver
+import ssl
 import threading
 import time
 from contextlib import contextmanager
@@ -28,9 +30,11 @@ from django_userpods.doctor import (
 from django_userpods.exceptions import ClusterUnavailable, UnknownKind
 from django_userpods.models import Installation
 from tests.django.support import bulk, examine_here, sync
+from tests.testcluster.certificates import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from django_userpods.testing import MemoryCluster
 
@@ -247,6 +251,51 @@ def test_routers_are_asked_and_their_passwords_not_told(settings: Any) -> None:
     assert "hunter2" not in str(found)
     settings.USERPODS_ROUTERS = []
     assert levels(list(outside.routers(5.0))) == ["note"]
+
+
+@contextmanager
+def tls_server(folder: Path, **issued: Any) -> Iterator[str]:
+    """Serve nothing, by TLS, with a certificate of ``folder/ca.crt``; gives the URL."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*Authority(folder).issue("site", "site", **issued))
+    with socketserver.ThreadingTCPServer(
+        ("127.0.0.1", 0), socketserver.BaseRequestHandler
+    ) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"https://localhost:{server.server_address[1]}/"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("host", "lasts", "is_known", "level", "words"),
+    [
+        ("localhost", {"days": 90}, True, "ok", "localhost, is good for 89 more days"),
+        ("localhost", {"days": 10}, True, "note", "localhost, is good for 9 more days"),
+        ("localhost", {"minutes": -30}, True, "wrong", "is refused: certificate has expired"),
+        ("other.example", {"days": 90}, True, "wrong", "is refused: Hostname mismatch"),
+        ("localhost", {"days": 90}, False, "wrong", "is refused: unable to get local issuer"),
+    ],
+    ids=["ok", "ends soon", "expired", "of another name", "of an unknown authority"],
+)
+def test_certificates_are_looked_at_as_a_browser_would(
+    settings: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    lasts: dict[str, int],
+    is_known: bool,
+    level: str,
+    words: str,
+) -> None:
+    if is_known:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.crt"))
+    with tls_server(tmp_path, hosts=[host], lasts=datetime.timedelta(**lasts)) as url:
+        settings.USERPODS_SITE_URL, settings.USERPODS_URL = url, None
+        found = list(outside.certificates(60.0))
+    assert levels(found) == [level]
+    assert words in found[0].text
+    assert bool(found[0].hint) is (level != "ok")
 
 
 def test_findings_are_in_the_language_of_whoever_asks(

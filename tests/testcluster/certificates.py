@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+#: For how long a certificate is valid, unless somebody says otherwise.
+_LASTS = dt.timedelta(days=10)
+
 
 def write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
     """Write a private key as PEM, readable by its owner only."""
@@ -63,16 +66,23 @@ class Authority:
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(
-        self, filename: str, name: str, *, group: str | None = None, hosts: Iterable[str] = ()
+        self,
+        filename: str,
+        name: str,
+        *,
+        group: str | None = None,
+        hosts: Iterable[str] = (),
+        lasts: dt.timedelta = _LASTS,
     ) -> tuple[Path, Path]:
         """Sign a certificate; the paths of ``<filename>.crt`` and ``<filename>.key``.
 
         To Kubernetes *name* is a client's username and *group* a group of theirs; *hosts* are
-        the names and IP addresses that a server may use it for. Valid for both, for ten days.
+        the names and IP addresses that a server may use it for. Valid for both, for as long as it
+        *lasts*: where that is negative, it was valid until then.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         builder = (
-            _builder(_name(name, group), self._name, key)
+            _builder(_name(name, group), self._name, key, lasts)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(sign_certificates=False), critical=True)
             .add_extension(
@@ -96,7 +106,10 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    lasts: dt.timedelta = _LASTS,
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
@@ -107,7 +120,7 @@ def _builder(
         .serial_number(x509.random_serial_number())
         # An hour back, for clocks that disagree.
         .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=10))
+        .not_valid_after(now + lasts)
     )
 
 
