@@ -18,9 +18,8 @@ ROOMS = ("management", "doctor", "admin", "sentences.py", "reconcile/adopt.py", 
 GETTEXT = re.compile(r"_|[np]{0,2}gettext(_lazy|_noop)?")
 #: Words one after the other, or a sentence's end.
 WORDS = re.compile(r"[A-Za-z]{2,}[,;:]? [A-Za-z(%{'`]|[a-z]\.$|[a-z]: ?$|^ ?(is|are|of|to) ")
-#: What looks like words and is not, HTML and the names of URLs; and what an object's history in the
-#: admin says, which is stored for readers of every language.
-NO_WORDS = re.compile(r"</|^admin:|^Revoked\.$|^Profile: $| was asked for\.$")
+#: What looks like words and is not: HTML, and the names of URLs.
+NO_WORDS = re.compile(r"</|^admin:")
 TAGS = re.compile(
     r"{% blocktranslate.*?{% endblocktranslate %}|{% comment.*?{% endcomment %}|{#.*?#}|{%.*?%}"
     r"|{{.*?}}|<(?:\"[^\"]*\"|[^>\"])*>",

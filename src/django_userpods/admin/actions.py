@@ -23,7 +23,7 @@ from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 
-from django_userpods.admin import wording
+from django_userpods.admin import entries, wording
 from django_userpods.core.operations import Operation
 from django_userpods.exceptions import UserpodsError
 from django_userpods.labels import STATE_LABELS
@@ -79,6 +79,7 @@ def back(request: HttpRequest) -> HttpResponse:
 def log(request: HttpRequest, objects: Sequence[Model], message: str) -> None:
     """Write to the history of each object; for very many, one entry that says how many.
 
+    The message is one of ``entries``, in English, as it is stored for all.
     Ten thousand entries would bury everything else in the history and keep people waiting.
     """
     user_pk = request.user.pk
@@ -115,7 +116,7 @@ def answer(
 ) -> HttpResponse | None:
     """Say what became of a request; return the way to its page where there is more to come."""
     named = [UserPod(pk=pod.pk, name=pod.name, owner_pk=pod.owner_pk) for pod in result.pods]
-    log(request, named, wording.recorded(result.operation))
+    log(request, named, entries.OPERATIONS[result.operation])
     url = run_url(model_admin.admin_site, result.run.pk) if result.run else ""
     is_over = result.done == len(result.pods) and not result.under_way
     for level, text in wording.said(result, without=without):

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from django_userpods import profiles
-from django_userpods.admin import wording
+from django_userpods.admin import entries, wording
 from django_userpods.admin.actions import (
     TYPED_BEYOND,
     back,
@@ -58,7 +58,7 @@ def choose_profile(
         model_admin.message_user(request, str(error), messages.ERROR)
         return back(request)
     named = [UserPod(pk=pod.pk, name=pod.name, owner_pk=pod.owner_pk) for pod in result.pods]
-    log(request, named, f"Profile: {chosen or '-'}")
+    log(request, named, entries.PROFILE % {"profile": chosen or "-"})
     for level, text in _said(result, chosen):
         model_admin.message_user(request, text, level)
     return back(request)

@@ -14,7 +14,7 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from django_userpods.admin import live, rollouts
+from django_userpods.admin import entries, live, rollouts
 from django_userpods.admin.actions import BACK, PodActionsMixin, buttons, run_url
 from django_userpods.admin.bulk import bulk_page
 from django_userpods.admin.choosing import choose_profile, may_choose
@@ -252,7 +252,8 @@ class UserPodAdmin(PodActionsMixin):
                 **tab_context(self, request, pod, "history"),
                 "lines": lines_of(pod, url_of=url_of),
             }
-        return super().history_view(request, object_id, {**context, **(extra_context or {})})
+        page = super().history_view(request, object_id, {**context, **(extra_context or {})})
+        return entries.for_reader(page)
 
     @admin.display(description=_("name"), ordering="name")
     def name_label(self, pod: UserPod) -> str:

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from django_userpods import profiles
+from django_userpods.admin import entries
 from django_userpods.admin.actions import page_context
 from django_userpods.exceptions import SettingError, UserpodsError
 from django_userpods.models import Profile, ProfileVersion, UserPod
@@ -222,6 +223,12 @@ class ProfileAdmin(_ModelAdmin):
         ]
         return [*ours, *super().get_urls()]
 
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show Django's history, in the reader's language."""
+        return entries.for_reader(super().history_view(request, object_id, extra_context))
+
     @method_decorator(require_POST)
     def restore_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Go back to the version of the number that was sent, as a new one."""
@@ -244,11 +251,10 @@ class ProfileAdmin(_ModelAdmin):
             self.message_user(request, text % values, messages.ERROR)
         else:
             profile.save(actor=request.user.get_username())
-            text = gettext("It is again as it was in version %(number)s.") % {
-                "number": version.number
-            }
-            self.log_change(request, profile, text)
-            self.message_user(request, text, messages.SUCCESS)
+            # What is stored is in English for all, see ``entries``.
+            values = {"number": version.number}
+            self.log_change(request, profile, entries.RESTORED % values)
+            self.message_user(request, gettext(entries.RESTORED) % values, messages.SUCCESS)
             if _makes_others(before, profile.content):
                 self._roll_out(request, profile)
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"

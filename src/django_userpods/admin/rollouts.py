@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
+from django_userpods.admin import entries
 from django_userpods.admin.actions import log, may, page_context
 from django_userpods.admin.wording import number
 from django_userpods.conf import conf
@@ -87,8 +88,7 @@ def _resume(model_admin: ModelAdmin[Any], request: HttpRequest) -> None:
     if not went_on:
         model_admin.message_user(request, _none(), messages.INFO)
         return
-    # In English, as it is stored for all.
-    log(request, [Installation.objects.current()], "Going on with the rollout was asked for.")
+    log(request, [Installation.objects.current()], entries.ROLLOUT)
     model_admin.message_user(request, gettext("The rollout goes on."), messages.SUCCESS)
 
 

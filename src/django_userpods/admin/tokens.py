@@ -20,6 +20,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
 from django_userpods import times
+from django_userpods.admin import entries
 from django_userpods.admin.actions import BACK, back, log, page_context
 from django_userpods.admin.lists import PlainChangeList
 from django_userpods.admin.people import user_link, user_of
@@ -222,6 +223,12 @@ class AccessTokenAdmin(_ModelAdmin):
         }
         return super().change_view(request, object_id, form_url, context)
 
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show Django's history, in the reader's language."""
+        return entries.for_reader(super().history_view(request, object_id, extra_context))
+
     @admin.action(permissions=["change"], description=_("Revoke"))
     def revoke(self, request: HttpRequest, queryset: AccessTokenQuerySet) -> HttpResponse:
         """Revoke the selected tokens. There is no way back, and none is needed: make another."""
@@ -230,7 +237,7 @@ class AccessTokenAdmin(_ModelAdmin):
         for first in range(0, len(tokens), _BATCH):
             pks = [token.pk for token in tokens[first : first + _BATCH]]
             AccessToken.objects.filter(pk__in=pks).revoke()
-        log(request, tokens, "Revoked.")
+        log(request, tokens, entries.REVOKED)
         count = len(tokens)
         said = ngettext("Revoked %(count)s token.", "Revoked %(count)s tokens.", count)
         text = said % {"count": number(count)}

@@ -248,10 +248,5 @@ def listed(names: Sequence[object], *, total: int, separator: str = ", ") -> str
     return gettext("%(names)s and %(count)s more") % more
 
 
-def recorded(operation: Operation) -> str:
-    """Return what an object's history says: in English, as it is stored for all."""
-    return f"{operation.value.capitalize()} was asked for."
-
-
 def _counted(text: Callable[[int], str], count: int, **more: str) -> str:
     return text(count) % {"count": number(count), **more}
