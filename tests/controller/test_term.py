@@ -16,6 +16,7 @@ from django_userpods.cluster import get_cluster
 from django_userpods.controller import idle
 from django_userpods.controller import term as terms
 from django_userpods.controller.metrics import Metrics
+from django_userpods.controller.queue import KeyedQueue
 from django_userpods.controller.term import EVERYTHING, Options, Term
 from django_userpods.core import naming
 from django_userpods.exceptions import ClusterUnavailable, Invalid, NotLeading
@@ -262,6 +263,28 @@ def test_a_look_at_everything_comes_again_and_is_in_sync(term: Term) -> None:
     assert term.is_synced
     assert term.everything.backlog().later == 1
     assert term.everything.failures(EVERYTHING) == 0
+
+
+def test_who_is_deactivated_by_sql_is_found_at_the_next_resync(
+    term: Term, memory: MemoryCluster
+) -> None:
+    """SQL sets no mark, and as many users are there as before: nothing else tells of it."""
+    now = 1000.0
+    term._options = Options(resync=30.0)
+    term.everything = KeyedQueue(clock=lambda: now)
+    for name in ("alice", "bob", "carol"):
+        UserFactory(username=name)
+    term.look_at_everything()
+    work(term)
+    get_user_model().objects.filter(username="bob").update(is_active=False)
+    assert marked() == 0
+    now += 29
+    work(term)
+    assert pairs(memory) == ["user-alice", "user-bob", "user-carol"]
+    now += 2
+    work(term)
+    assert pairs(memory) == ["user-alice", "user-carol"]
+    assert state("bob") == "stopped"
 
 
 def test_what_waits_for_a_name_gets_it_once_that_is_free(term: Term, memory: MemoryCluster) -> None:
