@@ -7,7 +7,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,7 +19,7 @@ from django_userpods.clusters.kubernetes.retry import (
     parse_retry_after,
     pause_before_retry,
 )
-from django_userpods.core.objects import DEPLOYMENT, Kind
+from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Ref
 from django_userpods.exceptions import (
     BadAnswer,
     ClusterTimeout,
@@ -29,6 +29,12 @@ from django_userpods.exceptions import (
     TooManyRequests,
     UnknownKind,
 )
+from tests import faults
+from tests.clusters import kubeconfigs
+from tests.faultproxy import FaultProxy
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONFIGMAP = Kind("v1", "ConfigMap")
 
@@ -89,6 +95,31 @@ def test_a_server_that_has_enough_is_given_half_and_then_more_again() -> None:
     now += 30
     assert limiter.wait(0)
     assert limiter.rate == 200
+
+
+def test_a_server_that_has_enough_slows_down_the_calls_that_follow(tmp_path: Path) -> None:
+    """At this rate the next one's turn is longer off than it may take; a burst would hide that."""
+    slow: dict[str, Any] = {"qps": 0.01, "burst": 100, "timeout": 10}
+    with FaultProxy(kubeconfigs.write(tmp_path / "config", {})) as server:
+        server.on(faults.status(429), times=1)
+        client = KubernetesCluster(kubeconfig=server.kubeconfig, **slow)
+        with pytest.raises(ClusterTimeout, match="qps and burst"):
+            client.get(Ref(SERVICE, "default", "nothing"))
+        assert [call.status for call in server.calls] == [429]
+        client.close()
+
+        # A watch, too, which is not tried again.
+        server.clear()
+        server.forget()
+        server.on(faults.status(429), query="watch=true")
+        server.on(faults.status(404))
+        client = KubernetesCluster(kubeconfig=server.kubeconfig, **slow)
+        with pytest.raises(TooManyRequests):
+            list(client.watch(SERVICE, namespace=None, labels={}, since="1", seconds=5))
+        with pytest.raises(ClusterTimeout, match="qps and burst"):
+            client.get(Ref(SERVICE, "default", "nothing"))
+        assert [call.status for call in server.calls] == [429]
+        client.close()
 
 
 def test_what_has_no_limit_is_not_slowed_down() -> None:

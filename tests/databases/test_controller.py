@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from django_userpods import marks
 from django_userpods.controller import term as terms
 from django_userpods.controller.metrics import Metrics
 from django_userpods.controller.term import Options, Term
@@ -65,6 +68,30 @@ def test_postgresql_tells_of_a_mark_at_its_commit(
         User.objects.create(username=name)
         wait_for(lambda name=name: f"user-{name}" in names(memory), "its pod")  # type: ignore[misc]
     assert term.dead_thread() == ""
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_marks_are_found_by_one_query_that_uses_their_index(server: Server, database: None) -> None:
+    """Of many rows a few have one: each second all of them would be read otherwise."""
+    now = timezone.now()
+    UserPod.objects.bulk_create(
+        UserPod(owner_pk=str(number), asked_at=now if number % 1000 == 0 else None)
+        for number in range(5000)
+    )
+    connection = connections["default"]
+    table = UserPod._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {table}")
+        indexes = connection.introspection.get_constraints(cursor, table)
+    [index] = [name for name, found in indexes.items() if found["columns"] == ["asked_at"]]
+    with CaptureQueriesContext(connection) as queries:
+        assert len(marks.waiting()) == 5
+    [query] = queries.captured_queries
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {query['sql']}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert index in plan
+    assert "Seq Scan" not in plan
 
 
 def test_marks_are_found(term: Term, memory: MemoryCluster) -> None:
