@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import select
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from websockets.sync.client import connect
 
-from tests.router.harness import Router, free_port, raw, workload
+from tests.router.harness import Router, eventually, free_port, raw, read_response, workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,12 +47,18 @@ def down(router: Router, django: FakeDjango) -> int:
 class Held:
     """A request in a thread of its own."""
 
-    def __init__(self, router: Router, *headers: tuple[str, str], body: bytes = b"") -> None:
+    def __init__(
+        self,
+        router: Router,
+        *headers: tuple[str, str],
+        body: bytes = b"",
+        who: tuple[str, str] = ALICE,
+    ) -> None:
         self.answer: Response | None = None
 
         def ask() -> None:
             lines = ["POST /x HTTP/1.1" if body else "GET /x HTTP/1.1", "Host: site.test"]
-            lines += [f"{key}: {value}" for key, value in (ALICE, *headers)]
+            lines += [f"{key}: {value}" for key, value in (who, *headers)]
             if body:
                 lines.append(f"Content-Length: {len(body)}")
             head = "\r\n".join([*lines, "Connection: close", "", ""]).encode()
@@ -99,6 +107,26 @@ def test_its_body_is_there_whole(
     assert answer.json()["sha256"] == hashlib.sha256(body).hexdigest()
 
 
+def test_none_of_its_body_is_read_before(
+    router: Router, django: FakeDjango, down: int, tmp_path: Path
+) -> None:
+    """Who asks before sending it (``Expect``) is told to go on once the pod is there."""
+    body = b"x" * 5000
+    lines = ["POST /x HTTP/1.1", "Host: site.test", "Expect: 100-continue", "Connection: close"]
+    lines += [f"{key}: {value}" for key, value in (ALICE, LONG)]
+    head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode()
+    with socket.create_connection(("127.0.0.1", router.port), timeout=60) as connection:
+        connection.sendall(head)
+        until_woken(django)
+        # More than one look whether the pod answers: it is held all this time.
+        assert select.select([connection], [], [], 1) == ([], [], [])
+        with workload("alice", tmp_path, host=HOST, port=down):
+            assert connection.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            connection.sendall(body)
+            answer = read_response(connection, "POST")
+    assert answer.json()["sha256"] == hashlib.sha256(body).hexdigest()
+
+
 def test_a_websocket_is_held_as_well(
     router: Router, django: FakeDjango, down: int, tmp_path: Path
 ) -> None:
@@ -107,8 +135,8 @@ def test_a_websocket_is_held_as_well(
     def ask() -> None:
         address = f"ws://127.0.0.1:{router.port}/"
         headers = [ALICE, LONG]
-        with connect(address, additional_headers=headers, proxy=None, open_timeout=50) as socket:
-            said.append(str(socket.recv(timeout=20)))
+        with connect(address, additional_headers=headers, proxy=None, open_timeout=50) as opened:
+            said.append(str(opened.recv(timeout=20)))
 
     thread = threading.Thread(target=ask)
     thread.start()
@@ -209,6 +237,25 @@ def test_by_a_setting_all_but_people_are_held_up_to_a_limit(
         assert held.result().status == 200
     # Its place is free again.
     assert holding.get("/x", ALICE, ("Prefer", "wait=1")).status == 503
+
+
+def test_at_most_16_of_one_session_are_held(django: FakeDjango, down: int, tmp_path: Path) -> None:
+    options: dict[str, object] = {"hold_most": 100, "hold_most_seconds": 50}
+    with Router(tmp_path / "nginx", django.port, options=options, workers=1) as router:
+        held = [Held(router, LONG) for _ in range(20)]
+
+        def answered() -> list[Response]:
+            return [one.answer for one in held if one.answer is not None]
+
+        eventually(lambda: len(answered()) == 4, 20)
+        # Another's are held all the same.
+        django.user("bob", f"{HOST}:{down}")
+        bob = Held(router, LONG, who=("Cookie", "sessionid=s-bob"))
+        eventually(lambda: any("s-bob" in asked["cookie"] for asked in django.asked(WAITING)), 20)
+        assert (len(answered()), bob.answer) == (4, None)
+        with workload("alice", tmp_path, host=HOST, port=down):
+            statuses = sorted(one.result().status for one in (*held, bob))
+    assert statuses == [200] * 17 + [503] * 4
 
 
 def test_one_with_a_body_is_answered_as_well_when_its_time_is_over(
