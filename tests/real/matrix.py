@@ -17,6 +17,7 @@ ROWS = {
     "deployment": ("a Deployment is deleted by hand", 3),
     "service": ("a Service is deleted by hand", 3),
     "edited": ("a Deployment is edited by hand", 3),
+    "status": ("the cluster says that a pod crashes, or is ready: until its row does", 1),
     "relabelled": ("the label of a Deployment's pod is changed by hand", 10),
     "recreated": ("all of a pod's objects are deleted by hand at once", 10),
     "burst": ("500 users in one transaction, until every row says running", 60),

@@ -5,6 +5,7 @@ The controller is started once; each test leaves database and cluster empty.
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,42 @@ def test_what_is_edited_by_hand_is_put_back(here: Site, cluster: Cluster) -> Non
 
     MATRIX.note("edited", until(image_is_ours, LONG))
     until(here.is_settled, LONG)
+
+
+def test_what_the_cluster_says_of_a_pod_is_on_its_row_within_a_second(
+    here: Site, cluster: Cluster
+) -> None:
+    """From the moment at which whoever asks the API server is told the same."""
+    make("alice")
+    until(here.is_settled, LONG)
+    [pod] = cluster.get("pods", "-n", here.namespace)["items"]
+    well = {key: pod["status"][key] for key in ("conditions", "containerStatuses")}
+    waiting = {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting"}
+    crashed = {
+        "conditions": [
+            {**one, "status": "False"} if one["type"] in {"Ready", "ContainersReady"} else one
+            for one in well["conditions"]
+        ],
+        "containerStatuses": [
+            {**one, "ready": False, "started": False, "state": {"waiting": waiting}}
+            for one in well["containerStatuses"]
+        ],
+    }
+    on = ("pod", pod["metadata"]["name"], "-n", here.namespace, "--subresource=status")
+    for status, ready, state in ((crashed, 0, "failed"), (well, 1, "running")):
+        patch = json.dumps({"status": status})
+        cluster.kubectl("patch", *on, "--type=merge", "-p", patch)
+
+        def is_said(ready: int = ready) -> bool:
+            found = here.get("user-alice")
+            return found is not None and found["status"].get("readyReplicas", 0) == ready
+
+        until(is_said, LONG, f"a status with {ready} ready", every=0.01)
+
+        def is_on_the_row(state: str = state) -> bool:
+            return bool(UserPod.objects.get().state == state)
+
+        MATRIX.note("status", until(is_on_the_row, LONG, state, every=0.01))
 
 
 def test_what_is_relabelled_by_hand_is_found(here: Site, cluster: Cluster) -> None:
