@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,29 @@ CONFIG = {
 def pod(boss: Client, memory: MemoryCluster) -> UserPod:
     """A pod that runs."""
     return row(UserFactory(username="alice"))
+
+
+def test_a_pods_page_says_when_it_stops_by_itself(
+    boss: Client, pod: UserPod, settings: Any
+) -> None:
+    def stops() -> str:
+        page = boss.get(f"{PODS}{pod.pk}/change/").text
+        (value,) = re.findall(
+            r"Stops by itself at:</label>\s*<div class=\"readonly\">(.*?)</div>", page
+        )
+        return str(value)
+
+    settings.TIME_ZONE = "Europe/Berlin"
+    assert stops() == "-"
+    started = datetime.datetime(2026, 3, 1, 9, 30, tzinfo=datetime.UTC)
+    UserPod.objects.filter(pk=pod.pk).update(started_at=started)
+    settings.USERPODS_MAX_AGE = 24 * 3600
+    assert stops() == "March 2, 2026, 10:30 a.m."
+    settings.USERPODS_MAX_AGE = -1
+    assert stops().startswith("USERPODS_MAX_AGE")
+    UserPod.objects.filter(pk=pod.pk).update(wanted=UserPod.Wanted.STOPPED)
+    settings.USERPODS_MAX_AGE = 24 * 3600
+    assert stops() == "-"
 
 
 def page_on(client: Client, pod: UserPod, page: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import display_for_value, unquote
 from django.contrib.auth import get_user_model
 from django.urls import path, reverse
 from django.utils.html import format_html
@@ -31,7 +31,6 @@ from django_userpods.exceptions import SettingError
 from django_userpods.models import UserPod
 
 if TYPE_CHECKING:
-    import datetime
     from collections.abc import Callable
 
     from django.contrib.admin.views.main import ChangeList
@@ -289,10 +288,11 @@ class UserPodAdmin(PodActionsMixin):
         return live.message(pod)
 
     @admin.display(description=_("stops by itself at"))
-    def stops(self, pod: UserPod) -> str | datetime.datetime | None:
+    def stops(self, pod: UserPod) -> str:
         """Show when it is stopped if nobody uses it (or nobody can say)."""
         try:
-            return pod.stops_at
+            # In the words of the fields beside it: what a method returns is shown as it is.
+            return display_for_value(pod.stops_at, self.get_empty_value_display())
         except SettingError as error:
             return str(error)
 
