@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from django.apps import apps
 from django.conf import settings as django_settings
+from django.contrib import admin
 
 from django_userpods import checks
 from django_userpods.clusters.kubernetes import KubernetesCluster
@@ -37,6 +41,30 @@ def test_every_option_of_the_kubernetes_cluster_is_described() -> None:
     section = TEXT.split("## Options of the Kubernetes cluster")[1].split("\n## ")[0]
     named = set(re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\| (`.+?) \|", section, re.M))))
     assert named == set(inspect.signature(KubernetesCluster).parameters)
+
+
+def test_another_admin_site_gets_all_that_the_first_one_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    section = (Path(__file__).parents[2] / "docs" / "adopting.md").read_text()
+    section = section.split("## No admin, or another AdminSite")[1].split("\n## ")[0]
+    (snippet,) = re.findall(r"^```python\n# admin\.py\n(.*?)^```$", section, re.M | re.S)
+    staff = ModuleType("mysite.staff")
+    staff_site = staff.staff_site = admin.AdminSite(name="staff")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mysite", ModuleType("mysite"))
+    monkeypatch.setitem(sys.modules, "mysite.staff", staff)
+    exec(snippet, {})  # noqa: S102 - our own documentation
+
+    def registered(site: admin.AdminSite) -> dict[type, type]:
+        models = apps.get_app_config("userpods").get_models()
+        return {
+            model: type(site.get_model_admin(model))
+            for model in models
+            if site.is_registered(model)
+        }
+
+    assert registered(staff_site) == registered(admin.site)
+    assert len(registered(staff_site)) >= 5
 
 
 def test_every_room_is_in_the_guide_to_development() -> None:
