@@ -23,11 +23,30 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.cluster
 
 TITLE = "Add it to a project"
-SOURCE = Path(__file__).parents[2] / "src"
+TOP = Path(__file__).parents[2]
 NAMESPACES = ("userpods-users", "userpods")
 NEW_USER = """python manage.py shell -c "
 from django.contrib.auth.models import User; User.objects.create(username='alice')
 " """
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a new environment, in which the README's ``pip install`` was run."""
+    folder = tmp_path_factory.mktemp("environment")
+    (folder / "django-userpods").symlink_to(TOP)
+    found = folder / "venv/bin/python"
+    (line,) = (line for line in readme.commands(TITLE) if line.startswith("pip "))
+    for program, words in ((sys.executable, "venv venv"), (str(found), line)):
+        command = [program, "-m", *shlex.split(words)]
+        subprocess.run(command, cwd=folder, env=clean(), check=True, timeout=400)
+    return found
+
+
+def clean() -> dict[str, str]:
+    """This environment without what leads to the checkout's own packages and settings."""
+    ours = ("PYTHON", "DJANGO_")
+    return {key: value for key, value in os.environ.items() if not key.startswith(ours)}
 
 
 @pytest.fixture
@@ -39,21 +58,19 @@ def no_namespaces(cluster: Cluster) -> Iterator[ControlPlane]:
 
 
 @pytest.fixture
-def shell(no_namespaces: ControlPlane, tmp_path: Path) -> Callable[..., str]:
+def shell(no_namespaces: ControlPlane, python: Path, tmp_path: Path) -> Callable[..., str]:
     """A shell in a new project to which the README's snippets were added."""
     cluster = no_namespaces
     env = {
-        **os.environ,
-        "PATH": f"{cluster.bin_dir}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(SOURCE),
+        **clean(),
+        "PATH": os.pathsep.join([str(python.parent), str(cluster.bin_dir), os.environ["PATH"]]),
         "KUBECONFIG": str(cluster.kubeconfig),
     }
-    env.pop("DJANGO_SETTINGS_MODULE", None)
     folder = tmp_path / "mysite"
 
     def run(line: str, *, status: int = 0) -> str:
         done = subprocess.run(
-            [sys.executable if word == "python" else word for word in shlex.split(line)],
+            [python if word == "python" else word for word in shlex.split(line)],
             cwd=folder if folder.exists() else tmp_path,
             env=env,
             capture_output=True,
@@ -66,6 +83,8 @@ def shell(no_namespaces: ControlPlane, tmp_path: Path) -> Callable[..., str]:
         assert "Traceback" not in said
         return said
 
+    where = run("python -c 'import django_userpods; print(django_userpods.__file__)'")
+    assert where.startswith(str(python.parents[1])), "not the wheel, but the checkout"
     run("python -m django startproject mysite")
     run("python manage.py startapp people")
     snippets = readme.snippets(TITLE)
@@ -86,7 +105,7 @@ def test_the_commands_work_in_the_readmes_order(
     for line in readme.commands(TITLE):
         text = line.partition("  #")[0].rstrip()
         if text.startswith("pip "):
-            continue  # "make fresh" installs the wheel
+            continue  # done, in the fixture ``python``
         said = shell(text)
         if text.endswith("check"):
             assert "no issues" in said
