@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ PINS = {
     "a client of its own": ["kubernetes==29.0.0", "urllib3<2.3"],
     # It pins a dateutil of 2.9 itself.
     "Celery": ["celery==5.*"],
+    "tasks before Django 6": ["django==5.2.*", "django-tasks-db[compat]"],
+    "Django's tasks": ["django>=6", "django-tasks-db"],
 }
 SITE = """
 import sys
@@ -95,6 +98,8 @@ def test_an_environments_own_packages_stay_and_fit(
     assert "client" in run(python, "-c", USE)
     if "celery" in pins[0]:
         celerys_worker_does_the_work(python, tmp_path)
+    if any("django-tasks-db" in pin for pin in pins):
+        the_databases_worker_does_the_work(python, tmp_path, compat="compat" in pins[-1])
 
 
 def without_a_client_it_is_said_what_to_install(python: Path) -> None:
@@ -134,4 +139,28 @@ app = Celery("site", broker="memory://", set_as_current=True)
 app.autodiscover_tasks()
 """,
         python=python,
+    )
+
+
+def the_databases_worker_does_the_work(python: Path, folder: Path, *, compat: bool) -> None:
+    site_and_worker = partial(
+        queue_project.run,
+        folder,
+        apps=(*(["django_tasks"] if compat else []), "django_tasks_db"),
+        more='TASKS={"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}},',
+        python=python,
+    )
+    site_and_worker(
+        """
+        user = User.objects.create_user("alice")
+        assert made() == []
+        assert user.userpods.get().state == "pending"
+        """
+    )
+    # It ends when there is nothing left to do.
+    site_and_worker(
+        """
+        call_command("db_worker", batch=True)
+        assert made() == ["user-alice"], made()
+        """
     )
