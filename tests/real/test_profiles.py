@@ -8,10 +8,10 @@ import pytest
 from django.contrib.auth.models import User
 
 from django_userpods import lifecycle
+from django_userpods.core import builtin
 from django_userpods.models import Profile, UserPod
 from django_userpods.reconcile import reconcile
 from tests.core.templates import extra
-from tests.django.support import template_with
 from tests.real.project import deployment, objects, pair
 
 if TYPE_CHECKING:
@@ -35,13 +35,15 @@ def test_a_profile_is_chosen_changed_and_taken_back(
         return found
 
     settings.USERPODS_PROFILES = "database"
+    # One that the namespace admits: pods that may not be made are failures, sooner or later.
+    shipped = builtin.manifests(image="example.org/notes:0", port=8000, env={}, resources={})
     profile = Profile(
         slug="notes",
         name="Notes",
         image="example.org/notes:1",
         resources={"requests": {"cpu": "1m"}, "limits": {"memory": "2Gi", "cpu": None}},
         env={"A": "{username}"},
-        template=yaml.safe_dump_all(template_with(extra("ConfigMap", "{name}--notes"))),
+        template=yaml.safe_dump_all([*shipped, extra("ConfigMap", "{name}--notes")]),
     )
     profile.full_clean()
     profile.save()
