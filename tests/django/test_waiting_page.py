@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.test import Client
 from django.utils import timezone
+from django.utils.translation import override
 
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
@@ -192,6 +193,25 @@ def test_its_files_are_everybodys_and_may_be_kept(signed_in: Client, client: Cli
     assert Client().get("/userpods/assets/css")["Cache-Control"] == "public, max-age=60"
     assert Client().get("/userpods/assets/__init__").status_code == 404
     assert Client().get("/userpods/assets/..%2fwaiting").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("chosen", "language", "heading"),
+    [
+        ("zh-hans", "zh-Hans", "您的工作区正在启动"),
+        ("en-gb", "en", "Your workspace is starting"),
+        # Django speaks German and we do not: the words are English, whatever was asked for.
+        ("de", "en", "Your workspace is starting"),
+    ],
+)
+def test_the_page_names_the_language_that_it_is_in(
+    signed_in: Client, chosen: str, language: str, heading: str
+) -> None:
+    UserPod.objects.update(state="starting", looked_at=timezone.now())
+    with override(chosen):
+        text = page(signed_in)
+    assert f'<html lang="{language}">' in text
+    assert f"<h1>{heading}</h1>" in text
 
 
 def test_the_page_signs_out_of_the_site(alice: Any) -> None:
