@@ -94,7 +94,22 @@ def test_it_shows_how_ones_pod_is_and_the_way_to_it(
     assert '<span class="state running">running</span>' in page
     assert 'href="https://alice.pods.example.org/">Open</a>' in page
     assert "user-alice" in page
+    assert "<dt>Address</dt><dd>https://alice.pods.example.org/</dd>" in page
     assert "Administration" not in page
+
+
+def test_it_says_since_when_a_pod_is_so_and_when_it_was_used(
+    signed_in: Client, alice: Any, settings: Any
+) -> None:
+    settings.TIME_ZONE = "UTC"
+    assert "<dt>Last used</dt><dd>–</dd>" in signed_in.get(HOME).text  # noqa: RUF001 - a dash
+    used = datetime.datetime(2026, 1, 31, 12, 30, tzinfo=datetime.UTC)
+    UserPod.objects.update(last_activity=used)
+    row(alice).transitions.update(at=timezone.now() - datetime.timedelta(days=2, hours=5.5))
+    page = signed_in.get(HOME).text
+    assert '<span class="quiet">for 2\xa0days, 5\xa0hours</span>' in page
+    shown = f'<time datetime="{used.isoformat()}">Jan. 31, 2026, 12:30 p.m.</time>'
+    assert f"<dt>Last used</dt><dd>{shown}</dd>" in page
 
 
 def test_users_see_nothing_of_the_inside(signed_in: Client, alice: Any) -> None:
@@ -243,6 +258,23 @@ def test_a_token_is_made_shown_once_and_revoked(signed_in: Client, alice: Any) -
     assert signed_in.post(f"{TOKENS}{token.pk}/revoke/").status_code == 303
     assert not AccessToken.objects.get().is_valid
     assert ">revoked</span>" in signed_in.get(HOME).text
+
+
+def test_a_token_is_shown_with_what_it_may_its_use_and_its_end(
+    signed_in: Client, alice: Any, settings: Any
+) -> None:
+    settings.TIME_ZONE = "UTC"
+    AccessToken.objects.issue(alice, label="lasting")
+    end = datetime.datetime(2099, 5, 31, 12, tzinfo=datetime.UTC)
+    token, _ = AccessToken.objects.issue(alice, label="ending", expires_at=end, scope="manage")
+    used = timezone.now() - datetime.timedelta(minutes=3.5)
+    AccessToken.objects.filter(pk=token.pk).update(last_used_at=used)
+    page = signed_in.get(HOME).text
+    item = r"<strong>(\w+)</strong>.*?It may (.*?)\..*?(Never used|Used .*? ago)\.\s*(.*?)</span>"
+    assert re.findall(item, page, re.DOTALL) == [
+        ("ending", "reach and manage my pods", "Used 3\xa0minutes ago", "Good until May 31, 2099."),
+        ("lasting", "reach my pods", "Never used", ""),
+    ]
 
 
 @pytest.mark.parametrize(
