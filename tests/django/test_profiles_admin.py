@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -182,6 +183,19 @@ def test_each_change_is_a_version_with_who_made_it(boss: Client, gpu: Profile) -
     assert "as it is now" in page
 
 
+def test_versions_are_shown_with_by_whom_and_what_was_changed(boss: Client, gpu: Profile) -> None:
+    sent = {**SENT, "name": "GPUs", "image": "example.org/gpu:2", "env": '{"A": "b"}'}
+    boss.post(url(gpu), sent)
+    boss.post(url(gpu), {**sent, "enabled": ""})
+    table = boss.get(url(gpu)).text.partition('id="userpods-versions"')[2]
+    cells = r"<tr>\s*<td>(.*?)</td>\s*<td>.*?</td>\s*<td>(.*?)</td>\s*<td>(.*?)</td>"
+    assert re.findall(cells, table) == [
+        ("3", "boss", "enabled"),
+        ("2", "boss", "name, image, environment variables"),
+        ("1", "first", "everything"),
+    ]
+
+
 def test_going_back_is_a_version_too_and_reaches_the_pods(
     boss: Client, gpu: Profile, memory: MemoryCluster
 ) -> None:
@@ -306,6 +320,20 @@ def test_the_kinds_of_stored_templates_are_among_the_rights(gpu: Profile) -> Non
     said: list[str] = []
     project.rules((), said.append)
     assert "'gpu' is invalid" in said[0]
+
+
+def test_the_list_s_queries_do_not_grow_with_it(boss: Client) -> None:
+    counts = []
+    for count in (0, 1, 120):
+        Profile.objects.bulk_create(
+            Profile(slug=f"p{count}-{number}", name=str(number), image="x:1", groups=["research"])
+            for number in range(count)
+        )
+        with CaptureQueriesContext(connection) as queries:
+            assert boss.get(LIST).status_code == 200
+        counts.append(len(queries))
+    none, one, many = counts
+    assert none <= one == many
 
 
 def test_a_sync_reads_all_profiles_with_one_query(memory: MemoryCluster, gpu: Profile) -> None:
