@@ -12,10 +12,10 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Ref
-from django_userpods.exceptions import ClusterUnavailable, Forbidden, OutOfTime
+from django_userpods.exceptions import ClusterUnavailable, Forbidden, Invalid, OutOfTime
 from django_userpods.models import Installation, UserPod
 from django_userpods.reconcile import reconcile
-from tests.django.support import CONFIGMAP, row, sync, template_with
+from tests.django.support import CONFIGMAP, bulk, row, sync, template_with
 from tests.django.test_admin import PODS, boss
 from tests.django.test_admin_live import fill, statements
 from tests.factories import UserFactory
@@ -215,6 +215,28 @@ def test_the_first_page_says_what_the_last_sync_knows(boss: Client, memory: Memo
     sync()
     assert Installation.objects.get().trouble == ""
     assert ">answered<" in boss.get(OVERVIEW).text
+
+
+def test_the_first_page_says_how_old_the_last_sync_is_and_how_many_failed(
+    boss: Client, memory: MemoryCluster
+) -> None:
+    def last_sync() -> str:
+        found = re.search(r"<dt>Last sync</dt>\s*<dd>(.*?)</dd>", boss.get(OVERVIEW).text)
+        assert found is not None
+        return found[1]
+
+    assert last_sync() == "never"
+    bulk(2)
+    for failing, said in ((2, ", 2 users failed"), (1, ", 1 user failed"), (0, "")):
+        if failing:
+            memory.fail_with(Invalid("no"), verb="create", kind="Deployment", times=failing)
+        assert len(reconcile().failed) == failing
+        at = timezone.now() - datetime.timedelta(hours=2, minutes=3.5)
+        Installation.objects.update(synced_at=at)
+        text = last_sync()
+        assert text.startswith("2\xa0hours, 3\xa0minutes ago ("), text
+        assert f'<time datetime="{timezone.localtime(at).isoformat()}">' in text
+        assert text.endswith(f"</time>){said}")
 
 
 def test_a_run_of_some_or_without_time_says_nothing_of_the_cluster(
