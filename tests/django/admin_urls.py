@@ -6,8 +6,14 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.urls import include, path
 
-from django_userpods.admin import AccessTokenAdmin, ShareAdmin, UserPodAdmin, UserPodsUserAdminMixin
-from django_userpods.models import AccessToken, Share, UserPod
+from django_userpods.admin import (
+    AccessTokenAdmin,
+    PodSessionAdmin,
+    ShareAdmin,
+    UserPodAdmin,
+    UserPodsUserAdminMixin,
+)
+from django_userpods.models import AccessToken, PodSession, Share, UserPod
 
 
 class Site(admin.AdminSite):
@@ -28,6 +34,7 @@ class PodsOfUsersAdmin(UserPodsUserAdminMixin, admin.ModelAdmin):  # type: ignor
 site = Site(name="admin")
 site.register(UserPod, UserPodAdmin)
 site.register(AccessToken, AccessTokenAdmin)
+site.register(PodSession, PodSessionAdmin)
 site.register(Share, ShareAdmin)
 site.register(get_user_model(), PodsOfUsersAdmin)
 

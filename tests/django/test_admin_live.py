@@ -193,7 +193,8 @@ def fill(count: int) -> None:
 
 
 def test_no_list_s_queries_grow_with_it(boss: Client) -> None:
-    lists = [PODS, users_url(), *(f"/admin/userpods/{one}/" for one in ("accesstoken", "share"))]
+    models = ("accesstoken", "podsession", "share")
+    lists = [PODS, users_url(), *(f"/admin/userpods/{one}/" for one in models)]
     counts: dict[str, list[int]] = {url: [] for url in lists}
     for count in (0, 1, 501):
         fill(count)

@@ -13,9 +13,11 @@ from django.test.utils import CaptureQueriesContext
 
 from django_userpods import UserPod, share
 from django_userpods.models import Share
+from django_userpods.reconcile import reconcile
 from tests.django.http_api import ask, bearer, boss, signed_in
 from tests.django.pods_hosts import ALICES, bob, pods_hosts
 from tests.django.sharing_pods import class_5b, in_an_hour, pod, sharing
+from tests.django.support import row
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -126,3 +128,17 @@ def test_no_query_for_each_share(owner: Client, pod: UserPod) -> None:
         share(pod, with_=UserFactory())
         share(pod, with_=Group.objects.create(name=str(number)))
     assert queries(lambda: ask(owner, "get", SHARES)) == few
+
+
+def test_no_query_for_each_pod_that_is_shared_with_one(bob: Any) -> None:
+    guest, counts = signed_in(bob), []
+    for size in (1, 6):
+        for _ in range(size):
+            owner = UserFactory()
+            reconcile()
+            share(row(owner), with_=bob)
+        with CaptureQueriesContext(connection) as queries:
+            ask(guest, "get", "shared/")
+        counts.append(len(queries))
+    assert len(ask(guest, "get", "shared/")["items"]) == 7
+    assert counts[0] == counts[1]

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_userpods.models import AccessToken
@@ -103,3 +105,18 @@ def test_no_more_tokens_than_there_may_be(alice: Any, monkeypatch: pytest.Monkey
     client = signed_in(alice)
     ask(client, "post", "tokens/", {"label": "x"}, status=201)
     ask(client, "post", "tokens/", {"label": "y"}, status=409)
+
+
+@pytest.mark.parametrize("path", ["tokens/?limit=200", "tokens/?all=true&limit=200"])
+def test_no_query_for_each_token(memory: MemoryCluster, path: str) -> None:
+    staff = UserFactory(username="staff", is_staff=True, is_superuser=True)
+    client, counts, shown = signed_in(staff), [], []
+    for size in (1, 20):
+        for _ in range(size):
+            AccessToken.objects.issue(staff)
+            AccessToken.objects.issue(UserFactory())
+        with CaptureQueriesContext(connection) as queries:
+            shown.append(len(ask(client, "get", path)["items"]))
+        counts.append(len(queries))
+    assert shown == ([2, 42] if "all" in path else [1, 21])
+    assert counts[0] == counts[1]
