@@ -1,4 +1,4 @@
-"""As much of JSON Schema as our document uses, to hold answers against it."""
+"""As much of JSON Schema as our document uses, to hold requests and answers against it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ def check(document: dict[str, Any], schema: dict[str, Any], value: Any, where: s
     if schema.get("format") == "date-time" and value is not None:
         assert datetime.datetime.fromisoformat(str(value)).tzinfo is not None, where
     if isinstance(value, int):
-        assert value >= schema.get("minimum", value), where
+        assert schema.get("minimum", value) <= value <= schema.get("maximum", value), where
+    if isinstance(value, str):
+        size = len(value)
+        assert schema.get("minLength", size) <= size <= schema.get("maxLength", size), where
     if isinstance(value, dict):
         assert set(value) >= set(schema["required"]), (where, value)
         assert set(value) <= set(schema["properties"]), (where, value)
