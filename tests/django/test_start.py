@@ -77,7 +77,7 @@ for name in ("lifecycle", "tasks", "reconcile.run", "reconcile.rows", "core.kind
     late.add("django_userpods." + name)
 for name in ("home", "waiting", "enter", "own_access", "api.calling", "api.document"):
     late.add("django_userpods.pages." + name)
-for name in ("access.adapters", "clusters.kubernetes.credentials"):
+for name in ("access.adapters", "clusters.kubernetes.credentials", "core.plan", "admin.bulk"):
     late.add("django_userpods." + name)
 print(sorted(late & sys.modules.keys()))
 """

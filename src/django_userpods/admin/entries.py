@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext, gettext_noop
@@ -30,14 +31,15 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"%\\?\((\w+)\\?\)s", r"(?P<\1>.*)", re.escape(text)), re.DOTALL)
 
 
-_KNOWN = {
-    text: _pattern(text) for text in (*OPERATIONS.values(), ROLLOUT, PROFILE, RESTORED, REVOKED)
-}
+@cache
+def _known() -> dict[str, re.Pattern[str]]:
+    texts = (*OPERATIONS.values(), ROLLOUT, PROFILE, RESTORED, REVOKED)
+    return {text: _pattern(text) for text in texts}
 
 
 def translated(message: str) -> str:
     """Return an entry's message in the language of whoever reads it; another's as it is."""
-    for text, pattern in _KNOWN.items():
+    for text, pattern in _known().items():
         if found := pattern.fullmatch(message):
             return gettext(text) % found.groupdict()
     return message

@@ -14,18 +14,12 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from django_userpods.admin import entries, live, rollouts
+from django_userpods.admin import live
 from django_userpods.admin.actions import BACK, PodActionsMixin, buttons, run_url
-from django_userpods.admin.bulk import bulk_page
 from django_userpods.admin.choosing import choose_profile, may_choose
-from django_userpods.admin.comparison import comparison_page
-from django_userpods.admin.history import lines_of
 from django_userpods.admin.lists import PlainChangeList, columns_to_leave_out
-from django_userpods.admin.logs import evidence_page
-from django_userpods.admin.overview import overview_page
 from django_userpods.admin.people import user_link, user_of
 from django_userpods.admin.shares import ShareInline, add_url
-from django_userpods.admin.tabs import tab_context, tabs
 from django_userpods.conf import conf
 from django_userpods.exceptions import SettingError
 from django_userpods.models import UserPod
@@ -62,6 +56,7 @@ class NamespaceFilter(admin.SimpleListFilter):
 
 
 @admin.register(UserPod)
+# Pages of their own, and what they show, are imported by who opens them: a start reads this module.
 class UserPodAdmin(PodActionsMixin):
     """User pods. Rows come and go with users, so none is added, edited or deleted here."""
 
@@ -141,9 +136,11 @@ class UserPodAdmin(PodActionsMixin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the list, and above it that a rollout was stopped, with the way to go on."""
+        from django_userpods.admin.rollouts import notice
+
         found: dict[str, Any] = {}
         if request.method == "GET" and self.has_view_permission(request):
-            found = rollouts.notice(self, request)
+            found = notice(self, request)
         return super().changelist_view(request, {**found, **(extra_context or {})})
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
@@ -171,6 +168,8 @@ class UserPodAdmin(PodActionsMixin):
 
         One that is on its way, or failed, is looked at: it may be another by now.
         """
+        from django_userpods.admin.tabs import tabs
+
         may_look = request.method == "GET" and self.has_view_permission(request)
         pod = self.get_object(request, unquote(object_id)) if may_look else None
         is_to_stay = pod is not None and pod.wanted != UserPod.Wanted.ABSENT
@@ -211,6 +210,8 @@ class UserPodAdmin(PodActionsMixin):
 
     def overview_view(self, request: HttpRequest) -> HttpResponse:
         """Show how the whole is doing."""
+        from django_userpods.admin.overview import overview_page
+
         return overview_page(self, request)
 
     def states_view(self, request: HttpRequest) -> HttpResponse:
@@ -219,30 +220,44 @@ class UserPodAdmin(PodActionsMixin):
 
     def resume_rollout_view(self, request: HttpRequest) -> HttpResponse:
         """Go on with a rollout that was stopped, once somebody has said yes."""
-        return rollouts.resume_page(self, request)
+        from django_userpods.admin.rollouts import resume_page
+
+        return resume_page(self, request)
 
     def bulk_view(self, request: HttpRequest, run: int) -> HttpResponse:
         """Show what has come so far of something that was asked of several pods at once."""
+        from django_userpods.admin.bulk import bulk_page
+
         return bulk_page(self, request, run)
 
     def events_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show what the cluster says of one pod now."""
+        from django_userpods.admin.logs import evidence_page
+
         pod = self.get_object(request, unquote(object_id))
         return evidence_page(self, request, pod, "events")
 
     def logs_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show what one pod writes now."""
+        from django_userpods.admin.logs import evidence_page
+
         pod = self.get_object(request, unquote(object_id))
         return evidence_page(self, request, pod, "logs")
 
     def comparison_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show what one pod should have in the cluster, and what of it is not so."""
+        from django_userpods.admin.comparison import comparison_page
+
         return comparison_page(self, request, self.get_object(request, unquote(object_id)))
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show what was asked for, what came of it, and which states the pod was seen in."""
+        from django_userpods.admin import entries
+        from django_userpods.admin.history import lines_of
+        from django_userpods.admin.tabs import tab_context
+
         pod = self.get_object(request, unquote(object_id))
         context: dict[str, Any] = {}
         if pod is not None and self.has_view_permission(request, pod):
