@@ -156,6 +156,7 @@ def test_it_ends_and_only_whom_it_concerns_is_answered(server: Server) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("untouched_session")
 def test_under_wsgi_there_is_none_and_nothing_is_asked_for_it(signed_in: Client) -> None:
     UserPod.objects.update(state="starting", looked_at="2999-01-01T00:00Z")
     with CaptureQueriesContext(connection) as queries:
