@@ -8,7 +8,7 @@ import pytest
 
 from tests.django.support import end_pause
 from tests.faultproxy import FaultProxy
-from tests.real.faulty_site import faulty, here, leader, there  # noqa: F401 - fixtures
+from tests.real.faulty_site import faulty, foreign, here, leader, there  # noqa: F401 - fixtures
 from tests.real.matrix import MATRIX
 from tests.real.project import use_cluster
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 BACKEND = "django_userpods.clusters.kubernetes.KubernetesCluster"
+#: The name of what is beside the pods and nobody's here; see ``foreign``.
+FOREIGN = "foreign"
 
 _SETTINGS = """
 from tests.settings import *
@@ -181,9 +183,9 @@ class Site:
     # --- what there is
 
     def names(self, kind: Kind = DEPLOYMENT) -> list[str]:
-        """Return the names of a kind's objects, sorted."""
+        """Return the names of a kind's objects but for foreign ones, sorted."""
         found = get_cluster().list(kind, namespace=self.namespace, labels={})
-        return sorted(item["metadata"]["name"] for item in found)
+        return sorted({item["metadata"]["name"] for item in found} - {FOREIGN})
 
     def has_pairs(self, *names: str) -> bool:
         """Tell whether there are a Deployment and a Service of each of these, and no others."""
@@ -218,6 +220,28 @@ class Site:
 
         report = reconcile(dry_run=True)
         return sum(report.counts().values())
+
+    def writes_of_a_sync(self) -> list[str]:
+        """Do a sync, and return what it wrote: changes of objects, and statements to the rows."""
+        from django_userpods.reconcile import reconcile
+
+        written: list[str] = []
+
+        def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+            if sql.startswith(("INSERT", "UPDATE", "DELETE")):
+                written.append(f"{sql} {params}")
+            return execute(sql, params, many, context)
+
+        with connections["default"].execute_wrapper(note):
+            report = reconcile(allow_mass_delete=True)
+        return written + [f"{count} {what}" for what, count in report.counts().items() if count]
+
+    def assert_at_rest(self) -> None:
+        """Hold that a sync writes nothing, once what was on its way at a test's end has come."""
+        last = time.monotonic() + 10 * busy()
+        while written := self.writes_of_a_sync():
+            assert time.monotonic() < last, f"each sync writes: {written}"
+            time.sleep(0.2)
 
 
 @contextmanager

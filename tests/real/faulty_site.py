@@ -1,6 +1,7 @@
 """A site whose controllers reach the API server through a proxy that can misbehave.
 
-The fixtures are this folder's: ``there``, ``faulty``, ``leader``, ``here``.
+The fixtures are this folder's: ``there``, ``faulty``, ``leader``, ``foreign``, ``here``. At the end
+of each test that is ``here`` a sync writes nothing, and what is foreign is as it was.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from django_userpods.models import UserPod
 from django_userpods.reconcile.wanted import this_installation
 from tests.faultproxy import FaultProxy
 from tests.real.controllers import Controller, Site, site, until
+from tests.real.foreign import Foreign
 from tests.testcluster.fixtures import restricted_namespace
 
 if TYPE_CHECKING:
@@ -80,11 +82,18 @@ def leader(there: Site, faulty: FaultProxy) -> Iterator[Leaders]:
     leaders.end()
 
 
+@pytest.fixture(scope="module")
+def foreign(there: Site, cluster: Cluster) -> Foreign:
+    """What nobody of these may touch."""
+    return Foreign(cluster, there.namespace)
+
+
 @pytest.fixture
-def here(there: Site, faulty: FaultProxy) -> Iterator[Site]:
+def here(there: Site, faulty: FaultProxy, foreign: Foreign) -> Iterator[Site]:
     yield there
     faulty.clear()
     faulty.listen()
+    there.assert_at_rest()
     User.objects.all().delete()
 
     def is_empty() -> bool:
@@ -92,6 +101,7 @@ def here(there: Site, faulty: FaultProxy) -> Iterator[Site]:
         return not UserPod.objects.exists()
 
     until(is_empty, LONG, "the end", every=0.5)
+    foreign.assert_untouched()
 
 
 def forget_lease() -> None:
@@ -114,3 +124,9 @@ def pods(*names: str) -> list[str]:
 def agreed(here: Site, *names: str) -> Callable[[], bool]:
     """Return what tells whether exactly these have pods, and all rows say so."""
     return lambda: here.is_settled() and here.has_pairs(*pods(*names))
+
+
+def has_one_replica(here: Site, name: str) -> bool:
+    """Tell whether a Deployment that was scaled by hand is as it is to be."""
+    found = here.get(name)
+    return found is not None and found["spec"]["replicas"] == 1

@@ -20,6 +20,7 @@ from django_userpods.core import naming
 from django_userpods.core.objects import SERVICE, Ref
 from django_userpods.models import UserPod
 from tests.real.controllers import Site, site, until
+from tests.real.foreign import Foreign
 from tests.real.matrix import MATRIX
 from tests.testcluster.fixtures import restricted_namespace
 
@@ -51,12 +52,20 @@ def running(
     cluster.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
+@pytest.fixture(scope="module")
+def foreign(running: Site, cluster: Cluster) -> Foreign:
+    """What nobody here may touch."""
+    return Foreign(cluster, running.namespace)
+
+
 @pytest.fixture
-def here(running: Site) -> Iterator[Site]:
+def here(running: Site, foreign: Foreign) -> Iterator[Site]:
     yield running
+    running.assert_at_rest()
     User.objects.all().delete()
     until(lambda: not UserPod.objects.exists(), LONG, "the end", every=0.2)
     assert running.has_pairs()
+    foreign.assert_untouched()
 
 
 def make(*names: str) -> None:
@@ -185,7 +194,8 @@ def test_what_is_recreated_by_hand_reads_running_once_it_runs(here: Site, cluste
     ref = Ref(SERVICE, here.namespace, "user-alice")
     found = get_cluster().get(ref)
     assert found is not None
-    cluster.kubectl("delete", "deploy,svc", "--all", "-n", here.namespace, "--wait=false")
+    ours = ("-l", naming.POD_LABEL, "-n", here.namespace)
+    cluster.kubectl("delete", "deploy,svc", *ours, "--wait=false")
     began = time.monotonic()
     until(lambda: here.has_pairs(*pods("alice")), LONG)
     until(here.is_settled, LONG)
@@ -247,7 +257,7 @@ def test_it_is_healthy_and_counts(here: Site) -> None:
 
 
 def test_a_namespace_that_is_deleted_and_made_again_is_filled_again(
-    here: Site, cluster: Cluster
+    here: Site, cluster: Cluster, foreign: Foreign
 ) -> None:
     make("alice", "bob")
     until(here.is_settled, LONG)
@@ -258,3 +268,5 @@ def test_a_namespace_that_is_deleted_and_made_again_is_filled_again(
     until(here.is_settled, LONG)
     MATRIX.note("namespace", time.monotonic() - began)
     assert here.changes_of_a_sync() == 0
+    # It went with the namespace.
+    foreign.make()

@@ -223,12 +223,13 @@ def test_a_quota_that_is_lifted_lets_the_rest_in(
     here: Site, cluster: Cluster, leader: Leaders
 ) -> None:
     leader()
+    # One of ours beside the foreign one.
     cluster.create(
         {
             "apiVersion": "v1",
             "kind": "ResourceQuota",
             "metadata": {"name": "few", "namespace": here.namespace},
-            "spec": {"hard": {"count/deployments.apps": "1"}},
+            "spec": {"hard": {"count/deployments.apps": "2"}},
         }
     )
 

@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from tests.real.controllers import until
-from tests.real.faulty_site import LONG, agreed, forget_lease, make
+from tests.real.faulty_site import LONG, agreed, forget_lease, has_one_replica, make
 from tests.real.matrix import MATRIX
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def test_what_one_that_is_killed_at_a_call_leaves_is_done_by_the_next(
     began = time.monotonic()
 
     def is_right() -> bool:
-        kept = here.get("user-keep")
-        return kept is not None and kept["spec"]["replicas"] == 1 and agreed(here, "keep", "new")()
+        return has_one_replica(here, "user-keep") and agreed(here, "keep", "new")()
 
     until(is_right, LONG)
     MATRIX.note("killed-at-calls", time.monotonic() - began)

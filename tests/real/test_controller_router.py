@@ -134,7 +134,7 @@ def test_a_router_that_is_restarted_while_pods_start_goes_by_what_is_so_now(worl
         until(lambda name=name, token=token: world.reaches(name, token), LONG, name)  # type: ignore[misc]
     MATRIX.note("router", time.monotonic() - began)
     assert router.get("/", ("Authorization", f"Bearer {gone}")).status in (401, 403)
-    assert here.changes_of_a_sync() == 0
+    here.assert_at_rest()
     assert not UserPod.objects.exclude(wanted="running").exists(), "nobody was stopped"
     assert world.controller.is_leading
     assert "Traceback" not in world.controller.text

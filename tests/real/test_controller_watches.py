@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from tests import faults
 from tests.faultproxy import FaultProxy
 from tests.real.controllers import Site, site, until
+from tests.real.foreign import Foreign
 from tests.real.matrix import MATRIX
 from tests.testcluster.controlplane import ControlPlane
 from tests.testcluster.fixtures import restricted_namespace
@@ -62,11 +63,19 @@ def here(
     cluster.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
+@pytest.fixture(scope="module")
+def foreign(here: Site, cluster: Cluster) -> Foreign:
+    """What nobody here may touch."""
+    return Foreign(cluster, here.namespace)
+
+
 @pytest.fixture
-def watched(here: Site, proxy: FaultProxy) -> Iterator[Site]:
+def watched(here: Site, proxy: FaultProxy, foreign: Foreign) -> Iterator[Site]:
     until(lambda: is_well(here), LONG)
     yield here
     proxy.clear()
+    here.assert_at_rest()
+    foreign.assert_untouched()
 
 
 def is_well(here: Site) -> bool:
@@ -204,5 +213,5 @@ def test_an_etcd_that_is_set_back_agrees_again(
         start()
         MATRIX.note("restored", until(lambda: here.has_pairs("user-bob", "user-carol"), LONG))
         until(lambda: controller.is_synced, LONG)
-        assert here.changes_of_a_sync() == 0
+        here.assert_at_rest()
         assert controller.end() == 0, controller.text
