@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from django.db import connection, transaction
 from django_userpods import lifecycle
 from django_userpods.cluster import get_cluster
 from django_userpods.core import naming
-from django_userpods.core.objects import SERVICE, Ref
+from django_userpods.core.objects import DEPLOYMENT, SERVICE, Ref
 from django_userpods.models import UserPod
 from tests.real.controllers import Site, site, until
 from tests.real.foreign import Foreign
@@ -203,6 +204,41 @@ def test_what_is_recreated_by_hand_reads_running_once_it_runs(here: Site, cluste
     now = get_cluster().get(ref)
     assert now is not None
     assert UserPod.objects.get().address == f"{now['spec']['clusterIP']}:8000"
+
+
+def test_what_is_replaced_by_hand_is_followed(here: Site, cluster: Cluster) -> None:
+    """As by ``kubectl replace --force``; the controller stands still until both are there."""
+    make("alice")
+    until(here.is_settled, LONG)
+    refs = [Ref(kind, here.namespace, "user-alice") for kind in (DEPLOYMENT, SERVICE)]
+    controller, before = here.controllers[0], UserPod.objects.get().address
+    made: list[str] = []
+    controller.send(signal.SIGSTOP)
+    try:
+        for ref in refs:
+            manifest = cluster.get(ref.kind.kind, ref.name, "-n", here.namespace)
+            uid, _ = manifest["metadata"].pop("uid"), manifest["metadata"].pop("resourceVersion")
+            for assigned in ("clusterIP", "clusterIPs"):
+                manifest["spec"].pop(assigned, None)
+            cluster.kubectl("replace", "--force", "-f", "-", input=json.dumps(manifest))
+            found = get_cluster().get(ref)
+            assert found is not None
+            assert found["metadata"]["uid"] != uid
+            made.append(found["metadata"]["uid"])
+    finally:
+        controller.send(signal.SIGCONT)
+    service = get_cluster().get(refs[1])
+    assert service is not None
+    address = f"{service['spec']['clusterIP']}:8000"
+    assert address != before
+
+    def is_followed() -> bool:
+        return here.is_settled() and UserPod.objects.get().address == address
+
+    MATRIX.note("replaced", until(is_followed, LONG))
+    # They are taken as they are, and not made once more.
+    now = [get_cluster().get(ref) for ref in refs]
+    assert [item and item["metadata"]["uid"] for item in now] == made
 
 
 def test_what_people_ask_for_is_done(here: Site) -> None:
