@@ -7,7 +7,7 @@ import signal
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib.auth.models import User
@@ -17,7 +17,7 @@ from django_userpods.models import UserPod
 from tests import faults
 from tests.faultproxy import FaultProxy
 from tests.real.controllers import until
-from tests.real.faulty_site import LONG, agreed, make, pods
+from tests.real.faulty_site import LONG, agreed, has_one_replica, make, pods
 from tests.real.matrix import MATRIX
 
 if TYPE_CHECKING:
@@ -198,24 +198,57 @@ def test_what_happens_while_the_api_server_is_away_is_found(
     assert here.changes_of_a_sync() == 0
 
 
-@pytest.mark.parametrize(
-    ("row", "fault"),
-    [
-        ("errors", faults.status(500)),
-        ("throttled", faults.status(429, headers={"Retry-After": "1"})),
+#: What fails: methods, and regular expressions for paths and queries.
+FAILING = {
+    "writes": [
+        ("POST", "/(deployments|services)$", ""),
+        ("PATCH", "/deployments/user-keep$", ""),
+        ("DELETE", "/(deployments|services)/user-gone$", ""),
     ],
+    "lists": [("GET", f"/{kind}$", "^limit=500&") for kind in ("deployments", "services", "pods")],
+}
+
+
+@pytest.mark.parametrize("calls", FAILING.values(), ids=FAILING)
+@pytest.mark.parametrize(
+    ("row", "code", "headers"),
+    [("errors", 500, {}), ("throttled", 429, {"Retry-After": "1"})],
     ids=["500", "429"],
 )
-def test_writes_that_fail_for_a_while_are_made_good(
-    here: Site, faulty: FaultProxy, leader: Leaders, row: str, fault: Any
+def test_calls_that_fail_for_a_while_are_made_good(
+    here: Site,
+    cluster: Cluster,
+    faulty: FaultProxy,
+    leader: Leaders,
+    row: str,
+    code: int,
+    headers: dict[str, str],
+    calls: list[tuple[str, str, str]],
 ) -> None:
+    """One is to come, one to go, and one was edited by hand."""
     leader()
+    make("keep", "gone")
+    until(agreed(here, "keep", "gone"), LONG)
     faulty.forget()
-    faulty.on(fault, method="POST", path="/(deployments|services)$")
-    make("alice", "bob")
-    until(lambda: sum(call.method == "POST" for call in faulty.calls) >= 3, LONG, "some tries")
+    for method, path, query in calls:
+        faulty.on(faults.status(code, headers=headers), method=method, path=path, query=query)
+    on = ("deployment", "user-keep", "-n", here.namespace)
+    cluster.kubectl("scale", *on, "--replicas=3")
+    User.objects.get(username="gone").delete()
+    make("new")
+    methods = {method for method, *_ in calls}
+
+    def have_failed() -> bool:
+        failed = [call.method for call in faulty.calls if call.status == code]
+        return set(failed) == methods and len(failed) >= 3
+
+    until(have_failed, LONG, "some tries of each")
     faulty.clear()
-    MATRIX.note(row, until(agreed(here, "alice", "bob"), LONG))
+
+    def is_right() -> bool:
+        return has_one_replica(here, "user-keep") and agreed(here, "keep", "new")()
+
+    MATRIX.note(row, until(is_right, LONG))
     assert here.changes_of_a_sync() == 0
 
 
