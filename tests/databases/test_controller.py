@@ -1,14 +1,13 @@
-"""A leader on a real database: it is told of marks, and outlives the database's death."""
+"""A leader on a real database is told of marks."""
 
 from __future__ import annotations
 
 import gc
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import DatabaseError, connections
+from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -17,9 +16,7 @@ from django_userpods.controller import term as terms
 from django_userpods.controller.metrics import Metrics
 from django_userpods.controller.term import Options, Term
 from django_userpods.models import UserPod
-from tests.databases.servers import promote, start_standby
 from tests.django.support import names
-from tests.real.matrix import MATRIX
 from tests.testcluster.processes import wait_for
 
 if TYPE_CHECKING:
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
 
     from django_userpods.testing import MemoryCluster
     from tests.databases.servers import Server
-    from tests.testcluster.processes import Run
 
 pytestmark = [pytest.mark.databases, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
@@ -100,92 +96,3 @@ def test_marks_are_found(term: Term, memory: MemoryCluster) -> None:
     wait_for(lambda: is_running(memory, "alice", "bob"), "two pods")
     alice.delete()
     wait_for(lambda: is_running(memory, "bob"), "one pod")
-
-
-def test_a_database_that_dies_and_comes_back_is_no_end(
-    term: Term,
-    memory: MemoryCluster,
-    server: Server,
-    run: Run,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    User.objects.create(username="alice")
-    wait_for(lambda: is_running(memory, "alice"), "a pod")
-    server.kill(run)
-    try:
-        # Nobody tells of this: the database is what it would have to be held against.
-        for ref in list(memory.objects):
-            del memory.objects[ref]
-        with pytest.raises(DatabaseError):
-            UserPod.objects.count()
-        for pod in ("0123456789abcdef", "fedcba9876543210"):
-            term.pods.add(pod)
-        wait_for(lambda: term.pods.backlog().due == 0, "a try")
-    finally:
-        connections.close_all()
-        server.start(run)
-    began = time.monotonic()
-    User.objects.create(username="bob")
-    wait_for(lambda: is_running(memory, "alice", "bob"), "two pods")
-    MATRIX.note("database", time.monotonic() - began)
-    assert term.dead_thread() == ""
-    # Not the one that listens either, which is let off elsewhere.
-    assert "ended" not in caplog.text
-
-
-def test_a_database_that_is_slow_is_waited_for(
-    term: Term, memory: MemoryCluster, server: Server
-) -> None:
-    User.objects.create(username="alice")
-    wait_for(lambda: is_running(memory, "alice"), "a pod")
-    table = UserPod._meta.db_table
-    locks = {"postgresql": "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE"}
-    lock = locks.get(server.kind, "LOCK TABLES {} WRITE")
-    other = connections.create_connection("default")
-    try:
-        other.set_autocommit(False)
-        with other.cursor() as cursor:
-            cursor.execute(lock.format(table))
-        # Nobody can look at it, let alone write.
-        for ref in list(memory.objects):
-            del memory.objects[ref]
-        term.notice("0123456789abcdef")
-        wait_for(term.pods.running, "a look that waits")
-        time.sleep(4)
-    finally:
-        other.close()
-    began = time.monotonic()
-    User.objects.create(username="bob")
-    term.look_at_everything()
-    wait_for(lambda: is_running(memory, "alice", "bob"), "two pods")
-    MATRIX.note("slow", time.monotonic() - began)
-    assert term.dead_thread() == ""
-
-
-@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
-def test_a_database_that_fails_over_is_followed(
-    server: Server,
-    run: Run,
-    memory: MemoryCluster,
-    monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
-) -> None:
-    standby = start_standby(run, server)
-    try:
-        hosts = f"{server.settings['HOST']},{standby.settings['HOST']}"
-        monkeypatch.setitem(server.settings, "HOST", hosts)
-        term: Term = request.getfixturevalue("term")
-        User.objects.create(username="alice")
-        wait_for(lambda: is_running(memory, "alice"), "a pod")
-        server.end(run)
-        promote(standby)
-        began = time.monotonic()
-        connections.close_all()
-        User.objects.create(username="bob")
-        wait_for(lambda: is_running(memory, "alice", "bob"), "two pods")
-        MATRIX.note("failed-over", time.monotonic() - began)
-        assert term.dead_thread() == ""
-    finally:
-        connections.close_all()
-        standby.end(run)
-        server.start(run)
