@@ -12,6 +12,7 @@ from tests.router.fuzz import addressed_oracles as oracles
 from tests.router.fuzz.addressed import AddressedExample
 from tests.router.fuzz.addressed_requests import HOSTS, PATHS
 from tests.router.fuzz.findings import Report, dump, load
+from tests.router.fuzz.oracles import target_of
 from tests.router.fuzz.pods import Received
 from tests.router.fuzz.run import Fuzzer
 from tests.router.fuzz.world import World
@@ -128,3 +129,8 @@ def test_a_reproducer_is_the_example_again(tmp_path: Path) -> None:
     path = tmp_path / "it.json"
     path.write_text(json.dumps({"example": dump(example)}))
     assert load(path) == example
+
+
+def test_blanks_behind_the_version_are_no_part_of_the_path() -> None:
+    data = b"GET /.userpods/enter HTTP/1.1  \r\nHost: alice.pods.test\r\n\r\n"
+    assert target_of(data) == "/.userpods/enter"
