@@ -184,6 +184,8 @@ class TestProcesses:
             return False
 
         wait_for(another_answers)
+        wait_ready(cluster)
+        assert ask(cluster)["pid"] != first
 
     def test_one_that_ignores_sigterm_is_killed(self, cluster: LocalCluster) -> None:
         ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
