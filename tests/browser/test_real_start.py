@@ -15,12 +15,13 @@ from selenium.webdriver.support.ui import WebDriverWait
 from django_userpods import lifecycle
 from django_userpods.models import UserPod
 from tests.browser.chromium import chromium, keep_pictures, wait_for_text
+from tests.browser.real_site import told
 from tests.django.support import end_pause
 from tests.factories import UserFactory
 from tests.real.project import use_cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from selenium.webdriver.chrome.webdriver import WebDriver
@@ -32,20 +33,6 @@ pytestmark = [
     pytest.mark.cluster,
     pytest.mark.django_db(transaction=True),
 ]
-
-
-def told(**annotations: str) -> Callable[[list[Any], object], list[Any]]:
-    """What has the pretended node treat pods so (``testcluster/kwok/stages.yaml``)."""
-
-    def customize(manifests: list[Any], user: object) -> list[Any]:
-        for manifest in manifests:
-            if manifest["kind"] == "Deployment":
-                metadata = manifest["spec"]["template"]["metadata"]
-                found = {f"testcluster/{key}": value for key, value in annotations.items()}
-                metadata["annotations"] = {**metadata.get("annotations", {}), **found}
-        return manifests
-
-    return customize
 
 
 @pytest.fixture
@@ -88,7 +75,7 @@ def steps(browser: WebDriver) -> list[tuple[str, bool]]:
 def test_a_person_watches_a_start_reads_why_it_fails_and_gets_on(
     site: str, browser: WebDriver, settings: Any
 ) -> None:
-    settings.USERPODS_CUSTOMIZE = told(delay="12s")
+    settings.USERPODS_CUSTOMIZE = told({"delay": "12s"})
     alice = UserFactory(username="李雷")
     client = Client()
     client.force_login(alice)
@@ -102,7 +89,7 @@ def test_a_person_watches_a_start_reads_why_it_fails_and_gets_on(
     keep_pictures(browser, "real-starting")
     wait_for_text(browser, "h1", "does not answer yet", seconds=60)
 
-    settings.USERPODS_CUSTOMIZE = told(pod="image-pull")
+    settings.USERPODS_CUSTOMIZE = told({"pod": "image-pull"})
     for ask in (lifecycle.stop, lifecycle.start):
         ask(UserPod.objects.all(), actor="李雷")
     browser.get(f"{site}/userpods/waiting/")

@@ -1,0 +1,136 @@
+"""A site in this process whose pods are on a real API server, and Chromium that looks at it.
+
+``localhost`` and ``127.0.0.1`` are two hosts to a browser: a user is signed in at the one, staff
+at the other, and both look at once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth import get_user_model
+from django.test import Client
+from django.test.utils import override_settings
+from pytest_django.live_server_helper import LiveServer
+from selenium.webdriver.common.by import By
+
+from tests.browser.chromium import chromium
+from tests.django.support import end_pause
+from tests.real.controllers import Site, until
+from tests.real.controllers import site as real_site
+from tests.testcluster.fixtures import restricted_namespace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from selenium.webdriver.chrome.webdriver import WebDriver
+    from selenium.webdriver.remote.webelement import WebElement
+
+    from tests.testcluster.cluster import Cluster
+
+PODS = "/admin/userpods/userpod/"
+
+
+def told(
+    annotations: dict[str, str] | None = None, **pod_spec: Any
+) -> Callable[[list[Any], object], list[Any]]:
+    """What has the pretended node treat pods so (``testcluster/kwok/stages.yaml``)."""
+    found = {f"testcluster/{key}": value for key, value in (annotations or {}).items()}
+
+    def customize(manifests: list[Any], user: object) -> list[Any]:
+        for manifest in manifests:
+            if manifest["kind"] == "Deployment":
+                template = manifest["spec"]["template"]
+                metadata = template["metadata"]
+                metadata["annotations"] = {**metadata.get("annotations", {}), **found}
+                template["spec"] |= pod_spec
+        return manifests
+
+    return customize
+
+
+@dataclass
+class RealSite:
+    """What there is in the cluster, and two people who look at it."""
+
+    cluster: Cluster
+    inner: Site
+    browser: WebDriver
+    port: str
+
+    def url(self, path: str, *, staff: bool = False) -> str:
+        return f"http://{'127.0.0.1' if staff else 'localhost'}:{self.port}{path}"
+
+    def sign_in(self, user: Any, *, staff: bool = False) -> Client:
+        """Have the browser be somebody, at the users' host or at staff's; return their client."""
+        client = Client()
+        client.force_login(user)
+        self.browser.get(self.url("/userpods/assets/css", staff=staff))
+        key = client.cookies["sessionid"].value
+        self.browser.add_cookie({"name": "sessionid", "value": key})
+        return client
+
+    def open(self, path: str, *, staff: bool = False) -> None:
+        self.browser.get(self.url(path, staff=staff))
+
+    def find(self, css: str) -> WebElement:
+        return self.browser.find_element(By.CSS_SELECTOR, css)
+
+    def press(self, text: str, *, within: str = "body") -> None:
+        """Press the one button or link that says so."""
+        [found] = [
+            one
+            for one in self.find(within).find_elements(By.CSS_SELECTOR, "button, summary, a")
+            if one.text == text
+        ]
+        found.click()
+
+    def write(self, css: str, text: str) -> None:
+        field = self.find(css)
+        field.clear()
+        field.send_keys(text)
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        return self.cluster.get("deployment", name, "-n", self.inner.namespace)
+
+    def replicas(self) -> list[int]:
+        """How many pods each Deployment is to have."""
+        found = self.cluster.get("deployment", "-n", self.inner.namespace)["items"]
+        return [item["spec"]["replicas"] for item in found]
+
+
+@contextmanager
+def running(
+    folder: Path, cluster: Cluster, *, controller: bool = False, **settings: Any
+) -> Iterator[RealSite]:
+    """A site with a database and a namespace of its own, and a browser; use it with database
+    access. With a controller in its own process, or with what a request does itself."""
+    namespace = f"test-{secrets.token_hex(5)}"
+    cluster.create(restricted_namespace(namespace))
+    with ExitStack() as stack:
+        remove = ("delete", "namespace", namespace, "--wait=false")
+        stack.callback(cluster.kubectl, *remove)
+        inner = stack.enter_context(real_site(folder, cluster.kubeconfig, namespace))
+        own = {"ROOT_URLCONF": "tests.browser.real_urls", "USERPODS_CONTROLLER": controller}
+        stack.enter_context(override_settings(**own, **settings))
+        end_pause()
+        stack.callback(end_pause)
+        server = LiveServer("localhost")
+        stack.callback(server.stop)
+        browser = stack.enter_context(chromium(folder))
+        site = RealSite(cluster, inner, browser, server.url.rpartition(":")[2])
+        if controller:
+            said = "".join(f"{name} = {value!r}\n" for name, value in settings.items())
+            started = inner.start(cluster.kubeconfig, settings=said)
+            until(lambda: started.is_synced, 60, "a leader")
+        yield site
+
+
+def boss() -> Any:
+    """Somebody who may do everything."""
+    users: Any = get_user_model()._default_manager
+    return users.filter(username="boss").first() or users.create_superuser("boss")
