@@ -112,6 +112,7 @@ def most_requests(data: bytes) -> int:
     return count
 
 
+_FRAMES = {b"content-length", b"transfer-encoding"}
 #: Not where a name only ends like one of the two.
 _FRAMING = re.compile(rb"(?<![!#$%&'*+\-.^_`|~0-9a-z])(content-length|transfer-encoding):")
 
@@ -126,7 +127,10 @@ def _framed(head: bytes) -> int | str | None:
             continue
         if not (match := _HEADER.fullmatch(line)):
             return None
-        framing.append((match[1].lower(), match[2]))
+        name = match[1].lower()
+        if name not in _FRAMES and b"\r" not in match[2]:
+            continue  # the value of another header, which nobody takes for two
+        framing.append((name, match[2]))
     match framing:
         case []:
             return 0
