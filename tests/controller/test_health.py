@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,9 +20,10 @@ pytestmark = pytest.mark.django_db
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """Seconds that pass when a test says so, from now on: a machine may have just been started."""
 
-    now = 1000.0
+    def __init__(self) -> None:
+        self.now = time.monotonic()
 
     def __call__(self) -> float:
         return self.now
