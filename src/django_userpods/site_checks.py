@@ -12,11 +12,9 @@ from django.core import checks
 from django.http.request import validate_host
 from django.urls import (
     NoReverseMatch,
-    Resolver404,
     URLResolver,
     get_resolver,
     get_script_prefix,
-    resolve,
     reverse,
 )
 from django.utils.module_loading import import_string
@@ -87,14 +85,11 @@ def check_urls(app_configs: Sequence[Any] | None = None, **_: Any) -> list[check
     """Find out that nothing leads to our pages, or to something else first."""
     if not getattr(settings, "ROOT_URLCONF", None):
         return []  # workers and the like have none
-    views = [ours.callback for ours in import_string("django_userpods.urls.urlpatterns")]
-    leaves = [
-        leaf
-        for leaf in _leaves(get_resolver().url_patterns)
-        if any(leaf.view is view for view in views)
-    ]
+    ours = _our_views()
+    patterns = get_resolver().url_patterns
+    leaves = [leaf for leaf in _leaves(patterns) if id(leaf.view) in ours]
     if leaves:
-        return _shadowed(leaves)
+        return _shadowed(leaves, patterns)
     return [
         checks.Warning(
             f"{settings.ROOT_URLCONF} does not include the URLs of django-userpods: nobody "
@@ -105,19 +100,27 @@ def check_urls(app_configs: Sequence[Any] | None = None, **_: Any) -> list[check
     ]
 
 
-def _shadowed(leaves: Iterable[_Leaf]) -> list[checks.CheckMessage]:
+def _our_views(*, route_has: str = "") -> frozenset[int]:
+    """Return the identities of our views: a project's own need not be hashable."""
+    ours = import_string("django_userpods.urls.urlpatterns")
+    return frozenset(id(one.callback) for one in ours if route_has in str(one.pattern))
+
+
+def _shadowed(leaves: Iterable[_Leaf], patterns: Sequence[Any]) -> list[checks.CheckMessage]:
     taken: dict[str, str] = {}
+    ours = _our_views()
     for leaf in leaves:
         if "<" in leaf.route:
             continue  # it takes arguments
         try:
             before = get_script_prefix()
             url = before + leaf.route if leaf.is_plain else reverse(leaf.name)
-            match = resolve(f"/{url.removeprefix(before)}")
-        except (NoReverseMatch, Resolver404):
+        except NoReverseMatch:
             continue
-        if match.func is not leaf.view:
-            taken[url] = match.route
+        others = ours - {id(leaf.view)}
+        found = _first_match(patterns, url.removeprefix(before), others)
+        if found is not None and found.view is not leaf.view:
+            taken[url] = found.route
     if not taken:
         return []
     return [
@@ -154,6 +157,25 @@ def _leaves(patterns: Iterable[Any], route: str = "", namespace: str = "") -> It
             yield _Leaf(here, f"{namespace}{pattern.name}", pattern.callback)
 
 
+def _first_match(
+    patterns: Iterable[Any], path: str, skipped: frozenset[int], route: str = ""
+) -> _Leaf | None:
+    """Return the pattern that takes a path, but for those of views that cannot be meant.
+
+    Django's ``resolve`` compiles each that it passes, which a start would feel.
+    """
+    for pattern in patterns:
+        here = f"{route}{pattern.pattern}"
+        if isinstance(pattern, URLResolver):
+            match = pattern.pattern.match(path)
+            inside = match and _first_match(pattern.url_patterns, match[0], skipped, here)
+            if inside:
+                return inside
+        elif id(pattern.callback) not in skipped and pattern.pattern.match(path):
+            return _Leaf(here, pattern.name or "", pattern.callback)
+    return None
+
+
 def check_login(app_configs: Sequence[Any] | None = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ANN401, ARG001
     """Find out that people would be sent to a page that is not there."""
     if not getattr(settings, "ROOT_URLCONF", None):
@@ -162,23 +184,37 @@ def check_login(app_configs: Sequence[Any] | None = None, **_: Any) -> list[chec
         url = conf.USERPODS_LOGIN_URL
     except SettingError:
         return []  # said by check_settings
-    try:
-        if any(leaf.is_plain and leaf.name == url for leaf in _leaves(get_resolver().url_patterns)):
-            return []
-        parts = urlsplit(url if "/" in url else reverse(url))
-        if not parts.netloc:
-            resolve(parts.path)
-    except (NoReverseMatch, Resolver404):
-        name = "USERPODS_LOGIN_URL" if hasattr(settings, "USERPODS_LOGIN_URL") else "LOGIN_URL"
-        return [
-            checks.Warning(
-                f"{name} is {url!r}, which leads to no page of this site: whoever comes to a pod "
-                "without being signed in is sent there.",
-                hint="Name the page where your users sign in, as in LOGIN_URL = 'admin:login'.",
-                id=LOGIN_ID,
-            )
-        ]
-    return []
+    if _is_page(url):
+        return []
+    name = "USERPODS_LOGIN_URL" if hasattr(settings, "USERPODS_LOGIN_URL") else "LOGIN_URL"
+    return [
+        checks.Warning(
+            f"{name} is {url!r}, which leads to no page of this site: whoever comes to a pod "
+            "without being signed in is sent there.",
+            hint="Name the page where your users sign in, as in LOGIN_URL = 'admin:login'.",
+            id=LOGIN_ID,
+        )
+    ]
+
+
+def _is_page(url: str) -> bool:
+    """Tell whether the name or address of a login leads to a page of the site, or to another."""
+    patterns = get_resolver().url_patterns
+    if "/" not in url:
+        if any(leaf.name == url and leaf.is_plain for leaf in _leaves(patterns)):
+            return True
+        try:
+            url = reverse(url)
+        except NoReverseMatch:
+            return False
+    parts = urlsplit(url)
+    if parts.netloc:
+        return True
+    if not parts.path.startswith("/"):
+        return False
+    # None of ours with a pod's name in it is where people sign in.
+    of_pods = _our_views(route_has="<")
+    return _first_match(patterns, parts.path[1:], of_pods) is not None
 
 
 def check_anonymous_user(
