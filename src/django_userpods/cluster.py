@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from django.core.signals import setting_changed
 
 from django_userpods import setting
-from django_userpods.clusters.inert import InertCluster
 from django_userpods.conf import conf
 from django_userpods.exceptions import ClusterError, SettingError
 
@@ -26,8 +25,7 @@ def get_cluster() -> Cluster:
     In a test run it is an inert one in its place, see ``is_inert``. Raises SettingError where the
     backend cannot be made; does not connect.
     """
-    cluster = _cluster_of_settings()
-    return InertCluster(cluster) if _is_inert(cluster) else cluster
+    return _usable(_cluster_of_settings())
 
 
 def renew_cluster() -> Cluster:
@@ -46,8 +44,7 @@ def another_cluster() -> Cluster:
 
     It has connections and a rate of calls for itself, so nothing there waits for anybody else.
     """
-    cluster = _made()
-    return InertCluster(cluster) if _is_inert(cluster) else cluster
+    return _usable(_made())
 
 
 def is_inert() -> bool:
@@ -72,6 +69,15 @@ def in_test_run() -> bool:
     if state is None:  # a Django that keeps it elsewhere: what it documents is the next best
         return hasattr(sys.modules.get("django.core.mail"), "outbox")
     return hasattr(state, "saved_data")
+
+
+def _usable(cluster: Cluster) -> Cluster:
+    """Return the cluster, or what stands in for it in a test run."""
+    if not _is_inert(cluster):
+        return cluster
+    from django_userpods.clusters.inert import InertCluster
+
+    return InertCluster(cluster)
 
 
 def _is_inert(cluster: Cluster) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import models, router
@@ -12,11 +12,9 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from django_userpods import joins, sentences
+from django_userpods import joins
 from django_userpods.conf import conf
 from django_userpods.core import naming
-from django_userpods.core.lifetime import Lifetime
-from django_userpods.core.reasons import Reason, reason_of
 from django_userpods.core.states import State as _State
 from django_userpods.core.step_times import LONGEST
 from django_userpods.labels import STATE_LABELS, TURN_LABELS
@@ -24,6 +22,9 @@ from django_userpods.profiles import Profile, ProfileVersion
 from django_userpods.shares import Share
 from django_userpods.tokens import AccessToken, PodSession
 from django_userpods.transitions import BulkRun, Transition
+
+if TYPE_CHECKING:
+    from django_userpods.core.lifetime import Lifetime
 
 __all__ = [
     "AccessToken",
@@ -283,6 +284,8 @@ class UserPod(models.Model):
     @property
     def plain_message(self) -> str:
         """Why it is not up, in a sentence for its user; ``message`` is for staff alone."""
+        from django_userpods import sentences
+
         return sentences.of(self.state, self.message)
 
     @property
@@ -293,6 +296,8 @@ class UserPod(models.Model):
     @property
     def standing(self) -> str:
         """The state for whoever waits: *failed* too where it cannot start as things are."""
+        from django_userpods.core.reasons import Reason, reason_of
+
         if _State(self.state).is_coming and reason_of(self.message) in (Reason.QUOTA, Reason.ROOM):
             return _State.FAILED
         return self.state
@@ -303,6 +308,8 @@ class UserPod(models.Model):
         Somebody who waits for it uses it, and it has all its time once it is up. Raises
         SettingError where ``USERPODS_IDLE_TIMEOUT`` or ``USERPODS_MAX_AGE`` is invalid.
         """
+        from django_userpods.core.lifetime import Lifetime
+
         waited = None if self.state == _State.FAILED else self.looked_at
         return Lifetime(
             started_at=self.started_at,

@@ -24,7 +24,6 @@ from django.db.models.signals import (
 from django.utils import timezone
 
 from django_userpods import background
-from django_userpods.access import cache, reach, router_client, site_sessions, tickets
 from django_userpods.access.sessions import after_session_deletion, when_flushed
 from django_userpods.conf import conf
 from django_userpods.exceptions import SettingError
@@ -189,6 +188,8 @@ def membership_changed(
     groups: Any = getattr(get_user_model(), "groups", None)
     if getattr(groups, "through", None) is not sender or not action.startswith("post_"):
         return
+    from django_userpods.access import reach
+
     if not reach.is_on():
         return
     if not reverse:
@@ -222,6 +223,8 @@ def logged_out(
     """
     if user is None:
         return
+    from django_userpods.access import router_client, site_sessions, tickets
+
     user_pk = str(user.pk)
     is_flushed = False
 
@@ -252,6 +255,8 @@ def logged_out(
 
 
 def _forget(*user_pks: str, guests_of: Collection[str] = ()) -> None:
+    from django_userpods.access import cache, router_client
+
     # First here: a router that has forgotten asks again at once.
     cache.forget(user_pks, guests_of=guests_of)
     for user_pk in user_pks:
@@ -311,6 +316,7 @@ def _after_commit(change: _Change, *, using: str | None) -> None:
 def _wake(changes: Sequence[_Change]) -> None:
     """Ask once for all that one transaction brings: one bounded try, or one task."""
     from django_userpods import tasks
+    from django_userpods.access import reach, router_client
 
     last = {change.user_pk: change for change in changes}
     needed = {change.user_pk for change in changes if change.needed}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from django_userpods.pages import whoami
 from django_userpods.pages.later import view
 
 app_name = "userpods"
 
 urlpatterns = [
-    path("whoami", whoami.whoami, name="whoami"),
+    path("whoami", view("whoami.whoami"), name="whoami"),
     path("userpods/", view("home.home"), name="home"),
     path("userpods/pods/", view("home.add"), name="add"),
     path("userpods/pods/<slug:name>/", view("home.operate"), name="operate"),

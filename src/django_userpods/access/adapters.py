@@ -23,8 +23,7 @@ from django.utils.module_loading import import_string
 from django_userpods import setting
 from django_userpods.access.addresses import asked_pod
 from django_userpods.access.authenticators import Authenticator
-from django_userpods.access.cache import VALID_UNTIL
-from django_userpods.access.credentials import bearer
+from django_userpods.access.credentials import VALID_UNTIL, bearer
 from django_userpods.exceptions import InvalidCredentials, Undecided
 from django_userpods.joins import with_main_pod
 from django_userpods.models import AccessToken

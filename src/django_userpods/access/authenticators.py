@@ -16,10 +16,9 @@ from django.core.exceptions import ValidationError
 from django.db import Error, router, transaction
 from django.utils import timezone
 
-from django_userpods.access import reach, site_sessions, tickets
+from django_userpods.access import site_sessions
 from django_userpods.access.addresses import SESSION_COOKIE, asked_pod, cookie_name
-from django_userpods.access.cache import VALID_UNTIL
-from django_userpods.access.credentials import bearer, cookie_values
+from django_userpods.access.credentials import VALID_UNTIL, bearer, cookie_values
 from django_userpods.conf import conf
 from django_userpods.core.addresses import Way
 from django_userpods.exceptions import InvalidCredentials, NotLetIn
@@ -101,6 +100,8 @@ class PodSessionAuthenticator(Authenticator):
         secrets = self._secrets(request)
         if not secrets:
             return None
+        from django_userpods.access import reach, tickets
+
         asked = asked_pod(request)
         strangers = []
         for session in PodSession.objects.find_all(secrets, asked or ""):
@@ -182,6 +183,8 @@ def authenticate(request: HttpRequest) -> Visitor | None:
     not selected is nobody to let in: NotLetIn. Where ``USERPODS_SELECT`` cannot tell:
     Undecided.
     """
+    from django_userpods.access import reach
+
     refused: InvalidCredentials | None = None
     for index, authenticator in enumerate(conf.USERPODS_AUTHENTICATORS):
         try:

@@ -30,6 +30,7 @@ from django.utils import timezone
 
 from django_userpods import times
 from django_userpods.access.addresses import asked_pod
+from django_userpods.access.credentials import VALID_UNTIL
 from django_userpods.conf import conf
 from django_userpods.exceptions import SettingError
 
@@ -44,9 +45,6 @@ logger = logging.getLogger("django_userpods")
 
 #: Seconds after which a user whom no signal spoke of (SQL, ``QuerySet.update``) is out for sure.
 TTL = 5
-#: The attribute of a request in which an authenticator may put the time (aware) until which the
-#: request's credentials are good.
-VALID_UNTIL = "userpods_valid_until"
 #: Seconds for which a generation is kept. One that is lost costs a query, nothing else.
 _GENERATION_TTL = 3600
 

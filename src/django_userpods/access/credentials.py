@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+#: The attribute of a request in which an authenticator may put the time (aware) until which the
+#: request's credentials are good.
+VALID_UNTIL = "userpods_valid_until"
 #: Maximum number of cookies of one name that are looked at. More are an attack, and cost no query.
 _MOST = 8
 

@@ -13,8 +13,6 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from django_userpods import sentences, sharing
-from django_userpods.access import reach
 from django_userpods.admin.actions import may
 from django_userpods.admin.lists import PlainChangeList
 from django_userpods.admin.people import user_link, user_of
@@ -43,11 +41,18 @@ def add_url(site: admin.AdminSite, request: HttpRequest, pod: UserPod) -> str:
     return f"{reverse(name, current_app=site.name)}?pod={pod.pk}"
 
 
+def _may_add(request: HttpRequest) -> bool:
+    """Tell whether this person may share pods, where pods are shared at all."""
+    from django_userpods.access import reach
+
+    return reach.is_on() and may(request, "share")
+
+
 class _Ours:
     """Who may do what: whoever may share pods. What is shared may be looked at and ended always."""
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return reach.is_on() and may(request, "share")
+        return _may_add(request)
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return may(request, "share")
@@ -81,6 +86,8 @@ class ShareForm(_ModelForm):
         data = super().clean() or self.cleaned_data
         if self.errors:
             return data
+        from django_userpods import sentences, sharing
+
         # Of one that is there only the time is asked for.
         pod, user, group = (
             data[name] if name in data else getattr(self.instance, name)
@@ -133,7 +140,7 @@ class ShareAdmin(_Ours, _ModelAdmin):
         return [] if obj is None else ["pod_link", "with_whom", "created_at", "created_by"]
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return reach.is_on() and may(request, "share")
+        return _may_add(request)
 
     def save_model(
         self,
@@ -191,7 +198,7 @@ class ShareInline(_TabularInline):
         return False
 
     def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return reach.is_on() and may(request, "share")
+        return _may_add(request)
 
     def get_queryset(self, request: HttpRequest) -> Any:  # noqa: ANN401 - of shares
         """Return the shares with users and groups, in one query."""
