@@ -121,7 +121,8 @@ def test_what_is_saved_can_be_chosen(boss: Client, memory: MemoryCluster) -> Non
         ({"at_once": "0"}, "at_once", "whole number from 1"),
         ({"resources": '{"limit": {}}'}, "resources", "requests"),
         ({"resources": "{"}, "resources", "valid JSON"),
-        ({"env": '{"A": 1}'}, "env", "is not text"),
+        ({"env": '{"A": 1}'}, "env", 'is not text. Write {"A": "1"}.'),
+        ({"resources": "[]"}, "resources", 'Write {"requests": {'),
         ({"template": "a: ["}, "template", "line 1, column"),
         ({"template": "kind: Pod"}, "__all__", "Pod.apiVersion: is missing"),
         (

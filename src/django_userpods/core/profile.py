@@ -6,6 +6,7 @@ Deployment ``{name}``), or has a template of its own, or both.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -207,7 +208,7 @@ def _image(value: object) -> str:
 
 
 def _resources(value: object) -> dict[str, Any]:
-    hint = "Write {'requests': {'cpu': '1'}, 'limits': {'memory': '2Gi'}}."
+    hint = 'Write {"requests": {"cpu": "1"}, "limits": {"memory": "2Gi"}}.'
     if not isinstance(value, dict) or not set(value) <= set(_SECTIONS):
         raise InvalidProfile("RESOURCES", f"is {value!r}", hint)
     for section, amounts in value.items():
@@ -224,10 +225,11 @@ def _resources(value: object) -> dict[str, Any]:
 
 def _env(value: object) -> dict[str, str | None]:
     if not isinstance(value, dict):
-        raise InvalidProfile("ENV", f"is {value!r}", "Write {'NAME': 'value'}.")
+        raise InvalidProfile("ENV", f"is {value!r}", 'Write {"NAME": "value"}.')
     for name, text in value.items():
         if not isinstance(name, str) or not (text is None or isinstance(text, str)):
-            hint = f"Write {{{str(name)!r}: {str(text)!r}}}."
+            # Good in the settings and in the admin, where it is JSON.
+            hint = f"Write {json.dumps({str(name): str(text)}, ensure_ascii=False)}."
             raise InvalidProfile("ENV", f"{name!r}: {text!r} is not text", hint)
     return value
 
