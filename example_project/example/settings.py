@@ -188,6 +188,10 @@ USERPODS_SITE_URL = env.str("USERPODS_SITE_URL", default="") or None
 #: For the example workload's link to the account page.
 USERPODS_ENV = {"SITE_URL": USERPODS_SITE_URL} if USERPODS_SITE_URL else {}
 USERPODS_CONTROLLER = env.bool("USERPODS_CONTROLLER", default=False)
+#: ``database``: users choose from the profiles that are made in the admin.
+USERPODS_PROFILES = env.str("USERPODS_PROFILES", default="") or None
+#: Whether owners with the permission share their pods; needs ``{pod}`` in ``USERPODS_URL``.
+USERPODS_SHARING = env.bool("USERPODS_SHARING", default=False)
 USERPODS_INSTANCE = env.str("USERPODS_INSTANCE", default="default")
 #: Internal addresses of the routers, ``http://userpods-router-internal:8081``.
 USERPODS_ROUTERS = env.list("USERPODS_ROUTERS", default=[])

@@ -40,7 +40,7 @@ def port() -> Iterator[int]:
     assert process.returncode == 0
 
 
-def test_tells_whose_it_is_and_refuses_others(port: int, tmp_path: Path) -> None:
+def test_tells_whose_it_is_and_refuses_others_but_guests(port: int, tmp_path: Path) -> None:
     pod = Site(port, tmp_path, {})
     name = "%C3%A4lice%20%3Cb%3E"
     status, headers, text = pod.ask("GET", "/x?<script>", X_Userpods_User=name)
@@ -55,6 +55,8 @@ def test_tells_whose_it_is_and_refuses_others(port: int, tmp_path: Path) -> None
     status, _, text = pod.ask("GET", "/headers", X_Userpods_User="bob")
     assert status == 421
     assert "another user" in text
+    status, _, text = pod.ask("GET", "/headers", X_Userpods_User="bob", X_Userpods_Guest="1")
+    assert (status, json.loads(text)["user"]) == (200, "bob")
     assert pod.ask("GET", "/healthz")[0] == 200
 
 

@@ -7,6 +7,7 @@ import secrets
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.core.management import BaseCommand, CommandError, call_command
 
 from django_userpods.cluster import get_cluster
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         users = get_user_model().objects
+        may_share = Permission.objects.get(codename="share_userpod")
         passwords = {}
         for name in PEOPLE:
             passwords[name] = secrets.token_urlsafe(9)
@@ -37,6 +39,7 @@ class Command(BaseCommand):
             )
             user.set_password(passwords[name])
             user.save()
+            user.user_permissions.add(may_share)
         # Whatever the signals could not do at once, and what an earlier run left undone.
         call_command("sync_userpods", stdout=self.stderr)
         self.stdout.write(json.dumps(passwords))
