@@ -89,6 +89,7 @@ def test_501_pods_are_stopped_and_started_again_on_pages_that_tell_how_far_it_is
     wait_for_text(
         browser, "body", "The controller does the rest, whether this page is open or not."
     )
+    assert f"{MANY} pods were handed to the controller." in site.find(".messagelist").text
     keep_pictures(browser, "real-bulk-started")
     follow(site, outcome="done")
     keep_pictures(browser, "real-bulk-finished")

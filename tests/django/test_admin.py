@@ -162,6 +162,15 @@ def test_the_message_counts_and_names_failures(boss: Client, memory: MemoryClust
     assert text.endswith(" and 3 more")
 
 
+def test_what_a_controller_does_is_not_said_to_be_a_task_backends(
+    boss: Client, settings: Any
+) -> None:
+    settings.USERPODS_CONTROLLER = True
+    UserFactory(username="alice")
+    [text] = said(act(boss, "stop", UserPod.objects.all()))
+    assert text == "Stop: 1 pod was handed to the controller."
+
+
 def test_a_cluster_that_is_down_is_said_with_the_reason(
     boss: Client, memory: MemoryCluster
 ) -> None:

@@ -9,6 +9,7 @@ from django.utils.formats import number_format
 from django.utils.text import Truncator
 from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext_lazy
 
+from django_userpods.conf import conf
 from django_userpods.core.operations import Operation
 
 if TYPE_CHECKING:
@@ -94,6 +95,14 @@ def _enqueued(n: int) -> str:
     return ngettext(
         "%(count)s pod was handed to the task backend.",
         "%(count)s pods were handed to the task backend.",
+        n,
+    )
+
+
+def _marked(n: int) -> str:
+    return ngettext(
+        "%(count)s pod was handed to the controller.",
+        "%(count)s pods were handed to the controller.",
         n,
     )
 
@@ -187,7 +196,7 @@ def said(result: OperationResult, *, without: int = 0) -> list[tuple[int, str]]:
         for text, count in (
             (_DONE[operation], result.done - result.under_way),
             (_under_way, result.under_way),
-            (_enqueued, result.enqueued),
+            (_marked if conf.USERPODS_CONTROLLER else _enqueued, result.enqueued),
             (_deferred, len(result.pods) if result.deferred else 0),
         )
         if count
