@@ -133,6 +133,7 @@ def test_a_reproducer_is_the_example_again(tmp_path: Path) -> None:
     assert load(path) == example
 
 
-def test_blanks_behind_the_version_are_no_part_of_the_path() -> None:
+@pytest.mark.parametrize("before", [b"", b"\r\n", b"\r", b"\n\r\r"])
+def test_line_ends_before_and_blanks_behind_are_no_part_of_the_path(before: bytes) -> None:
     data = b"GET /.userpods/enter HTTP/1.1  \r\nHost: alice.pods.test\r\n\r\n"
-    assert target_of(data) == "/.userpods/enter"
+    assert target_of(before + data) == "/.userpods/enter"

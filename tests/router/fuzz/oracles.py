@@ -32,8 +32,9 @@ _LOGGED = re.compile(
     r"exited on signal|\[emerg\]|\[alert\](?!.*open socket)|lua entry thread aborted|failed to run"
     r"|whoami gave no usable answer"
 )
-# nginx takes blanks behind the version for nothing, as RFC 9112, 3 lets a server.
-_REQUEST_LINE = re.compile(rb"(?:\r?\n)*[A-Za-z_-]+ +([^\s\x00-\x1f]+) +HTTP/1\.\d+ *\r?\n")
+# nginx takes line ends before it, CRs alone as well, and blanks behind the version for nothing, as
+# RFC 9112, 2.2 and 3, let a server.
+_REQUEST_LINE = re.compile(rb"[\r\n]*[A-Za-z_-]+ +([^\s\x00-\x1f]+) +HTTP/1\.\d+ *\r?\n")
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*\r?")
 # nginx takes a bare LF for the end of a line here, too.
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,7})[ \t]*(;[^\r\n]*)?\r?\n")
