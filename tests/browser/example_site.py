@@ -256,8 +256,8 @@ def put(name: str, state: str, message: str = "", *, minutes: int = 0) -> None:
     from django_userpods.models import UserPod
 
     now = timezone.now()
-    took = [now - timedelta(seconds=seconds) for seconds in (64, 61, 9)]
-    known = {"pending": 1, "starting": 2}.get(state, 3)
+    took = [now - timedelta(seconds=seconds) for seconds in (64, 61, 9, 9)]
+    known = {"pending": 1, "starting": 2}.get(state, 4)
     UserPod.objects.filter(owner__username=name, slot="").update(
         state=state,
         message=message,

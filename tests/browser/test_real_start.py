@@ -84,10 +84,25 @@ def test_a_person_watches_a_start_reads_why_it_fails_and_gets_on(
 
     browser.get(f"{site}/userpods/waiting/")
     wait_for_text(browser, "h1", "is starting")
-    expected = [("done", True), ("done", True), ("current", True), ("", False)]
+    expected = [("done", True), ("current", True), ("", False), ("", False)]
     WebDriverWait(browser, 30, 0.2).until(lambda _: steps(browser) == expected)
     keep_pictures(browser, "real-starting")
     wait_for_text(browser, "h1", "does not answer yet", seconds=60)
+
+    settings.USERPODS_CUSTOMIZE = told({"pod": "starting"})
+    for ask in (lifecycle.stop, lifecycle.start):
+        ask(UserPod.objects.all(), actor="李雷")
+    browser.get(f"{site}/userpods/waiting/")
+    expected = [("done", True), ("done", True), ("current", True), ("", False)]
+    WebDriverWait(browser, 60, 0.2).until(lambda _: steps(browser) == expected)
+
+    settings.USERPODS_CUSTOMIZE = told({"pod": "unready"})
+    for ask in (lifecycle.stop, lifecycle.start):
+        ask(UserPod.objects.all(), actor="李雷")
+    browser.get(f"{site}/userpods/waiting/")
+    # When its startup probe was through, nobody says.
+    expected = [("done", True), ("done", True), ("done", False), ("current", False)]
+    WebDriverWait(browser, 60, 0.2).until(lambda _: steps(browser) == expected)
 
     settings.USERPODS_CUSTOMIZE = told({"pod": "image-pull"})
     for ask in (lifecycle.stop, lifecycle.start):
@@ -97,7 +112,7 @@ def test_a_person_watches_a_start_reads_why_it_fails_and_gets_on(
     wait_for_text(browser, "#userpods-message", "The software that it runs could not be fetched.")
     wait_for_text(browser, ".happenings", "Asked to start")
     wait_for_text(browser, ".events", "Scheduled")
-    assert [look for look, _ in steps(browser)] == ["done", "done", "failed", ""]
+    assert [look for look, _ in steps(browser)] == ["done", "failed", "", ""]
     keep_pictures(browser, "real-failed")
 
     settings.USERPODS_CUSTOMIZE = told()

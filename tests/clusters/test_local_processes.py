@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from django_userpods.clusters.local import LocalCluster
+from django_userpods.core import step_times
 from tests.clusters.local import (
     APP,
     COMMAND,
@@ -73,6 +74,15 @@ class TestProcesses:
         cluster.apply(deployment())
         wait_ready(cluster)
         assert port_of(cluster) == port, "the port stays over a stop"
+
+    def test_how_far_it_has_come_is_told(self, cluster: LocalCluster) -> None:
+        stored = cluster.create(deployment(command=["sleep", "600"]))
+        assert cluster.step_times({**stored, "status": {}}) is None, "it was not started yet"
+        told = wait_for(lambda: cluster.step_times(cluster.get(ref()) or stored))
+        # It has its place, there is nothing to fetch, and it does not answer.
+        assert told == step_times.OF_PROCESS
+        cluster.apply(deployment(replicas=0))
+        wait_for(lambda: cluster.step_times(cluster.get(ref()) or stored) is None)
 
     def test_its_log_and_how_it_is_are_shown(self, cluster: LocalCluster) -> None:
         script = "for n in 1 2 3 4; do echo line $n; done; exec sleep 600"

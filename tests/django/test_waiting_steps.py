@@ -13,6 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_userpods import lifecycle
+from django_userpods.core import step_times
+from django_userpods.core.objects import POD, Ref
 from django_userpods.models import Transition, UserPod
 from django_userpods.reconcile import reconcile
 from tests.django.support import deployment, row
@@ -25,11 +27,14 @@ LATER = datetime.timedelta(minutes=1)
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def starts(*seconds: int, ago: int = 60) -> None:
+def starts(*seconds: int | None, ago: int = 60) -> None:
     """Have a pod that starts, whose steps were taken so many seconds after it was asked for."""
     since = timezone.now() - datetime.timedelta(seconds=ago)
     times = [
-        (since + datetime.timedelta(seconds=number)).isoformat("T", "seconds") for number in seconds
+        "-"
+        if number is None
+        else (since + datetime.timedelta(seconds=number)).isoformat("T", "seconds")
+        for number in seconds
     ]
     UserPod.objects.update(
         state="starting",
@@ -43,24 +48,30 @@ def starts(*seconds: int, ago: int = 60) -> None:
 @pytest.mark.parametrize(
     ("taken", "at", "seconds"),
     [
-        ((2,), 1, [2, 58]),
-        ((2, 5), 2, [2, 3, 55]),
-        ((2, 5, 40), 3, [2, 3, 35, 20]),
+        ((2,), 0, [60]),
+        ((2, 5), 1, [5, 55]),
+        ((2, 5, 40), 2, [5, 35, 20]),
+        ((2, 5, 40, 40), 3, [5, 35, 0, 20]),
+        # What nobody says is not made up.
+        ((2, 5, 40, None), 3, [5, 35, None, None]),
+        ((2, 5, None), 2, [5, None, None]),
+        ((None, None, None), 2, [None, None, None]),
         # A pod of before, and clocks that differ a little.
         ((-3600, -3599, -3590), 0, [60]),
-        ((-1, 5), 2, [0, 6, 55]),
+        ((-1, 5), 1, [5, 55]),
     ],
 )
 def test_each_step_has_the_time_that_it_took(
-    signed_in: Client, taken: tuple[int, ...], at: int, seconds: list[int]
+    signed_in: Client, taken: tuple[int | None, ...], at: int, seconds: list[int | None]
 ) -> None:
     starts(*taken)
     found = signed_in.get(STATUS).json()["steps"]
     assert [step["status"] for step in found] == ["done"] * at + ["current"] + [""] * (3 - at)
     for step, expected in zip(found, [*seconds, *[None] * (3 - at)], strict=True):
-        assert step["seconds"] == expected or abs(step["seconds"] - expected) <= 3
+        assert (step["seconds"] is None) == (expected is None)
+        assert expected is None or abs(step["seconds"] - expected) <= 3
     text = page(signed_in)
-    assert text.count("data-seconds=") == at + 1
+    assert text.count("data-seconds=") == len([one for one in seconds if one is not None])
     if taken == (2, 5, 40):
         assert ">0:35</span>" in text
 
@@ -68,12 +79,20 @@ def test_each_step_has_the_time_that_it_took(
 def test_why_the_last_pod_had_to_go_does_not_hide_how_far_the_next_has_come(
     signed_in: Client,
 ) -> None:
-    starts(2)
+    starts(2, 3)
     UserPod.objects.update(message="Evicted: The node was low on resource: memory.")
     text = page(signed_in)
     assert "It had to leave the machine that it ran on." in text
     steps = signed_in.get(STATUS).json()["steps"]
     assert [step["status"] for step in steps] == ["done", "current", "", ""]
+
+
+def test_what_took_too_long_did_so_at_the_step_that_it_has_come_to(signed_in: Client) -> None:
+    starts(2, 5)
+    UserPod.objects.update(state="failed", message="ProgressDeadlineExceeded: timed out")
+    steps = signed_in.get(STATUS).json()["steps"]
+    assert [step["status"] for step in steps] == ["done", "failed", "", ""]
+    assert [step["seconds"] for step in steps] == [5, None, None, None]
 
 
 def test_a_look_at_the_cluster_notes_the_steps_and_a_request_forgets_them(
@@ -89,19 +108,48 @@ def test_a_look_at_the_cluster_notes_the_steps_and_a_request_forgets_them(
                 "namespace": "default",
                 "labels": deployment(memory, "user-alice")["metadata"]["labels"],
             },
+            "spec": {"containers": [{"name": "app", "startupProbe": {"tcpSocket": {"port": 80}}}]},
             "status": {},
         }
     )
-    reconcile()
-    assert row(alice).step_times == stored["metadata"]["creationTimestamp"]
-    status = signed_in.get(STATUS).json()["steps"]
-    assert [step["status"] for step in status] == ["done", "current", "", ""]
+    pod = memory.objects[Ref(POD, "default", "user-alice-1")]
+    made = str(stored["metadata"]["creationTimestamp"])
+    placed = {"type": "PodScheduled", "status": "True", "lastTransitionTime": made}
+    waits: dict[str, Any] = {"waiting": {"reason": "ContainerCreating"}}
+    runs = {"running": {"startedAt": made}}
+    for conditions, containers, kept, at in (
+        ([], [], made, 0),
+        ([placed], [], f"{made} {made}", 1),
+        ([placed], [{"state": waits, "imageID": ""}], f"{made} {made}", 1),
+        ([placed], [{"state": runs, "started": False}], f"{made} {made} {made}", 2),
+        ([placed], [{"state": runs, "started": True}], f"{made} {made} {made} -", 3),
+    ):
+        pod["status"] = {"conditions": conditions, "containerStatuses": containers}
+        reconcile()
+        assert row(alice).step_times == kept
+        status = signed_in.get(STATUS).json()["steps"]
+        looks = [step["status"] for step in status]
+        assert looks == ["done"] * at + ["current"] + [""] * (3 - at)
+        assert status[3]["seconds"] is None
 
     with patch.object(timezone, "now", lambda: datetime.datetime.now(datetime.UTC) + LATER):
         lifecycle.restart(UserPod.objects.all())
         # The look that follows finds the same pod, which is not of this start.
         status = signed_in.get(STATUS).json()["steps"]
     assert [step["status"] for step in status] == ["current", "", "", ""]
+
+
+def test_a_cluster_without_pods_says_otherwise_how_far_it_has_come(
+    signed_in: Client, alice: Any, memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(memory), "step_times", lambda *_: step_times.OF_PROCESS)
+    reconcile()
+    assert row(alice).step_times == "", "nobody asks of one that is up"
+    deployment(memory, "user-alice")["status"]["readyReplicas"] = 0
+    reconcile()
+    assert row(alice).step_times == step_times.OF_PROCESS
+    steps = signed_in.get(STATUS).json()["steps"]
+    assert [step["status"] for step in steps] == ["done", "done", "current", ""]
 
 
 def test_what_happened_is_told_on_a_failure_in_words_for_its_user(

@@ -305,6 +305,13 @@ class Cluster(ABC):
         """
         return f"{name}.{namespace}.svc.{self.cluster_domain}:{port}"
 
+    def step_times(self, deployment: Manifest) -> str | None:  # noqa: ARG002 - for subclasses
+        """Return how far a Deployment has come that is not up, as ``core.step_times`` has it.
+
+        For clusters without pods, which say it elsewhere; None where the Deployment does not.
+        """
+        return None
+
     def peer(self, service: Manifest) -> str | None:
         """Return the Service's own ``ip:port``, or None while (or where) it has none.
 

@@ -16,21 +16,21 @@ from django_userpods.times import stored
 if TYPE_CHECKING:
     from django_userpods.models import UserPod
 
-#: The steps by number: it is set up, has a place, its software is there and runs, it answers.
-_SET_UP, _PLACED, _STARTED, _READY = range(4)
+#: The steps by number: it has a place, its images are there, its containers are started, it is up.
+_PLACED, _FETCHED, _STARTED, _READY = range(4)
 #: The step at which a pod is, or failed, by what is said of it; any other has not been told.
 _OF_REASON = {
-    Reason.QUOTA: _SET_UP,
-    Reason.PREVIOUS: _SET_UP,
+    Reason.QUOTA: _PLACED,
+    Reason.PREVIOUS: _PLACED,
     Reason.VOLUME: _PLACED,
     Reason.ROOM: _PLACED,
-    Reason.IMAGE: _STARTED,
+    Reason.IMAGE: _FETCHED,
     Reason.SETTINGS: _STARTED,
     Reason.CRASHES: _READY,
     Reason.MEMORY: _READY,
     Reason.SLOW: _READY,
 }
-_OF_STATE = {State.PENDING: _SET_UP, State.STARTING: _STARTED, State.RUNNING: _READY}
+_OF_STATE = {State.PENDING: _PLACED, State.STARTING: _PLACED, State.RUNNING: _READY}
 #: The clocks of a cluster and of a site may differ by so much; a step of more tells nothing.
 _SKEW, _MOST = datetime.timedelta(seconds=5), datetime.timedelta(hours=1)
 
@@ -54,21 +54,22 @@ class Step(NamedTuple):
 def steps_of(pod: UserPod) -> list[Step]:
     """Return the steps of a pod on its way, none where nothing is known of where it is.
 
-    A container that waits does not say whether its image is still being fetched, so that is one
-    step with its start.
+    What counts as a step, and which times are known of it, ``core.step_times`` says.
     """
     labels = (
-        gettext("Set up"),
         gettext("Given a place"),
-        gettext("Fetched and started"),
+        gettext("Software fetched"),
+        gettext("Started"),
         gettext("Ready"),
     )
     state, reason, times = State(pod.state), reason_of(pod.message), _times_of(pod)
     at = _OF_REASON.get(reason, _OF_STATE.get(state))
     if at is None or state in (State.STOPPED, State.DELETING):
         return []
-    if state == State.STARTING and pod.step_times and reason not in _OF_REASON:
-        at = len(times) - 1
+    # What only took too long did so at the step that it has come to.
+    is_told = reason in _OF_REASON and reason is not Reason.SLOW
+    if len(times) > 1 and not is_told and state in (State.STARTING, State.FAILED):
+        at = min(len(times) - 1, _READY)
     here = "failed" if state == State.FAILED else "current"
     if state.is_coming and len(times) == at + 1:
         times.append(timezone.now())
@@ -82,15 +83,16 @@ def steps_of(pod: UserPod) -> list[Step]:
     ]
 
 
-def _times_of(pod: UserPod) -> list[datetime.datetime]:
+def _times_of(pod: UserPod) -> list[datetime.datetime | None]:
     """Return when each step began; what an earlier pod did is left out."""
-    taken = [stored(at) for at in step_times.read(pod.step_times)]
-    if taken and taken[0] < pod.started_at - _SKEW:
+    made, *taken = step_times.read(pod.step_times) or [None]
+    if made is not None and stored(made) < pod.started_at - _SKEW:
         taken = []
-    return [pod.started_at, *taken]
+    return [pod.started_at, *(None if at is None else stored(at) for at in taken)]
 
 
-def _seconds(times: list[datetime.datetime]) -> int | None:
-    if len(times) < 2 or times[1] - times[0] > _MOST:
+def _seconds(times: list[datetime.datetime | None]) -> int | None:
+    begun, ended = times if len(times) == 2 else (None, None)
+    if begun is None or ended is None or ended - begun > _MOST:
         return None
-    return max(0, int((times[1] - times[0]).total_seconds()))
+    return max(0, int((ended - begun).total_seconds()))

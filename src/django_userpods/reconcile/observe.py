@@ -133,6 +133,8 @@ class Subject:
         elif ref.name == self.entry.name and ref.kind == DEPLOYMENT:
             self.main = health.of_deployment(found)
             self.main_update = health.of_update(found)
+            if self.main.state.may_explain:
+                self.step_times = cluster.step_times(found)
             self.image = found["spec"]["template"]["spec"]["containers"][0].get("image", "")
             annotations = found["metadata"].get("annotations") or {}
             self.activity = activity.one_line(annotations.get(naming.ACTIVITY_ANNOTATION, ""))
@@ -385,7 +387,7 @@ def _explain(reader: Reader, subjects: dict[str, Subject]) -> None:
         own = by_workload.pop(None, [])
         if subject.main is not None:
             if subject.main.state.may_explain:
-                subject.step_times = step_times.of_pods(own)
+                subject.step_times = step_times.of_pods(own) or subject.step_times
             subject.main = health.explained(subject.main, own)
         if subject.main_update is not None and is_updating:
             subject.main_update = health.explained_update(subject.main_update, own)

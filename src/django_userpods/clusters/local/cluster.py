@@ -14,6 +14,7 @@ from django_userpods.clusters.local.store import PEER, Store
 from django_userpods.clusters.local.validation import validate
 from django_userpods.clusters.local.watch import LocalWatch
 from django_userpods.core.objects import DEPLOYMENT, Kind, Manifest, Ref
+from django_userpods.core.step_times import OF_PROCESS
 from django_userpods.exceptions import ClusterConfigurationError
 
 if TYPE_CHECKING:
@@ -183,6 +184,12 @@ class LocalCluster(Cluster):
         state = StateDir.open(self._state_dir)
         for found in self.list(DEPLOYMENT, namespace=namespace, labels=labels, timeout=timeout):
             yield from evidence.logs(state, found, lines=lines, size=size)
+
+    def step_times(self, deployment: Manifest) -> str | None:
+        """Say that a process was started, once it was."""
+        status = deployment.get("status") or {}
+        is_current = status.get("observedGeneration") == deployment["metadata"].get("generation")
+        return OF_PROCESS if is_current and status.get("updatedReplicas") else None
 
     def peer(self, service: Manifest) -> str | None:
         """Return ``127.0.0.1:port`` of the process behind a Service, None without a selector."""
