@@ -58,6 +58,17 @@ def test_it_asks_which_and_gives_it(staff: Client, memory: MemoryCluster) -> Non
     assert ">small<" in staff.get(LIST).text
 
 
+def test_each_choice_of_the_filter_by_profile_has_a_word(staff: Client) -> None:
+    ask(staff, "user-bulk000", profile="small")
+    page = staff.get(LIST, {"profile": ""})
+    [found] = [spec for spec in page.context["cl"].filter_specs if "profile" in spec.title]
+    shown = [
+        (choice["display"], choice["selected"]) for choice in found.choices(page.context["cl"])
+    ]
+    assert shown == [("All", False), ("Standard", True), ("small", False)]
+    assert page.context["cl"].result_count == 3
+
+
 def test_it_says_who_was_refused_and_why(staff: Client, memory: MemoryCluster) -> None:
     said = ask(staff, "user-bulk000", "user-bulk001", profile="rare").text
     assert "1 pod is of the profile rare now." in said

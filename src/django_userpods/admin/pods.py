@@ -12,6 +12,7 @@ from django.contrib.admin.utils import display_for_value, unquote
 from django.contrib.auth import get_user_model
 from django.urls import path, reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_userpods.admin import live
@@ -25,7 +26,7 @@ from django_userpods.exceptions import SettingError
 from django_userpods.models import UserPod
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from django.contrib.admin.views.main import ChangeList
     from django.db.models import QuerySet
@@ -53,6 +54,15 @@ class NamespaceFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[UserPod]) -> QuerySet[UserPod]:
         """Return the rows of the namespace chosen, which need not be one of those shown."""
         return queryset.filter(namespace=self.value()) if self.value() else queryset
+
+
+class ProfileFilter(admin.AllValuesFieldListFilter):
+    """A filter by profile, with a name for those that have none."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:  # noqa: ANN401 - as in Django's stubs
+        """Return what may be chosen; one without a word cannot be pressed."""
+        for choice in super().choices(changelist):
+            yield {**choice, "display": choice["display"] or gettext("Standard")}
 
 
 @admin.register(UserPod)
@@ -127,7 +137,7 @@ class UserPodAdmin(PodActionsMixin):
         """Return the filters, with those by turn and profile where there are such."""
         found = [*super().get_list_filter(request)]
         found += ["turn"] if conf.has_rollout() else []
-        return [*found, "profile"] if conf.has_profiles() else found
+        return [*found, ("profile", ProfileFilter)] if conf.has_profiles() else found
 
     def has_userpods_choose_profile_permission(self, request: HttpRequest) -> bool:
         return may_choose(request)
