@@ -182,6 +182,9 @@ def test_a_further_pod_comes_by_a_name_and_goes_by_it(
     answer = signed_in.post(url, {"typed": "lap"})
     assert answer.status_code == 400
     assert "Nothing was deleted" in answer.text
+    # The address of the form takes no GET: changes are followed where the page is.
+    UserPod.objects.update(state="starting")
+    assert f'data-changes="{HOME}"' in signed_in.post(url, {"typed": "no"}).text
     assert signed_in.post(url, {"typed": "lab"}).status_code == 303
     assert not UserPod.objects.filter(owner=alice, slot="lab").exists()
     assert 'id="pod-lab"' not in signed_in.get(HOME).text

@@ -158,12 +158,14 @@
 
     const follow = async (home) => {
         const find = (root) => root.querySelector("#userpods-pods");
+        /* Not this page's own: where a form was refused, that is the form's, and for sending alone. */
+        const { changes: address } = home.dataset;
         for (let changes = true; changes;) {
             await pause(3000);
             /* Nobody's typing is swept away. */
             if (document.hidden || find(home)?.contains(document.activeElement)) continue;
             try {
-                const answer = await fetch(location.pathname, { headers: { Accept: "text/html" } });
+                const answer = await fetch(address, { headers: { Accept: "text/html" } });
                 if (!answer.ok) continue;
                 const text = await answer.text();
                 const page = new DOMParser().parseFromString(text, "text/html");
