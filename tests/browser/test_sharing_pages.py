@@ -93,7 +93,7 @@ def is_in(bob: Person) -> None:
 
     def hears(_: object) -> bool:
         came = bob.browser.execute_script("return came")
-        return came["socket"] == ["hello from alice "] and came["stream"] > 0
+        return bool(came["socket"] == ["hello from alice "] and came["stream"] > 0)
 
     WebDriverWait(bob.browser, 30, 0.1).until(hears)
     assert bob.browser.execute_script("return over") == {}
