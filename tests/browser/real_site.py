@@ -7,6 +7,8 @@ at the other, and both look at once.
 from __future__ import annotations
 
 import secrets
+import urllib.error
+import urllib.request
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,9 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.test.utils import override_settings
 from pytest_django.live_server_helper import LiveServer
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.browser.chromium import chromium
 from tests.django.support import end_pause
@@ -25,6 +29,7 @@ from tests.testcluster.fixtures import restricted_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from email.message import Message
     from pathlib import Path
 
     from selenium.webdriver.chrome.webdriver import WebDriver
@@ -80,19 +85,36 @@ class RealSite:
     def find(self, css: str) -> WebElement:
         return self.browser.find_element(By.CSS_SELECTOR, css)
 
-    def press(self, text: str, *, within: str = "body") -> None:
-        """Press the one button or link that says so."""
-        [found] = [
-            one
-            for one in self.find(within).find_elements(By.CSS_SELECTOR, "button, summary, a")
-            if one.text == text
-        ]
-        found.click()
+    def press(self, text: str, *, within: str = "body", kind: str = "button, summary, a") -> None:
+        """Press the one button or link that says so, once it is there."""
+        css = f"{within} :is({kind})"
+
+        def press(browser: WebDriver) -> bool:
+            found = [one for one in browser.find_elements(By.CSS_SELECTOR, css) if one.text == text]
+            if len(found) == 1:
+                found[0].click()
+            return len(found) == 1
+
+        # A page that follows its pods may just replace what is on it.
+        ignored = [StaleElementReferenceException]
+        wait = WebDriverWait(self.browser, 30, 0.1, ignored_exceptions=ignored)
+        wait.until(press, f"{self.browser.current_url}: no {text!r} in {within}")
 
     def write(self, css: str, text: str) -> None:
         field = self.find(css)
         field.clear()
         field.send_keys(text)
+
+    def whoami(self, **headers: str) -> tuple[int, Message]:
+        """What the router would be told over HTTP: the status and the answer's headers."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(self.url("/whoami"), headers=given)  # noqa: S310 - our own
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
+                return answer.status, answer.headers
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers
 
     def deployment(self, name: str) -> dict[str, Any]:
         return self.cluster.get("deployment", name, "-n", self.inner.namespace)
