@@ -36,6 +36,7 @@ and what to do. It never carries a token, a request body or a whole server answe
         ├── Invalid                         400, 422
         └── ClusterUnavailable              transient
             ├── ClusterTimeout
+            ├── NodeUnavailable
             ├── OutOfTime
             │   └── NotLeading
             ├── TooManyRequests             429
@@ -63,6 +64,7 @@ __all__ = [
     "InvalidCredentials",
     "ManifestError",
     "MassDeletionRefused",
+    "NodeUnavailable",
     "NotFound",
     "NotLeading",
     "NotOurs",
@@ -226,6 +228,10 @@ class ClusterUnavailable(ClusterError):  # noqa: N818 - the state of the cluster
 
 class ClusterTimeout(ClusterUnavailable):
     """The API server took longer than the call was allowed to."""
+
+
+class NodeUnavailable(ClusterUnavailable):
+    """The API server answers, but the machine that a pod runs on does not answer it."""
 
 
 class OutOfTime(ClusterUnavailable):

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 from django_userpods.models import UserPod
 from tests.browser.chromium import keep_pictures, wait_for_text
@@ -180,8 +178,8 @@ def follow_to_its_end(site: RealSite, node: Kubelet, pod: UserPod, crashed: str)
     node.texts[name, False] += "the first request\n"
     wait_for_text(browser, "pre", "the first request", seconds=SOON)
     node.is_out_of_order = True
-    said = "#userpods-problems [role=alert]"
-    WebDriverWait(browser, SOON, 0.2).until(lambda _: browser.find_elements(By.CSS_SELECTOR, said))
+    said = "The machine that it runs on does not answer at the moment."
+    wait_for_text(browser, "#userpods-problems", said, seconds=SOON)
     assert "the first request" in site.find("pre").text, "what was read stays"
     keep_pictures(browser, "real-logs-away")
 

@@ -13,11 +13,14 @@ from django_userpods.clusters.base import PodEvent, PodLog
 from django_userpods.clusters.inert import InertCluster
 from django_userpods.clusters.kubernetes import evidence
 from django_userpods.core.objects import POD, Ref
+from django_userpods.evidence import worded
 from django_userpods.exceptions import (
     BadAnswer,
     ClusterConfigurationError,
     ClusterTimeout,
+    ClusterUnavailable,
     Forbidden,
+    NodeUnavailable,
     NotInTests,
 )
 from django_userpods.testing import MemoryCluster
@@ -209,8 +212,9 @@ def test_of_lines_that_are_very_long_fewer_are_asked_for(
         (faults.status(403, reason="Forbidden"), Forbidden),
         (said(b"<html>Sign in</html>", "text/html"), BadAnswer),
         (faults.hang(), ClusterTimeout),
+        (faults.status(503), ClusterUnavailable),
     ],
-    ids=["forbidden", "a proxy's page", "slow"],
+    ids=["forbidden", "a proxy's page", "slow", "away"],
 )
 def test_what_stands_in_the_way_is_an_error(
     running: dict[str, Any],
@@ -229,6 +233,16 @@ def test_what_stands_in_the_way_is_an_error(
     if expected is not BadAnswer:
         with pytest.raises(expected):
             through.events(namespace=namespace, labels=ALICE, limit=5, timeout=seconds)
+
+
+@pytest.mark.cluster
+def test_a_node_that_does_not_answer_is_not_the_cluster(
+    running: dict[str, Any], through: KubernetesCluster, namespace: str
+) -> None:
+    """(Nobody answers at the address of a node that kwok pretends.)"""
+    with pytest.raises(NodeUnavailable) as caught:
+        logs(through, namespace, timeout=60.0)
+    assert worded(caught.value) == "The machine that it runs on does not answer at the moment."
 
 
 @pytest.mark.cluster

@@ -24,6 +24,7 @@ from django_userpods.exceptions import (
     ClusterTimeout,
     ClusterUnavailable,
     Forbidden,
+    NodeUnavailable,
     UserpodsError,
 )
 from django_userpods.reconcile.wanted import this_installation
@@ -140,6 +141,8 @@ def worded(error: UserpodsError) -> str:
         return gettext("The cluster does not let this site see all of it.")
     if isinstance(error, ClusterTimeout):
         return gettext("The cluster did not answer in time.")
+    if isinstance(error, NodeUnavailable):
+        return gettext("The machine that it runs on does not answer at the moment.")
     if isinstance(error, ClusterUnavailable):
         return gettext("The cluster cannot be reached at the moment.")
     return gettext("The cluster could not show all of it.")

@@ -14,7 +14,14 @@ from django_userpods.clusters.base import PodEvent, PodLog
 from django_userpods.clusters.kubernetes.jsontext import split_list
 from django_userpods.clusters.kubernetes.request import ApiCall
 from django_userpods.core.objects import POD, Kind
-from django_userpods.exceptions import BadAnswer, Invalid, NotFound, UnknownKind
+from django_userpods.exceptions import (
+    BadAnswer,
+    ClusterUnavailable,
+    Invalid,
+    NodeUnavailable,
+    NotFound,
+    UnknownKind,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -80,6 +87,11 @@ def logs(place: Place, *, lines: int, size: int) -> Iterator[PodLog]:
                 raise
             except (Invalid, NotFound):
                 continue  # it has not begun, its log is gone, or it went meanwhile
+            except ClusterUnavailable as error:
+                # The pods were just listed: it is their node's kubelet that does not answer.
+                if error.status == 500:
+                    raise NodeUnavailable(str(error), status=error.status) from error
+                raise
             text, is_cut = last_of(body, lines=lines, size=size)
             if text:
                 yield PodLog(name, container, text, is_previous, is_cut)
