@@ -39,6 +39,24 @@ local template = [[<!doctype html>
 <body><main><h1>%s</h1><p>%s</p>%s</main></body></html>
 ]]
 
+-- Opens what was asked for as soon as something else than this page is answered in its place: asks
+-- as a script, which is told in JSON, so that whoever reads, or has it read out, is not thrown back
+-- to the beginning each time. A page that loads itself is left to browsers without scripts.
+local again = [[
+
+<noscript><meta http-equiv="refresh" content="%s"></noscript>
+<script>
+(async () => {
+  for (let wait = %s; ; wait = Math.min(wait * 1.5, 15)) {
+    await new Promise(go => setTimeout(go, wait * 1000));
+    const answer = await fetch(location.href, {redirect: "manual"}).catch(() => null);
+    if (!answer) continue;
+    const said = answer.status === %d ? await answer.json().catch(() => null) : null;
+    if (said?.error !== %s) return location.reload();
+  }
+})();
+</script>]]
+
 --- A text as it stands in HTML, also between quotes.
 function _M.escaped(text)
     return (text:gsub("[&<>\"']", {
@@ -47,8 +65,8 @@ function _M.escaped(text)
 end
 
 --- Answers and ends the request. `retry` is in seconds, for Retry-After and, in a page, the
--- time after which it loads itself again; `link` is an address that a page offers, and its words.
--- All words are English ones that words.lua has in other languages.
+-- time after which it looks for something else in its place; `link` is an address that a page
+-- offers, and its words. All words are English ones that words.lua has in other languages.
 function _M.say(status, title, text, retry, link)
     ngx.status = status
     ngx.header["Cache-Control"] = "no-store"
@@ -57,14 +75,14 @@ function _M.say(status, title, text, retry, link)
     end
     if _M.is_navigation() then
         ngx.header["Content-Type"] = "text/html; charset=utf-8"
-        local refresh = retry
-            and '\n<meta http-equiv="refresh" content="' .. tostring(retry) .. '">' or ""
+        local head = retry and again:format(
+            tostring(retry), tostring(retry), status, cjson.encode(title:lower())) or ""
         local language = words.language(ngx.var.http_accept_language)
         local heading = words.say(language, title)
         local more = link and ('<p><a href="%s">%s</a></p>'):format(
             _M.escaped(link.address), words.say(language, link.text)) or ""
         ngx.header["Content-Language"] = language
-        ngx.print(template:format(language, refresh, heading, heading,
+        ngx.print(template:format(language, head, heading, heading,
             words.say(language, text), more))
     else
         ngx.header["Content-Type"] = "application/json"

@@ -1,0 +1,70 @@
+"""The router's own pages in real Chromium: they wait without disturbing who reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.browser.chromium import chromium, wait_for_text
+from tests.router.fake_django import FakeDjango
+from tests.router.harness import Router, eventually, workload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from selenium.webdriver.chrome.webdriver import WebDriver
+
+    from tests.router.fake_django import Handler
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def django(tmp_path: Path) -> Iterator[FakeDjango]:
+    with workload("alice", tmp_path) as pod, FakeDjango() as django:
+        django.user("alice", pod)
+        yield django
+
+
+@pytest.fixture
+def site(tmp_path: Path, django: FakeDjango) -> Iterator[str]:
+    with Router(tmp_path / "nginx", django.port, options={"retry_after": 1}) as router:
+        yield f"http://127.0.0.1:{router.port}"
+
+
+@pytest.fixture
+def browser(tmp_path: Path, site: str) -> Iterator[WebDriver]:
+    with chromium(tmp_path) as browser:
+        cookie = {"url": site, "name": "sessionid", "value": "s-alice"}
+        browser.execute_cdp_cmd("Network.setCookie", cookie)
+        yield browser
+
+
+def test_a_page_that_waits_stays_as_it_is_until_there_is_another(
+    browser: WebDriver, site: str, django: FakeDjango
+) -> None:
+    asked = []
+
+    def broken(handler: Handler) -> None:
+        asked.append(handler.path)
+        handler.send_response(500)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    django.odd = broken
+    browser.get(f"{site}/notes")
+    wait_for_text(browser, "h1", "Unavailable")
+    browser.execute_script("window.isTheSame = true")
+    before = len(asked)
+    eventually(lambda: len(asked) >= before + 2, timeout=20)
+    assert browser.execute_script("return window.isTheSame") is True
+    django.odd = None
+    WebDriverWait(browser, 20, 0.1).until(
+        lambda browser: browser.execute_script(
+            "return !window.isTheSame && document.body?.innerText.includes('alice')"
+        )
+    )
+    assert browser.current_url == f"{site}/notes"
