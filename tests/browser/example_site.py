@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from django.conf import settings
@@ -269,11 +270,62 @@ def put(name: str, state: str, message: str = "", *, minutes: int = 0) -> None:
     )
 
 
+@contextmanager
+def stopped_rollout() -> Iterator[None]:
+    """A rollout that was stopped by its second failure, meanwhile."""
+    from django.test import override_settings
+    from django.utils import timezone
+
+    from django_userpods.models import Installation, UserPod
+
+    turns = {"bob": "failed", "erin": "failed", "dave": "updating", "heidi": "waiting"}
+    installation = Installation.objects.filter(pk=Installation.objects.current().pk)
+    for name, turn in turns.items():
+        UserPod.objects.filter(owner__username=name).update(turn=turn)
+    installation.update(
+        rollout_stopped_at=timezone.now(),
+        rollout_failures=2,
+        rollout_reason=f"user-erin: {PULLS}",
+    )
+    with override_settings(USERPODS_ROLLOUT={"MAX_UNREADY": 1, "MAX_FAILURES": 2}):
+        yield
+    UserPod.objects.update(turn="")
+    installation.update(rollout_stopped_at=None, rollout_failures=0, rollout_reason="")
+
+
+@contextmanager
+def nameless() -> Iterator[None]:
+    """Grace's pod has no name yet, meanwhile."""
+    from django_userpods.models import UserPod
+
+    pods = UserPod.objects.filter(owner__username="grace")
+    name = pods.get().name
+    pods.update(name=None)
+    yield
+    pods.update(name=name)
+
+
+@contextmanager
+def nobody_can_tell() -> Iterator[None]:
+    """What decides who may come in cannot be asked, meanwhile."""
+    from django.http import JsonResponse
+
+    with mock.patch("django_userpods.pages.waiting.for_visitor") as asked:
+        asked.return_value = JsonResponse({"error": "unavailable"}, status=503)
+        yield
+
+
+def user(username: str) -> Any:
+    """One of the users."""
+    from django.contrib.auth import get_user_model
+
+    return get_user_model().objects.get(username=username)
+
+
 def session(username: str) -> str:
     """The key of a session of somebody's."""
-    from django.contrib.auth import get_user_model
     from django.test import Client
 
     client = Client()
-    client.force_login(get_user_model().objects.get(username=username))
+    client.force_login(user(username))
     return client.cookies["sessionid"].value

@@ -17,7 +17,12 @@ class MyUserAdmin(UserPodsUserAdminMixin, UserAdmin):  # type: ignore[type-arg]
     """As in a project."""
 
 
+# A list of users that knows nothing of ours.
+plain = admin.AdminSite("plain")
+plain.register(get_user_model(), UserAdmin)
+
 urlpatterns = [
     path("", include("django_userpods.urls")),
     path("admin/", admin.site.urls),
+    path("plain/", plain.urls),
 ]

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.browser import example_site
 from tests.browser.chromium import chromium
 from tests.browser.screens import IN_DOCS, SCREENS, Screen
+from tests.router.fake_django import FakeDjango
 from tests.router.harness import Router, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from selenium.webdriver.chrome.webdriver import WebDriver
 
@@ -89,18 +91,43 @@ def ids() -> dict[str, object]:
     return found
 
 
-def open_screen(browser: WebDriver, site: str, screen: Screen, language: str) -> None:
-    """Have a browser show a page to somebody, in a language."""
+@contextlib.contextmanager
+def open_screen(browser: WebDriver, site: str, screen: Screen, language: str) -> Iterator[None]:
+    """Have a browser show a page to somebody, in a language, while what it needs is so."""
     example_site.put("alice", screen.state, screen.message, minutes=1)
-    browser.get(f"{site}/userpods/assets/css")
-    browser.delete_all_cookies()
-    browser.add_cookie({"name": "django_language", "value": _COOKIES[language]})
+    cookies = {"django_language": _COOKIES[language]}
     if screen.who:
-        browser.add_cookie({"name": "sessionid", "value": example_site.session(screen.who)})
-    browser.get(site + screen.path.format_map(ids()))
-    if screen.act is not None:
-        screen.act(browser)
-        browser.execute_async_script("setTimeout(arguments[0], 700)")
+        cookies["sessionid"] = example_site.session(screen.who)
+    browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    for name, value in cookies.items():
+        browser.execute_cdp_cmd("Network.setCookie", {"url": site, "name": name, "value": value})
+    asks = ["*/userpods/status/*", "*/userpods/stream/*"] if screen.stays else []
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": asks})
+    browser.execute_cdp_cmd("Network.setExtraHTTPHeaders", {"headers": dict(screen.headers)})
+    with screen.given():
+        browser.get(site + screen.path.format_map(ids()))
+        if screen.act is not None:
+            screen.act(browser)
+        yield
+
+
+@contextlib.contextmanager
+def routers(folder: Path) -> Iterator[dict[str, int]]:
+    """Real routers that show pages of their own, and their ports: where Django does not answer, and
+    where it says that this account may not come in."""
+    with FakeDjango() as django:
+        django.odd = _nobody_may
+        away = Router(folder / "away", free_port())
+        refuses = Router(folder / "refuses", django.port)
+        with away, refuses:
+            yield {"router": away.port, "router-refuses": refuses.port}
+
+
+def _nobody_may(handler: Any) -> None:
+    handler.send_response(403)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
 
 
 def open_router(browser: WebDriver, port: int, language: str) -> None:
@@ -113,6 +140,9 @@ def open_router(browser: WebDriver, port: int, language: str) -> None:
         },
     )
     browser.get("about:blank")
+    # A session's, as whoever is refused has one.
+    cookie = {"url": f"http://127.0.0.1:{port}", "name": "sessionid", "value": "one"}
+    browser.execute_cdp_cmd("Network.setCookie", cookie)
     browser.get(f"http://127.0.0.1:{port}/")
     # It would load itself again.
     browser.execute_script("window.stop()")
@@ -139,13 +169,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             camera = Camera(browser, options.output, looks)
             for language in options.language or LANGUAGES:
                 for screen in screens:
-                    open_screen(browser, site, screen, language)
-                    camera.take(screen.name, language)
+                    with open_screen(browser, site, screen, language):
+                        camera.take(screen.name, language)
             if "router".startswith(names):
-                with Router(folder / "router", free_port()) as router:
+                with routers(folder) as ports:
                     for language in options.language or LANGUAGES:
-                        open_router(browser, router.port, language)
-                        camera.take("router", language)
+                        for name, port in ports.items():
+                            open_router(browser, port, language)
+                            camera.take(name, language)
     if options.docs is not None:
         options.docs.mkdir(parents=True, exist_ok=True)
         for name in (file_name(*one) for one in IN_DOCS):

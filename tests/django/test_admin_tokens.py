@@ -58,7 +58,7 @@ def new(client: Client, user: Any, **more: str) -> Any:
 
 
 def text_in(page: str) -> str:
-    found = re.search(r'<input id="userpods-token"[^>]* value="([^"]+)"', page)
+    found = re.search(r'<textarea id="userpods-token"[^>]*>([^<]+)</textarea>', page)
     assert found is not None
     return html.unescape(found[1])
 
