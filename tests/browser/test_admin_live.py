@@ -8,12 +8,13 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from django_userpods.clusters.base import PodLog
 from django_userpods.core.objects import DEPLOYMENT, Ref
-from django_userpods.models import UserPod
+from django_userpods.models import BulkRun, Transition, UserPod
 from django_userpods.reconcile import reconcile
 from tests.browser.chromium import chromium, wait_for_text
 
@@ -141,4 +142,34 @@ def test_tabs_and_following_logs_by_the_keyboard_alone(
     wait_for_text(browser, "pre", "the second line")
     follow.send_keys(Keys.ENTER)
     assert follow.get_attribute("aria-pressed") == "false"
+    assert refused(browser) == []
+
+
+@pytest.mark.timeout(300)
+def test_what_the_keyboard_is_at_stays_while_a_bulk_run_goes_on(
+    browser: WebDriver, live_server: LiveServer
+) -> None:
+    """Each new failure makes the list of failures anew, below whoever reads in it."""
+    now = timezone.now()
+    run = BulkRun.objects.create(operation="restart", actor="boss", at=now, number=2)
+    for pod in UserPod.objects.order_by("name"):
+        Transition.objects.create(run=run, pod=pod, at=now, operation="restart", actor="boss")
+    alices, other = Transition.objects.filter(run=run).order_by("pod__name")
+    failed = {"outcome": "failed", "settled_at": now, "after": "failed"}
+    UserPod.objects.update(state="failed", message="ErrImagePull: no such image")
+    Transition.objects.filter(pk=alices.pk).update(**failed)
+    browser.get(f"{live_server.url}{PODS}bulk/{run.pk}/")
+    for _ in range(60):
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        if browser.switch_to.active_element.tag_name == "summary":
+            break
+    ActionChains(browser).send_keys(Keys.SPACE).perform()
+    wait_for_text(browser, ".userpods-failures details p", "no such image")
+
+    Transition.objects.filter(pk=other.pk).update(**failed)
+    wait_for_text(browser, ".userpods-failures", "user-boss")
+    assert browser.switch_to.active_element.text == "What the cluster says"
+    ActionChains(browser).send_keys(Keys.SPACE).perform()
+    [first, _] = browser.find_elements(By.CSS_SELECTOR, ".userpods-failures details")
+    assert first.get_attribute("open") is None, "it was open, and is the one that was pressed"
     assert refused(browser) == []
