@@ -27,7 +27,8 @@ from django_userpods.exceptions import AdoptionError, ClusterError, NotOurs, Tem
 from django_userpods.models import UserPod
 from django_userpods.reconcile import apply
 from django_userpods.reconcile.entries import Entry, Scope
-from django_userpods.reconcile.observe import Subject, subject_of, whole_list
+from django_userpods.reconcile.lists import whole_list
+from django_userpods.reconcile.observe import Subject, subject_of
 from django_userpods.reconcile.pods import look, pods_in_use
 from django_userpods.reconcile.report import Failure
 from django_userpods.reconcile.rows import alias, make, rows

@@ -17,7 +17,6 @@ from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind, Manifes
 from django_userpods.core.plan import Observed
 from django_userpods.core.rollout import Turn
 from django_userpods.exceptions import (
-    Expired,
     Forbidden,
     NotFound,
     TemplateError,
@@ -25,6 +24,7 @@ from django_userpods.exceptions import (
 )
 from django_userpods.models import UserPod
 from django_userpods.reconcile import claims, overruled
+from django_userpods.reconcile.lists import whole_list
 from django_userpods.reconcile.wanted import TemplateSource, row_values
 
 if TYPE_CHECKING:
@@ -340,31 +340,6 @@ def _by_namespace(subjects: dict[str, Subject]) -> Iterator[tuple[str, str | fro
         for start in range(0, len(labels), _NAMED):
             some = labels[start : start + _NAMED]
             yield namespace, some[0] if len(some) == 1 else frozenset(some)
-
-
-def whole_list(
-    cluster: Cluster,
-    kind: Kind,
-    *,
-    namespace: str | None,
-    labels: Mapping[str, str | frozenset[str]],
-    remaining: Callable[[], float | None],
-) -> Iterator[Manifest]:
-    """Yield a list, begun again where its page token expired on the way."""
-    seen: set[str] = set()
-    for attempt in range(3):
-        try:
-            for found in cluster.list(
-                kind, namespace=namespace, labels=labels, timeout=remaining()
-            ):
-                if found["metadata"]["uid"] not in seen:
-                    seen.add(found["metadata"]["uid"])
-                    yield found
-        except Expired:
-            if attempt == 2:
-                raise
-        else:
-            return
 
 
 def _explain(reader: Reader, subjects: dict[str, Subject]) -> None:

@@ -17,7 +17,7 @@ from django_userpods.core.objects import POD, Ref
 from django_userpods.core.plan import Verb
 from django_userpods.exceptions import AlreadyExists, Invalid
 from django_userpods.reconcile.apply import fixed_changes
-from django_userpods.reconcile.observe import whole_list
+from django_userpods.reconcile.lists import whole_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -12,7 +12,7 @@ from django_userpods.conf import conf
 from django_userpods.core import naming
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Ref
 from django_userpods.exceptions import ClusterError, UserpodsError
-from django_userpods.reconcile.observe import whole_list
+from django_userpods.reconcile.lists import whole_list
 from django_userpods.reconcile.report import Failure
 from django_userpods.reconcile.rows import rows
 from django_userpods.reconcile.wanted import TemplateSource, this_installation
