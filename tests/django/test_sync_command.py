@@ -269,6 +269,7 @@ def test_json_tells_what_was_done(memory: MemoryCluster) -> None:
         "kind": "Deployment",
         "namespace": "default",
         "name": "user-alice",
+        "username": "alice",
         "reason": "",
     }
     UserFactory(username="bob")

@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from django_userpods.core.objects import Kind, Ref
 from django_userpods.models import UserPod
@@ -136,3 +138,44 @@ def test_values_of_several_lines_are_told_line_by_line(
     shown = lines_after(sync("--dry-run")[1], "Would update ConfigMap")
     assert shown[-1].strip() == "(61 more lines)"
     assert len(shown) == 42
+
+
+LONG = "Élodie de la Fontaine du Bois-Guillaume et Fils"
+
+
+def test_it_says_whose_pods_they_are_where_their_names_do_not(
+    memory: MemoryCluster,
+) -> None:
+    for username in ("李雷", LONG, "alice"):
+        UserFactory(username=username)
+    _, out, _ = sync("--dry-run")
+    created = [line for line in out.splitlines() if line.startswith("Would create Deployment")]
+    ends = sorted(line.partition(" (")[2] for line in created)
+    # One whose name says it is not named twice, and a long one is cut.
+    assert ends == ["", f"{LONG[:39]}…)", "李雷)"]
+    sync()
+    changed = UserPod.objects.get(owner__username="李雷")
+    deployment(memory, str(changed.name))["spec"]["replicas"] = 4
+    _, out, _ = sync("--dry-run")
+    assert f"Would update Deployment default/{changed.name} (李雷)" in out
+    actions = json.loads(sync("--dry-run", "--format", "json")[1])["actions"]
+    assert [action["username"] for action in actions] == ["李雷"]
+
+    # Who is gone is called as the objects say.
+    owner = changed.owner
+    assert owner is not None
+    type(owner).objects.filter(pk=owner.pk).delete()
+    _, out, _ = sync("--dry-run")
+    assert f"Would delete Deployment default/{changed.name} (李雷)" in out
+
+
+def test_the_names_of_users_are_not_asked_for_one_by_one(
+    memory: MemoryCluster,
+) -> None:
+    counts = []
+    for number in (2, 12):
+        bulk(number, prefix=f"of{number}")
+        with CaptureQueriesContext(connection) as queries:
+            sync("--dry-run")
+        counts.append(len(queries))
+    assert counts[0] == counts[1]

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django_userpods.exceptions import ClusterUnavailable, Forbidden
 from django_userpods.models import Installation, UserPod
 from django_userpods.reconcile import reconcile
-from tests.django.support import VOLUME, pairs, template_with, users
+from tests.django.support import VOLUME, pairs, row, template_with, users
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -138,3 +138,14 @@ def test_in_a_test_run_nothing_is_looked_for(settings: Any) -> None:
     }
     with pytest.raises(CommandError, match="test"):
         uninstall("--dry-run")
+
+
+def test_it_says_whose_the_objects_are_where_their_names_do_not(
+    installed: str, memory: MemoryCluster
+) -> None:
+    lei = UserFactory(username="李雷")
+    reconcile()
+    pod = row(lei)
+    said = uninstall("--dry-run")
+    assert f"Would delete Deployment default/{pod.name} (李雷)" in said
+    assert "Would delete Deployment default/user-alice\n" in said

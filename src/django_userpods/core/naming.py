@@ -167,6 +167,11 @@ def readable(name: str, username: str) -> str:
     return f"{name} ({shown[:39]}…)" if len(shown) > 40 else f"{name} ({shown})"
 
 
+def readable_object(ref: object, name: str, username: str) -> str:
+    """Return an object of a pod for people: with the pod's user as ``readable`` says it."""
+    return f"{ref}{readable(name, username).removeprefix(name)}"
+
+
 def name_apart(username: str, *, pod: str, prefix: str, slot: str = "", room: int = 0) -> str:
     """Return a name for a pod whose own is held by somebody else (whose user was renamed).
 

@@ -63,7 +63,7 @@ def _tell_actions(command: UserpodsCommand, report: Report) -> None:
         command.say(_("In what would be updated, - is what is there, + what should be."))
     for action in report.done:
         reason = f" ({action.reason})" if action.reason else ""
-        command.say(f"{words[action.verb]} {action.ref}{reason}")
+        command.say(f"{words[action.verb]} {report.label(action)}{reason}")
         _tell_differences(command, report, action.ref)
 
 

@@ -204,6 +204,8 @@ def _record_outcomes(run: Run, items: list[tuple[Subject, apply.Outcome]]) -> No
     write = outcomes.unwritten if run.request.dry_run else outcomes.write
     for written in write(items):
         run.report.done.extend(written.outcome.done)
+        if written.outcome.done and (username := written.subject.username):
+            run.report.usernames[written.subject.entry.pk] = username
         run.report.overruled.extend(written.subject.news)
         if isinstance(written.outcome.error, ClusterUnavailable):
             run.report.unavailable = True

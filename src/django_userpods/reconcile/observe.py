@@ -78,8 +78,15 @@ class Subject:
     overruled: dict[Ref, Overruled] = field(default_factory=dict)
     #: What was found of that by this run's own writes.
     news: list[str] = field(default_factory=list)
+    #: What its objects say that its user is called.
+    named: str = ""
     #: Why nothing can be done for the pod: no template, or one that this cluster cannot make.
     error: UserpodsError | None = None
+
+    @property
+    def username(self) -> str:
+        """What its user is called; of one who is gone, as its objects say."""
+        return self.entry.username or self.named
 
     @property
     def health(self) -> Health | None:
@@ -292,6 +299,9 @@ def _take(
     if subject is None:
         strangers[label].append(Observed(ref, metadata["uid"]))
         return
+    if not subject.username:
+        annotations = metadata.get("annotations") or {}
+        subject.named = annotations.get(naming.USERNAME_ANNOTATION, "")
     subject.observe(found, ref, reader.cluster)
     differences = subject.compare(found, ref)
     if differences and subject.is_known(ref, differences):

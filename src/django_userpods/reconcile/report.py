@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from django_userpods.core.naming import readable
+from django_userpods.core.naming import readable, readable_object
 from django_userpods.core.plan import Verb
 from django_userpods.core.shape import MISSING
 
@@ -47,6 +47,9 @@ class Report:
     #: How many of them needed nothing.
     unchanged: int = 0
     done: list[Action] = field(default_factory=list)
+    #: The names of the users whose pods ``done`` is about, by the ids of pods; none of those of
+    #: whom neither database nor cluster knows it.
+    usernames: dict[str, str] = field(default_factory=dict)
     #: With ``dry_run``, in what the objects that would be updated are not as declared. The values
     #: of Secrets are masked.
     differences: dict[Ref, list[Difference]] = field(default_factory=dict)
@@ -84,6 +87,10 @@ class Report:
             "deleted": counter[Verb.DELETE],
         }
 
+    def label(self, action: Action) -> str:
+        """Return for people which object an action is about, and whose it is."""
+        return readable_object(action.ref, action.ref.name, self.usernames.get(action.pod, ""))
+
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain data."""
         return {
@@ -98,6 +105,7 @@ class Report:
                     "kind": action.ref.kind.kind,
                     "namespace": action.ref.namespace,
                     "name": action.ref.name,
+                    "username": self.usernames.get(action.pod, ""),
                     "reason": action.reason,
                     **_diff(self.differences.get(action.ref)),
                 }

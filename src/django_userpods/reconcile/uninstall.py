@@ -30,6 +30,13 @@ class Found:
     ref: Ref
     uid: str
     pod: str
+    #: What the object says that its user is called.
+    username: str = ""
+
+    @property
+    def label(self) -> str:
+        """Which object it is and whose, for people."""
+        return naming.readable_object(self.ref, self.ref.name, self.username)
 
 
 @dataclass(slots=True)
@@ -123,4 +130,9 @@ def _listed(kind: Kind, identifier: str) -> list[Found]:
 
 def _found(item: Manifest) -> Found:
     metadata = item["metadata"]
-    return Found(Ref.of(item), metadata["uid"], metadata["labels"].get(naming.POD_LABEL, ""))
+    return Found(
+        Ref.of(item),
+        metadata["uid"],
+        metadata["labels"].get(naming.POD_LABEL, ""),
+        (metadata.get("annotations") or {}).get(naming.USERNAME_ANNOTATION, ""),
+    )

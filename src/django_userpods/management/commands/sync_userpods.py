@@ -283,6 +283,7 @@ class Command(UserpodsCommand):
             scope = user_pks if report.not_done or is_held_up else sorted(pks)
             again = self._until_answered(partial(run, scope), deadline)
             report.done.extend(again.done)
+            report.usernames |= again.usernames
             known = {failure.user_pk for failure in again.failed} | pks
             report.failed = [f for f in report.failed if f.user_pk not in known] + again.failed
             report.not_done, report.refused = again.not_done, again.refused

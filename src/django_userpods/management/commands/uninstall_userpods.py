@@ -83,9 +83,9 @@ class Command(UserpodsCommand):
         self.say(_("Cluster: %(cluster)s, installation %(id)s") % told)
         if verbosity > 0:
             for item in found.objects:
-                self.say(_("Would delete %(object)s") % {"object": item.ref}, "NOTICE")
+                self.say(_("Would delete %(object)s") % {"object": item.label}, "NOTICE")
             for item in found.kept:
-                self.say(_("Would keep %(object)s (USERPODS_RETAIN)") % {"object": item.ref})
+                self.say(_("Would keep %(object)s (USERPODS_RETAIN)") % {"object": item.label})
         for failure in found.unknown:
             told = {"name": failure.name, "message": failure.message}
             self.complain(_("Cannot look for %(name)s: %(message)s") % told)
