@@ -181,6 +181,9 @@ def _bulk_run(pods: dict[str, Any]) -> None:
 
     from django_userpods.models import BulkRun, Transition
 
+    # Of one of long ago nothing is known any more but that it was.
+    long_ago = timezone.now() - timedelta(days=9)
+    BulkRun.objects.create(operation="stop", actor="judy", at=long_ago, number=501)
     at = timezone.now() - timedelta(minutes=2)
     run = BulkRun.objects.create(operation="restart", actor="boss", at=at, number=len(PEOPLE))
     outcomes = {"running": "done", "failed": "failed"}

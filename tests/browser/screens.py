@@ -268,6 +268,7 @@ SCREENS = (
         "admin-resume", f"{PODS}resume-rollout/", who="boss", given=example_site.stopped_rollout
     ),
     Screen("admin-bulk", f"{PODS}bulk/{{bulk}}/", who="boss"),
+    Screen("admin-bulk-runs", f"{PODS}bulk/", who="boss"),
     Screen("admin-users", "/admin/auth/user/", who="boss"),
     Screen("admin-user", "/admin/auth/user/{alice-user}/change/", who="boss"),
     Screen("admin-user-failed", "/admin/auth/user/{bob-user}/change/", who="boss"),

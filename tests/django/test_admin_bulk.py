@@ -262,3 +262,81 @@ def test_it_takes_as_many_queries_for_many_as_for_few(boss: Client, settings: An
         keep = [*few[:kept:2], *few.filter(outcome="failed")[:2], *few.filter(outcome="")[:2]]
         Transition.objects.filter(run=run).exclude(pk__in=[line.pk for line in keep]).delete()
     assert counts[0] == counts[1] < 10
+
+
+RUNS = f"{PODS}bulk/"
+
+
+def rows_of(page: str) -> list[str]:
+    """Each row of the list, without its tags."""
+    rows = re.findall(r"<tr>(.*?)</tr>", page[page.index("<tbody>") :], re.DOTALL)
+    return [" ".join(re.sub("<[^>]+>", " ", row).split()) for row in rows]
+
+
+def test_all_runs_are_listed_with_who_what_when_and_what_came_of_it(boss: Client) -> None:
+    assert "Nothing has been asked of several pods" in boss.get(RUNS).content.decode()
+    first = asked("restart", failed=1, waiting=1)
+    BulkRun.objects.filter(pk=first.pk).update(actor="boss <b>", at="2026-03-04T15:06:07Z")
+    second = BulkRun.objects.create(operation="stop", number=3)
+    page = boss.get(RUNS).content.decode()
+    newest, oldest = rows_of(page)
+    # What its pods were is not known any more.
+    assert newest.startswith("Stop 3 pods not known any more 3")
+    assert oldest.startswith("Restart 4 pods failed 1 not known yet 1 done 2 boss &lt;b&gt; ")
+    assert 'datetime="2026-03-04T' in page
+    assert page.index(url_of(second)) < page.index(url_of(first))
+    assert f'href="{RUNS}"' in boss.get(f"{PODS}overview/").content.decode()
+    assert f'href="{RUNS}"' in boss.get(url_of(first)).content.decode()
+    assert boss.post(RUNS).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("codenames", "listed"),
+    [
+        (["view_userpod"], ["Stop 3 pods", "Restart 2 pods"]),
+        (["restart_userpod"], ["Restart 2 pods"]),
+        (["sync_userpod", "stop_userpod"], ["Stop 3 pods"]),
+        (["view_accesstoken"], None),
+    ],
+)
+def test_who_may_see_a_run_sees_it_in_the_list(
+    client: Client, codenames: list[str], listed: list[str] | None
+) -> None:
+    BulkRun.objects.create(operation="restart", number=2)
+    BulkRun.objects.create(operation="stop", number=3)
+    staff = UserFactory(username="staff", is_staff=True)
+    for codename in codenames:
+        staff.user_permissions.add(Permission.objects.get(codename=codename))
+    client.force_login(staff)
+    response = client.get(RUNS)
+    assert response.status_code == (403 if listed is None else 200)
+    page = response.content.decode()
+    found = re.findall(r'<td><a href="[^"]+">([^<]+)</a>', page)
+    assert found == (listed or [])
+    # Nothing leads to where they may not go.
+    assert (f'href="{PODS}overview/"' in page) == ("view_userpod" in codenames)
+
+
+def test_the_list_takes_as_many_queries_for_many_as_for_few(boss: Client) -> None:
+    run = asked("restart", 6, failed=2, waiting=1)
+    lines = list(Transition.objects.filter(run=run))
+    counts = []
+    for number in (0, 40):
+        for _ in range(number):
+            again = BulkRun.objects.create(operation="restart", number=6)
+            Transition.objects.bulk_create(
+                Transition(
+                    pod=line.pod,
+                    run=again,
+                    operation="restart",
+                    before="running",
+                    after="running",
+                    outcome=line.outcome,
+                )
+                for line in lines
+            )
+        with CaptureQueriesContext(connection) as queries:
+            page = boss.get(RUNS).content.decode()
+        assert len(rows_of(page)) == number + 1
+        counts.append(len(queries))
+    assert counts[0] == counts[1] < 8

@@ -1,4 +1,4 @@
-"""The page of a bulk run: how far it has come, failures first, and those again.
+"""The page of a bulk run: how far it has come, failures first, and those again; all there were.
 
 It asks the database alone. Where neither a controller nor a task queue does the work, it asks for
 the next few whenever it is read; the work goes on whether it is open or not.
@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.text import Truncator
 from django.utils.translation import gettext, ngettext
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from django_userpods import sentences
 from django_userpods.admin import wording
@@ -49,6 +49,50 @@ def bulk_page(model_admin: ModelAdmin[Any], request: HttpRequest, run: int) -> H
     if not is_allowed and (request.method == "POST" or not may(request, "view")):
         raise PermissionDenied
     return _page(request, model_admin, found, is_allowed=is_allowed)
+
+
+def runs_page(model_admin: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
+    """Answer the list of the runs that are kept; 403 for who may see none.
+
+    Whoever may see one by itself sees it here. Nothing is asked for by it.
+    """
+    may_view = model_admin.has_view_permission(request)
+    operations = [one for one in Operation if may_view or may(request, one)]
+    if not operations:
+        raise PermissionDenied
+    return _runs(request, model_admin, operations, may_view=may_view)
+
+
+@require_safe
+def _runs(
+    request: HttpRequest,
+    model_admin: ModelAdmin[Any],
+    operations: list[Operation],
+    *,
+    may_view: bool,
+) -> HttpResponse:
+    from django_userpods.lifecycle import bulk
+
+    runs = [
+        {
+            "url": _url(model_admin, "bulk", run.pk),
+            "what": wording.answer(Operation(run.operation), run.number),
+            "actor": run.actor,
+            "at": run.at,
+            "counts": _counts(progress),
+        }
+        for run, progress in bulk.lately(operations)
+    ]
+    context = {
+        **page_context(model_admin, request),
+        "title": gettext("Bulk runs"),
+        "runs": runs,
+        "kept": wording.number(BulkRun.KEPT),
+        "overview_url": _url(model_admin, "overview") if may_view else "",
+        "list_url": _url(model_admin, "changelist") if may_view else "",
+    }
+    request.current_app = model_admin.admin_site.name
+    return TemplateResponse(request, "admin/userpods/bulk_runs.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -92,6 +136,7 @@ def _page(
         if progress.failed > len(failures)
         else "",
         "retry": _retry(progress.to_retry) if is_allowed and progress.to_retry else "",
+        "runs_url": _url(model_admin, "bulk_runs"),
         "list_url": _url(model_admin, "changelist") if may_view else "",
     }
     request.current_app = model_admin.admin_site.name
@@ -168,6 +213,6 @@ def _shown(
     }
 
 
-def _url(model_admin: ModelAdmin[Any], page: str, *arguments: str) -> str:
+def _url(model_admin: ModelAdmin[Any], page: str, *arguments: object) -> str:
     name = f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}_{page}"
     return reverse(name, args=arguments, current_app=model_admin.admin_site.name)

@@ -44,6 +44,10 @@ def _page(request: HttpRequest, model_admin: ModelAdmin[Any]) -> HttpResponse:
         **page_context(model_admin, request),
         "title": gettext("Overview"),
         "pods_url": pods,
+        "runs_url": reverse(
+            f"admin:{opts.app_label}_{opts.model_name}_bulk_runs",
+            current_app=model_admin.admin_site.name,
+        ),
         "found": found,
         "total": number(found.total),
         "waiting": number(found.waiting),

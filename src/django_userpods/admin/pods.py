@@ -211,6 +211,7 @@ class UserPodAdmin(PodActionsMixin):
             ours("overview/", self.overview_view, "overview"),
             ours("states/", self.states_view, "states"),
             ours("resume-rollout/", self.resume_rollout_view, "resume_rollout"),
+            ours("bulk/", self.bulk_runs_view, "bulk_runs"),
             ours("bulk/<int:run>/", self.bulk_view, "bulk"),
             ours("<path:object_id>/events/", self.events_view, "events"),
             ours("<path:object_id>/logs/", self.logs_view, "logs"),
@@ -233,6 +234,12 @@ class UserPodAdmin(PodActionsMixin):
         from django_userpods.admin.rollouts import resume_page
 
         return resume_page(self, request)
+
+    def bulk_runs_view(self, request: HttpRequest) -> HttpResponse:
+        """List what was asked of several pods at once lately, and what came of it."""
+        from django_userpods.admin.bulk import runs_page
+
+        return runs_page(self, request)
 
     def bulk_view(self, request: HttpRequest, run: int) -> HttpResponse:
         """Show what has come so far of something that was asked of several pods at once."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Count, F, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Aggregate, Count, F, Max, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from django_userpods import tasks
@@ -23,7 +23,7 @@ from django_userpods.models import BulkRun, Transition, UserPod
 from django_userpods.reconcile.rows import alias, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 Outcome, State = Transition.Outcome, UserPod.State
 
@@ -66,16 +66,21 @@ class Failure(NamedTuple):
 
 def progress_of(run: BulkRun) -> Progress:
     """Return how far a run has come. One query, however many pods there are."""
-    failed = Q(outcome=Outcome.FAILED)
-    found = _lines(run).aggregate(
-        done=Count("pk", filter=Q(outcome=Outcome.DONE)),
-        failed=Count("pk", filter=failed),
-        replaced=Count("pk", filter=Q(outcome=Outcome.REPLACED)),
-        waiting=Count("pk", filter=Q(outcome="")),
-        to_retry=Count("pk", filter=failed & _failed_still("pod__")),
-        settled_at=Max("settled_at"),
-    )
-    return Progress(number=run.number, **found)
+    return Progress(number=run.number, **_lines(run).aggregate(**_counted()))
+
+
+def lately(operations: Collection[str]) -> list[tuple[BulkRun, Progress]]:
+    """Return the runs that are kept of some operations, the newest first. Two queries."""
+    kept = BulkRun.objects.using(alias()).filter(operation__in=operations)
+    runs = list(kept.order_by("-pk")[: BulkRun.KEPT])
+    lines = Transition.objects.using(alias()).filter(run__in=[run.pk for run in runs])
+    names = tuple(_counted())
+    found = lines.order_by().values("run").annotate(**_counted()).values_list("run", *names)
+    counts: dict[int, dict[str, Any]] = {
+        run: dict(zip(names, counts, strict=True)) for run, *counts in found
+    }
+    none: dict[str, Any] = {"done": 0, "failed": 0, "replaced": 0, "waiting": 0, "to_retry": 0}
+    return [(run, Progress(number=run.number, **counts.get(run.pk, none))) for run in runs]
 
 
 def failures_of(run: BulkRun, *, limit: int) -> list[Failure]:
@@ -129,6 +134,19 @@ def _take(pods: Sequence[str], now: datetime.datetime) -> int:
     """Note that they are looked at; return of how many nobody else has noted it meanwhile."""
     long_ago = Q(looked_at=None) | Q(looked_at__lt=now - _LOOK_EVERY)
     return rows().filter(long_ago, pk__in=pods).update(looked_at=now)
+
+
+def _counted() -> dict[str, Aggregate]:
+    """Return what counts the lines of a run by what came of them."""
+    failed = Q(outcome=Outcome.FAILED)
+    return {
+        "done": Count("pk", filter=Q(outcome=Outcome.DONE)),
+        "failed": Count("pk", filter=failed),
+        "replaced": Count("pk", filter=Q(outcome=Outcome.REPLACED)),
+        "waiting": Count("pk", filter=Q(outcome="")),
+        "to_retry": Count("pk", filter=failed & _failed_still("pod__")),
+        "settled_at": Max("settled_at"),
+    }
 
 
 def _lines(run: BulkRun) -> QuerySet[Transition]:
