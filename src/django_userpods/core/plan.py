@@ -35,12 +35,13 @@ class Observed(NamedTuple):
     """What a plan needs to know of an object that carries our installation's label.
 
     ``differences`` are the declared fields that are not as declared (empty where the object is
-    not wanted at all).
+    not wanted at all). ``username`` is said of an object of which nobody is known to be the owner.
     """
 
     ref: Ref
     uid: str
     differences: tuple[str, ...] = ()
+    username: str = ""
 
 
 @dataclass(frozen=True, slots=True)

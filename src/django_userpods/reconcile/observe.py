@@ -296,12 +296,13 @@ def _take(
         return
     ref = Ref(kind, metadata["namespace"], metadata["name"])
     subject = subjects.get(label)
+    annotations = metadata.get("annotations") or {}
+    username = annotations.get(naming.USERNAME_ANNOTATION, "")
     if subject is None:
-        strangers[label].append(Observed(ref, metadata["uid"]))
+        strangers[label].append(Observed(ref, metadata["uid"], username=username))
         return
     if not subject.username:
-        annotations = metadata.get("annotations") or {}
-        subject.named = annotations.get(naming.USERNAME_ANNOTATION, "")
+        subject.named = username
     subject.observe(found, ref, reader.cluster)
     differences = subject.compare(found, ref)
     if differences and subject.is_known(ref, differences):

@@ -274,7 +274,7 @@ def _add_strangers(subjects: dict[str, Subject], strangers: dict[str, list[Obser
             stored=False,
             found_out=True,
         )
-        subjects[pod] = Subject(entry, observed=observed)
+        subjects[pod] = Subject(entry, observed=observed, named=leftovers[0].username)
 
 
 def _plans(
