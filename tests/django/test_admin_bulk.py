@@ -264,6 +264,27 @@ def test_it_takes_as_many_queries_for_many_as_for_few(boss: Client, settings: An
     assert counts[0] == counts[1] < 10
 
 
+def test_pods_are_called_so_that_people_know_whose_they_are(boss: Client) -> None:
+    users = [UserFactory(username=name) for name in ("李雷", "韩梅梅", "alice")]
+    reconcile()
+    rows = UserPod.objects.filter(owner__in=users)
+    data = {"action": "userpods_stop", "_selected_action": [row.pk for row in rows]}
+    asked_first: Any = boss.post(PODS, data)
+    run = lifecycle.stop(rows, followed=True).run
+    assert run is not None
+    rows.filter(owner=users[0]).update(state="failed", message="OOMKilled: container app")
+    Transition.objects.filter(run=run, pod__owner=users[0]).update(outcome="failed")
+    Transition.objects.filter(run=run).exclude(pod__owner=users[0]).update(outcome="")
+    page = boss.get(url_of(run)).content.decode()
+    names = {row.owner: row.name for row in rows.select_related("owner")}
+    assert f">{names[users[0]]} (李雷)</a>" in page
+    waiting = page[page.index("Still to come") :].partition(".")[0]
+    assert f"{names[users[1]]} (韩梅梅)" in waiting
+    assert "user-alice" in waiting
+    assert "(alice)" not in waiting
+    assert f"{names[users[1]]} (韩梅梅)" in asked_first.content.decode()
+
+
 RUNS = f"{PODS}bulk/"
 
 

@@ -199,13 +199,13 @@ class PodActionsMixin(_ModelAdmin):
         across = selects_across(request)
         # One box has to be ticked for Django to take the form; the filters are in its address.
         selected = queryset.values_list("pk", flat=True)[: 1 if across else None]
-        names = list(rows.order_by("name")[: wording.NAMED])
+        first = rows.select_related("owner").order_by("name")[: wording.NAMED]
         own = rows.filter(owner=request.user.pk).order_by("name")[: wording.NAMED + 1]
         context = {
             **page_context(self, request),
             "title": wording.question(operation, count),
             "warning": wording.WARNINGS[operation],
-            "names": wording.listed(names, total=count),
+            "names": wording.listed([wording.called(pod) for pod in first], total=count),
             "states": _by_state(rows),
             "own": wording.own(list(own)),
             "operation": operation,

@@ -26,9 +26,11 @@ from django_userpods.core.operations import Operation
 from django_userpods.core.reasons import Reason, reason_of
 from django_userpods.core.states import State
 from django_userpods.exceptions import UserpodsError
-from django_userpods.models import BulkRun, Transition
+from django_userpods.models import BulkRun, Transition, UserPod
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django.contrib.admin import ModelAdmin
 
     from django_userpods.lifecycle.bulk import Failure, Progress
@@ -130,7 +132,7 @@ def _page(
         "counts": _counts(progress),
         "problem": problem,
         "rest": rest,
-        "waiting": wording.listed(waiting, total=progress.waiting) if waiting else "",
+        "waiting": _named(waiting, total=progress.waiting),
         "failures": [_shown(one, model_admin, is_linked=may_view) for one in failures],
         "more": wording.number(progress.failed - len(failures))
         if progress.failed > len(failures)
@@ -202,7 +204,7 @@ def _shown(
     is_known = reason_of(message) is not Reason.OTHER
     plain = sentences.of(State.FAILED, message) if is_known else ""
     return {
-        "name": str(pod),
+        "name": wording.called(pod),
         "url": _url(model_admin, "change", pod.pk) if is_linked else "",
         "pk": pod.pk,
         "why": plain or Truncator(" ".join(message.split())).chars(wording.LENGTH),
@@ -211,6 +213,10 @@ def _shown(
         "state_label": pod.get_state_display(),
         "has_changed": pod.state != State.FAILED,
     }
+
+
+def _named(pods: Sequence[UserPod], *, total: int) -> str:
+    return wording.listed([wording.called(pod) for pod in pods], total=total) if pods else ""
 
 
 def _url(model_admin: ModelAdmin[Any], page: str, *arguments: object) -> str:

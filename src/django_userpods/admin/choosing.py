@@ -89,6 +89,7 @@ def _page(
     rows: QuerySet[UserPod],
 ) -> HttpResponse:
     count, across = rows.count(), selects_across(request)
+    first = rows.select_related("owner").order_by("name")[: wording.NAMED]
     # One box has to be ticked for Django to take the form; the filters are in its address.
     selected: Collection[Any] = queryset.values_list("pk", flat=True)[: 1 if across else None]
     title = ngettext(
@@ -97,7 +98,7 @@ def _page(
     context = {
         **page_context(model_admin, request),
         "title": title % {"count": wording.number(count)},
-        "names": wording.listed(list(rows.order_by("name")[: wording.NAMED]), total=count),
+        "names": wording.listed([wording.called(pod) for pod in first], total=count),
         "profiles": [profile for profile in profiles.known().values() if profile.enabled],
         "chosen": request.POST.get("profile", ""),
         "count": count,

@@ -10,6 +10,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext_lazy
 
 from django_userpods.conf import conf
+from django_userpods.core.naming import readable
 from django_userpods.core.operations import Operation
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
 
     from django_userpods.lifecycle import OperationResult
+    from django_userpods.models import UserPod
 
 #: Maximum number of pods that are named, and of characters of what went wrong with each.
 NAMED, LENGTH = 5, 200
@@ -245,6 +247,14 @@ def said(result: OperationResult, *, without: int = 0) -> list[tuple[int, str]]:
         }
         found.append((messages.ERROR, text % values))
     return found
+
+
+def called(pod: UserPod) -> str:
+    """Return a pod's name, with its user's where that is not to be read in it.
+
+    Its owner has to have come with it, or is asked for.
+    """
+    return readable(str(pod), str(pod.owner.get_username() or "") if pod.owner else "")
 
 
 def listed(names: Sequence[object], *, total: int, separator: str = ", ") -> str:

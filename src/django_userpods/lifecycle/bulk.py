@@ -92,13 +92,15 @@ def failures_of(run: BulkRun, *, limit: int) -> list[Failure]:
     said = failed.annotate(said=Subquery(seen.values("message")[:1]))
     return [
         Failure(line.pod, line.said or line.pod.message)
-        for line in said.select_related("pod").order_by("pod__name", "pk")[:limit]
+        for line in said.select_related("pod__owner").order_by("pod__name", "pk")[:limit]
     ]
 
 
 def waiting_of(run: BulkRun, *, limit: int) -> list[UserPod]:
     """Return the first pods, by name, of which it is not known yet what came of it. One query."""
-    waiting = _lines(run).filter(outcome="").order_by("pod__name", "pk").select_related("pod")
+    waiting = (
+        _lines(run).filter(outcome="").order_by("pod__name", "pk").select_related("pod__owner")
+    )
     return [line.pod for line in waiting[:limit]]
 
 
