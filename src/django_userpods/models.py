@@ -253,6 +253,12 @@ class UserPod(models.Model):
     step_times = models.CharField(
         _("times of its steps"), max_length=LONGEST, blank=True, default="", editable=False
     )
+    restarts = models.PositiveSmallIntegerField(
+        _("restarts"),
+        default=0,
+        editable=False,
+        help_text=_("How often containers of its present pod were started again."),
+    )
     last_activity = models.DateTimeField(_("last activity"), null=True, editable=False)
     #: When it was last asked to run, or to run anew.
     started_at = models.DateTimeField(_("started at"), default=timezone.now, editable=False)

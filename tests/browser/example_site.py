@@ -115,6 +115,7 @@ def fill() -> None:
             looked_at=now + timedelta(days=365),
             last_activity=now - timedelta(minutes=7 * number**2 + 2),
             **({"wanted": "stopped"} if state == "stopped" else {}),
+            restarts=7 + number if message == CRASHES else 0,
         )
     course = Group.objects.create(name="statistics-101")
     pods = {pod.owner.username: pod for pod in UserPod.objects.filter(slot="") if pod.owner}

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import NoReverseMatch, reverse
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.timesince import timesince
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_safe
 
 from django_userpods.core.operations import Operation
@@ -59,6 +60,25 @@ def message(pod: UserPod) -> SafeString:
     """Return all of the message."""
     return format_html(
         '<span data-userpods-shows="message" data-userpods-pod="{}">{}</span>', pod.pk, pod.message
+    )
+
+
+def restarts(pod: UserPod) -> SafeString:
+    """Return how often its containers were started again."""
+    return format_html(
+        '<span data-userpods-shows="restarts" data-userpods-pod="{}">{}</span>',
+        pod.pk,
+        number_format(pod.restarts),
+    )
+
+
+def restarted(pod: UserPod) -> SafeString:
+    """Return the same in words, nothing where it never was."""
+    return format_html(
+        '<span class="userpods-reason" data-userpods-shows="restarted" data-userpods-pod="{}">{}'
+        "</span>",
+        pod.pk,
+        _restarted(pod),
     )
 
 
@@ -114,12 +134,21 @@ def _told(pod: UserPod | None) -> dict[str, Any]:
     from django_userpods import lifecycle
 
     if pod is None:
-        return {"state": "gone", "label": gettext("gone"), "reason": "", "message": ""}
+        return {
+            "state": "gone",
+            "label": gettext("gone"),
+            "reason": "",
+            "message": "",
+            "restarts": "",
+            "restarted": "",
+        }
     return {
         "state": pod.state,
         "label": pod.get_state_display(),
         "reason": _in_one_line(pod),
         "message": pod.message,
+        "restarts": number_format(pod.restarts),
+        "restarted": _restarted(pod),
         "seen": _ago(pod),
         "actions": [verb.value for verb in Operation if lifecycle.applies(verb, pod)],
     }
@@ -127,6 +156,13 @@ def _told(pod: UserPod | None) -> dict[str, Any]:
 
 def _in_one_line(pod: UserPod) -> str:
     return Truncator(" ".join(pod.message.split())).chars(_MESSAGE)
+
+
+def _restarted(pod: UserPod) -> str:
+    if not pod.restarts:
+        return ""
+    found = ngettext("restarted once", "restarted %(number)s times", pod.restarts)
+    return found % {"number": number_format(pod.restarts)}
 
 
 def _ago(pod: UserPod) -> str:

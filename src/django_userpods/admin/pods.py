@@ -89,7 +89,19 @@ class UserPodAdmin(PodActionsMixin):
     search_fields = ("name", "message")
     search_help_text = _("Search by name, username and message.")
     fieldsets = (
-        (None, {"fields": ("state_label", "full_message", "wanted", "user_link", "url_link")}),
+        (
+            None,
+            {
+                "fields": (
+                    "state_label",
+                    "full_message",
+                    "restart_count",
+                    "wanted",
+                    "user_link",
+                    "url_link",
+                )
+            },
+        ),
         (
             _("In the cluster"),
             {"fields": ("name", "namespace", "profile", "image", "address")},
@@ -111,6 +123,7 @@ class UserPodAdmin(PodActionsMixin):
     readonly_fields = (
         "state_label",
         "full_message",
+        "restart_count",
         "user_link",
         "url_link",
         "stops",
@@ -293,13 +306,22 @@ class UserPodAdmin(PodActionsMixin):
 
     @admin.display(description=_("state"), ordering="state")
     def state_and_reason(self, pod: UserPod) -> SafeString:
-        """Show the state, and below it in one line why it is so; all of that on pointing at it."""
-        return format_html("{}{}", live.state(self.admin_site, pod), live.reason(pod))
+        """Show the state, and below it in one line why it is so; all of that on pointing at it.
+
+        And how often it was restarted, where it was.
+        """
+        state = live.state(self.admin_site, pod)
+        return format_html("{}{}{}", state, live.reason(pod), live.restarted(pod))
 
     @admin.display(description=_("state"), ordering="state")
     def state_label(self, pod: UserPod) -> SafeString:
         """Show the state in words and in colour."""
         return live.state(self.admin_site, pod)
+
+    @admin.display(description=_("restarts"))
+    def restart_count(self, pod: UserPod) -> SafeString:
+        """Show how often containers of its present pod were started again."""
+        return live.restarts(pod)
 
     @admin.display(description=_("user"))
     def user_link(self, pod: UserPod) -> str | SafeString:

@@ -6,6 +6,12 @@ import datetime
 import json
 import logging
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django_userpods.reconcile.report import Failure, Report
+
+logger = logging.getLogger("django_userpods.controller")
 
 #: What records of ours carry (``extra``).
 FIELDS = ("pod", "user_pk", "verb", "kind", "namespace", "name_of_object", "reason")
@@ -39,3 +45,33 @@ def log_to_stderr(*, as_json: bool) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+def log_done(what: str, report: Report, took: float) -> None:
+    """Log what a look did, and how long it took."""
+    for action in report.done:
+        reason = f" ({action.reason})" if action.reason else ""
+        logger.info(
+            "%s %s%s",
+            action.verb,
+            action.ref,
+            reason,
+            extra={
+                "pod": action.pod,
+                "verb": str(action.verb),
+                "kind": action.ref.kind.kind,
+                "namespace": action.ref.namespace,
+                "name_of_object": action.ref.name,
+                "reason": action.reason,
+            },
+        )
+    if report.refused is not None:
+        logger.error("%s", report.refused)
+    level = logging.INFO if what == "everything" else logging.DEBUG
+    logger.log(level, "looked at %s: %d users, %.3f s", what, report.users, took)
+
+
+def log_failure(pod: str, failure: Failure, pause: float) -> None:
+    """Log why a pod failed, and when it is tried again."""
+    extra = {"pod": pod, "user_pk": failure.user_pk, "reason": failure.message}
+    logger.warning("%s: %s; again in %.1f s", failure.name, failure.message, pause, extra=extra)

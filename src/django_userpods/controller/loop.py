@@ -135,13 +135,16 @@ class Controller:
                 _watchable(self.installation) - self._watched, key=lambda item: str(item)
             ):
                 self._watched.add((kind, namespace))
+                notice, everything = term.notice, term.look_at_everything
+                if kind == POD:
+                    notice, everything = term.notice_restarts, term.look_at_all_restarts
                 watcher = Watcher(
                     self._cluster,
                     kind,
                     namespace=namespace,
                     labels=labels,
-                    notice=term.notice,
-                    look_at_everything=term.look_at_everything,
+                    notice=notice,
+                    look_at_everything=everything,
                     stop=term.stopping,
                     metrics=self.metrics,
                 )

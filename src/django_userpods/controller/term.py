@@ -19,7 +19,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from django_userpods.controller import changes, idle
+from django_userpods.controller.logs import log_done, log_failure
 from django_userpods.controller.queue import KeyedQueue
+from django_userpods.controller.restarts import Restarts
 from django_userpods.core.states import State
 from django_userpods.exceptions import (
     ClusterError,
@@ -85,6 +87,7 @@ class Term:
         #: Pods that were worked on while everything is looked at; None while it is not.
         self._overlapping: set[str] | None = None
         self._overlapping_lock = threading.Lock()
+        self._restarts = Restarts()
 
     def check(self, leads: Callable[[], None]) -> None:
         """Raise NotLeading unless this is still the term of a leader; ``leads`` raises it, too."""
@@ -98,6 +101,16 @@ class Term:
     def notice(self, pod: str) -> None:
         """Have a look at a pod of which the cluster has something to say."""
         self.pods.notice(pod, after=_SETTLE)
+
+    def notice_restarts(self, pod: str) -> None:
+        """Have a look at a pod whose own pods changed: restarts are to be counted as well."""
+        self._restarts.note([pod])
+        self.notice(pod)
+
+    def look_at_all_restarts(self) -> None:
+        """Have a look at everything, and count all restarts: nobody knows which were missed."""
+        self._restarts.note_all()
+        self.look_at_everything()
 
     def look_at_everything(self) -> None:
         """Have a look at everything: nobody knows what was missed."""
@@ -215,14 +228,19 @@ class Term:
             if self._overlapping is not None:
                 self._overlapping.update(keys)
         marks = self.changes.marks_of(keys)
+        restarted = self._restarts.take(keys)
         try:
             self._look_for_strangers(keys)
-            report = reconcile(pods=keys, asked_deletions=True)
+            report = reconcile(
+                pods=keys, asked_deletions=True, may_have_restarted=restarted.__contains__
+            )
             put_off, failed = self._unfinished(report, keys)
             unfinished = put_off | failed.keys()
+            self._restarts.note(restarted & unfinished)
             self.changes.answered({p: mark for p, mark in marks.items() if p not in unfinished})
             self._note_settled(keys, marks)
         except Exception as error:
+            self._restarts.note(restarted)
             if (pause := self._pause_after(error)) is None and len(keys) > 1:
                 # One of them is at fault: no other is to suffer for it.
                 for key in keys:
@@ -237,14 +255,14 @@ class Term:
             return
         for pod, failure in failed.items():
             pause = self.pods.failed(pod)
-            _log_failure(pod, failure, pause)
+            log_failure(pod, failure, pause)
         self.pods.put_back(put_off, _PAUSE if report.unavailable else _WAITING)
         self.pods.done(*(key for key in keys if key not in put_off and key not in failed))
         if report.left_alone:
             self.look_at_everything()
         result = "failed" if failed else "ok"
         self._metrics.reconciled("pods", result, time.monotonic() - began)
-        _log_done("pods", report, time.monotonic() - began)
+        log_done("pods", report, time.monotonic() - began)
 
     def _look_for_strangers(self, keys: Sequence[str]) -> None:
         """Have a look at everything where objects name a pod that there is no row of.
@@ -268,16 +286,22 @@ class Term:
         finally:
             with self._overlapping_lock:
                 overlapping, self._overlapping = self._overlapping, None
+            self._restarts.note(overlapping or ())
             for pod in overlapping or ():
                 self.pods.notice(pod)
 
     def _do_everything(self) -> None:
         began = time.monotonic()
+        missed = self._restarts.take_all()
         try:
-            report = reconcile(is_made_elsewhere=self._is_at_hand)
+            report = reconcile(
+                is_made_elsewhere=self._is_at_hand, may_have_restarted=lambda _: missed
+            )
             put_off, failed = self._unfinished(report, None)
             self.after_full_look()
         except Exception as error:
+            if missed:
+                self._restarts.note_all()
             pause = self._pause_after(error)
             if pause is None:
                 logger.exception("not everything could be looked at")
@@ -296,7 +320,7 @@ class Term:
         self.everything.add(EVERYTHING, after=_PAUSE if again else self._options.resync)
         self.is_synced = self.is_synced or not again
         self._metrics.reconciled("everything", "ok" if report.ok else "failed", took)
-        _log_done("everything", report, took)
+        log_done("everything", report, took)
 
     def _is_at_hand(self, pod: str) -> bool:
         """Tell whether a worker has looked at a pod since everything is looked at, or is about to.
@@ -358,31 +382,3 @@ class Term:
             self.stopping.wait(_PAUSE)
             return 0.0
         return None
-
-
-def _log_done(what: str, report: Report, took: float) -> None:
-    for action in report.done:
-        reason = f" ({action.reason})" if action.reason else ""
-        logger.info(
-            "%s %s%s",
-            action.verb,
-            action.ref,
-            reason,
-            extra={
-                "pod": action.pod,
-                "verb": str(action.verb),
-                "kind": action.ref.kind.kind,
-                "namespace": action.ref.namespace,
-                "name_of_object": action.ref.name,
-                "reason": action.reason,
-            },
-        )
-    if report.refused is not None:
-        logger.error("%s", report.refused)
-    level = logging.INFO if what == "everything" else logging.DEBUG
-    logger.log(level, "looked at %s: %d users, %.3f s", what, report.users, took)
-
-
-def _log_failure(pod: str, failure: Failure, pause: float) -> None:
-    extra = {"pod": pod, "user_pk": failure.user_pk, "reason": failure.message}
-    logger.warning("%s: %s; again in %.1f s", failure.name, failure.message, pause, extra=extra)

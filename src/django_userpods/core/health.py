@@ -83,8 +83,8 @@ def of_pods(pods: Iterable[Manifest]) -> Health | None:
     What fails outweighs what waits; then the newest pod is heard first. One that has ended, or is
     being deleted, says nothing but why it went, and that only until the one in its place runs.
     """
-    newest_first = sorted(pods, key=_made, reverse=True)
-    here = [pod for pod in newest_first if not _is_over(pod)]
+    newest_first = sorted(pods, key=made, reverse=True)
+    here = [pod for pod in newest_first if not is_over(pod)]
     for pod in here:
         for container in _containers(pod):
             waiting = container.get("state", {}).get("waiting", {})
@@ -94,7 +94,7 @@ def of_pods(pods: Iterable[Manifest]) -> Health | None:
         if (why := _waits_for(pod)) is not None:
             return Health(State.STARTING, why)
     for pod in newest_first:
-        if _is_over(pod) and (not here or _is_in_place_of(here[0], pod)):
+        if is_over(pod) and (not here or _is_in_place_of(here[0], pod)):
             why = _went_because(pod)
             if why is not None:
                 return Health(State.STARTING, why)
@@ -124,11 +124,13 @@ def explained_update(found: Health, pods: Iterable[Manifest]) -> Health:
     return replace(why, state=State.FAILED) if found.state == State.FAILED else why
 
 
-def _made(pod: Manifest) -> str:
+def made(pod: Manifest) -> str:
+    """Return when a pod was made, "" where that is not known yet."""
     return str(pod.get("metadata", {}).get("creationTimestamp", ""))
 
 
-def _is_over(pod: Manifest) -> bool:
+def is_over(pod: Manifest) -> bool:
+    """Tell whether a pod has ended or is being deleted."""
     is_leaving = "deletionTimestamp" in pod.get("metadata", {})
     return is_leaving or pod.get("status", {}).get("phase") in {"Failed", "Succeeded"}
 
@@ -198,9 +200,9 @@ def _is_in_place_of(pod: Manifest, gone: Manifest) -> bool:
     times = [condition.get("lastTransitionTime") for condition in _conditions(gone).values()]
     times.append(gone.get("metadata", {}).get("deletionTimestamp"))
     went = max(filter(None, times), default=None)
-    if pod.get("status", {}).get("phase") != "Pending" or went is None or not _made(pod):
+    if pod.get("status", {}).get("phase") != "Pending" or went is None or not made(pod):
         return False
-    return datetime.fromisoformat(_made(pod)) - datetime.fromisoformat(went) < _REPLACED_WITHIN
+    return datetime.fromisoformat(made(pod)) - datetime.fromisoformat(went) < _REPLACED_WITHIN
 
 
 def _said(condition: dict[str, Any]) -> str:

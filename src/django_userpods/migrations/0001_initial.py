@@ -173,6 +173,7 @@ class Migration(migrations.Migration):
                 ('activity', models.TextField(blank=True, default='', editable=False, help_text='What counts as use of the pod, as its Deployment says.', verbose_name='rules on activity')),
                 ('turn', models.CharField(blank=True, choices=[('waiting', 'waits for its turn'), ('updating', 'is being updated'), ('failed', 'failed once updated'), ('refused', 'could not be updated')], db_index=True, default='', editable=False, help_text='Where it is while a changed template reaches pods in waves.', max_length=16, verbose_name='rollout')),
                 ('step_times', models.CharField(blank=True, default='', editable=False, max_length=128, verbose_name='times of its steps')),
+                ('restarts', models.PositiveSmallIntegerField(default=0, editable=False, help_text='How often containers of its present pod were started again.', verbose_name='restarts')),
                 ('last_activity', models.DateTimeField(editable=False, null=True, verbose_name='last activity')),
                 ('started_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='started at')),
                 ('looked_at', models.DateTimeField(editable=False, null=True, verbose_name='looked at')),

@@ -36,6 +36,7 @@ FIELDS = (
     "activity",
     "turn",
     "step_times",
+    "restarts",
     "profile",
     "to_sync",
 )
@@ -103,6 +104,7 @@ class Entry:
     turn: str = ""
     #: See ``core.step_times``.
     step_times: str = ""
+    restarts: int = 0
     #: The slug of its profile, "" for none.
     profile: str = ""
     to_sync: bool = False

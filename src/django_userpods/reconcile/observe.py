@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from django_userpods.conf import conf
-from django_userpods.core import activity, health, naming, step_times, workloads
-from django_userpods.core.objects import DEPLOYMENT, POD, SERVICE, Kind, Manifest, Ref
+from django_userpods.core import activity, health, naming, workloads
+from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest, Ref
 from django_userpods.core.plan import Observed
 from django_userpods.core.rollout import Turn
+from django_userpods.core.states import State
 from django_userpods.exceptions import (
     Forbidden,
     NotFound,
@@ -41,7 +42,7 @@ logger = logging.getLogger("django_userpods")
 
 #: Maximum number of pods that are asked for by name, and of those in one LIST, which has a line
 #: of a request to name them in. Beyond it is one LIST of all.
-_FEW, _NAMED = 200, 50
+FEW, _NAMED = 200, 50
 
 
 @dataclass(slots=True)
@@ -74,6 +75,8 @@ class Subject:
     activity: str | None = None
     #: When its pod took its steps, where that was looked at.
     step_times: str | None = None
+    #: How often its containers were started again, where that was looked at.
+    restarts: int | None = None
     #: Objects that the cluster changes in what is declared, whatever is written.
     overruled: dict[Ref, Overruled] = field(default_factory=dict)
     #: What was found of that by this run's own writes.
@@ -97,6 +100,12 @@ class Subject:
     def update(self) -> Health | None:
         """How the last update of the same is doing."""
         return workloads.together(self.main_update, _named(self.other_updates))
+
+    @property
+    def came_up(self) -> bool:
+        """Whether it runs, and did not when it was last looked at."""
+        runs = self.health is not None and self.health.state == State.RUNNING
+        return runs and self.entry.state != State.RUNNING
 
     @property
     def is_updating(self) -> bool:
@@ -231,6 +240,8 @@ class Reader:
     remaining: Callable[[], float | None]
     #: Told how many objects have been read.
     progress: Callable[[int], None]
+    #: Tells of a pod, by its id, that it may have been restarted though it runs; see ``explain``.
+    may_have_restarted: Callable[[str], bool]
     #: Where to keep what is not as declared, values and all; None where nobody asks.
     differences: dict[Ref, list[Difference]] | None = None
 
@@ -246,7 +257,7 @@ def observe(reader: Reader, subjects: dict[str, Subject]) -> dict[str, list[Obse
     count = 0
     for kind in sorted(reader.shared | _kinds(subjects.values())):
         try:
-            for found in _objects(reader, kind, subjects):
+            for found in objects(reader, kind, subjects):
                 count += 1
                 if count % 500 == 0:
                     reader.progress(count)
@@ -256,7 +267,6 @@ def observe(reader: Reader, subjects: dict[str, Subject]) -> dict[str, list[Obse
                 raise
             _blame(error, kind, subjects.values())
     reader.progress(count)
-    _explain(reader, subjects)
     return strangers
 
 
@@ -314,10 +324,10 @@ def _take(
     subject.observed.append(Observed(ref, metadata["uid"], paths))
 
 
-def _objects(reader: Reader, kind: Kind, subjects: dict[str, Subject]) -> Iterator[Manifest]:
+def objects(reader: Reader, kind: Kind, subjects: dict[str, Subject]) -> Iterator[Manifest]:
     """Yield the objects of a kind, from as few lists as possible."""
     labels: dict[str, str | frozenset[str]] = {naming.INSTALLATION_LABEL: reader.installation}
-    if not reader.everybody and len(subjects) <= _FEW:
+    if not reader.everybody and len(subjects) <= FEW:
         for one, pods in _by_namespace(subjects):
             yield from whole_list(
                 reader.cluster,
@@ -351,35 +361,3 @@ def _by_namespace(subjects: dict[str, Subject]) -> Iterator[tuple[str, str | fro
         for start in range(0, len(labels), _NAMED):
             some = labels[start : start + _NAMED]
             yield namespace, some[0] if len(some) == 1 else frozenset(some)
-
-
-def _explain(reader: Reader, subjects: dict[str, Subject]) -> None:
-    """Look at the pods of those that do not come up, for a reason a person can act on."""
-    unwell = {
-        label: subject
-        for label, subject in subjects.items()
-        if subject.health is not None and (subject.health.state.may_explain or subject.is_updating)
-    }
-    if not unwell:
-        return
-    pods: dict[str, list[Manifest]] = defaultdict(list)
-    if len(unwell) <= _FEW:
-        reader = replace(reader, everybody=False)
-    for pod in _objects(reader, POD, unwell):
-        pods[pod["metadata"]["labels"].get(naming.POD_LABEL, "")].append(pod)
-    for label, subject in unwell.items():
-        is_updating = subject.is_updating
-        by_workload = workloads.pods_by_workload(pods[label], subject.others)
-        own = by_workload.pop(None, [])
-        if subject.main is not None:
-            if subject.main.state.may_explain:
-                subject.step_times = step_times.of_pods(own) or subject.step_times
-            subject.main = health.explained(subject.main, own)
-        if subject.main_update is not None and is_updating:
-            subject.main_update = health.explained_update(subject.main_update, own)
-        for key, found in by_workload.items():
-            assert key is not None  # noqa: S101 - the main workload's are taken out
-            subject.others[key] = health.explained(subject.others[key], found)
-            if is_updating:
-                update = health.explained_update(subject.other_updates[key], found)
-                subject.other_updates[key] = update

@@ -292,6 +292,10 @@ def _changes(subject: Subject, outcome: Outcome) -> dict[str, Any]:
             kinds = subject.template.kinds_text
             # What an earlier template made is still there as long as the pod waits for its turn.
             new["kinds"] = _joined(entry.kinds, kinds) if subject.held else kinds
+    if outcome.gone or health.state == State.STOPPED:
+        new["restarts"] = 0
+    elif subject.restarts is not None:
+        new["restarts"] = subject.restarts
     if entry.recreate and outcome.gone:
         new["recreate"] = False
     new["to_sync"] = False

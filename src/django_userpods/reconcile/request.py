@@ -34,6 +34,8 @@ class Request:
     asked_deletions: bool = False
     #: Tells of a pod, by its id, that somebody else is making what it lacks.
     is_made_elsewhere: Callable[[str], bool] | None = None
+    #: Tells of a pod, by its id, that its containers may have been started again.
+    may_have_restarted: Callable[[str], bool] | None = None
 
 
 @dataclass(slots=True)

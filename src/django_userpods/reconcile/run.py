@@ -19,6 +19,7 @@ from django_userpods.models import Installation, UserPod
 from django_userpods.reconcile import rollout
 from django_userpods.reconcile.carry_out import carry_out, note_under_way
 from django_userpods.reconcile.entries import Entry, RowChanges, Scope
+from django_userpods.reconcile.explain import explain
 from django_userpods.reconcile.observe import Reader, Subject, observe, subject_of
 from django_userpods.reconcile.pods import look, name_for, pods_in_use
 from django_userpods.reconcile.rehearsal import Rehearsal, differences
@@ -51,6 +52,7 @@ def reconcile(
     progress: Progress | None = None,
     asked_deletions: bool = False,
     is_made_elsewhere: Callable[[str], bool] | None = None,
+    may_have_restarted: Callable[[str], bool] | None = None,
 ) -> Report:
     """Make the cluster agree with the database, and the rows with the cluster.
 
@@ -61,7 +63,9 @@ def reconcile(
     pods whose users are only now found to be gone, or not selected any more, are left alone and
     reported: for who names pods for another reason, and so asks no guard. Pods of which
     ``is_made_elsewhere`` says so, just before their turn, are left to whoever is making what they
-    lack, if that is all there is to do: both would do the same work, and one in vain.
+    lack, if that is all there is to do: both would do the same work, and one in vain. Of pods that
+    run restarts are counted where ``may_have_restarted`` says so, and where they came up just now
+    or a sync was asked for.
 
     What fails for one user is in the report and on the row. Raises SettingError or TemplateError
     where the settings are invalid, ClusterError where the cluster cannot be observed (the rows
@@ -77,6 +81,7 @@ def reconcile(
             progress=progress or _silent,
             asked_deletions=asked_deletions,
             is_made_elsewhere=is_made_elsewhere,
+            may_have_restarted=may_have_restarted,
         )
     )
     scope = run.request.scope
@@ -113,6 +118,10 @@ def _note_waiting(run: Run) -> None:
     run.report.waiting = sorted(run.waiting.values())
     if run.waiting:
         run.report.stopped = rollout.stopped()
+
+
+def _unlikely(_pod: str) -> bool:
+    return False
 
 
 def _silent(_phase: str, _done: int, _total: int) -> None:
@@ -159,9 +168,11 @@ def _look(
         remaining=run.remaining,
         progress=lambda count: run.request.progress("objects", count, 0),
         differences=run.differences if run.request.dry_run else None,
+        may_have_restarted=run.request.may_have_restarted or _unlikely,
     )
     try:
         strangers = observe(reader, subjects)
+        explain(reader, subjects)
     except ClusterError as error:
         if not run.request.dry_run:
             # Who is new is written down all the same; who is gone, only by name or by the guard.

@@ -74,6 +74,7 @@ def _pod_schemas() -> dict[str, Any]:
         wanted={**_TEXT, "enum": list(UserPod.Wanted.values)},
         state={**_TEXT, "enum": list(UserPod.State)},
         message={**_TEXT, "description": "Why it is not up, in a sentence for its user."},
+        restarts={**_COUNT, "description": "Of containers, in its present pod."},
         url={"type": ["string", "null"]},
         created_at=_TIME,
         last_activity=_MAYBE_TIME,

@@ -53,6 +53,7 @@ def plain(pod: UserPod, *, inside: bool) -> dict[str, Any]:
         "wanted": pod.wanted,
         "state": pod.state,
         "message": pod.plain_message,
+        "restarts": pod.restarts,
         "url": pod.url or None,
         "created_at": _time(pod.created_at),
         "last_activity": _time(pod.last_activity),

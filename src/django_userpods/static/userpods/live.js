@@ -14,7 +14,8 @@
         if (!url || pods.length === 0) return;
 
         const show = (mark, pod) => {
-            const text = {state: pod.label, reason: pod.reason, message: pod.message, seen: pod.seen};
+            const text = {state: pod.label, reason: pod.reason, message: pod.message, seen: pod.seen,
+                restarts: pod.restarts, restarted: pod.restarted};
             const what = mark.dataset.userpodsShows;
             if (!text[what] && what === "seen") return false;
             if (what === "state" && !mark.classList.contains(`userpods-${pod.state}`)) {
