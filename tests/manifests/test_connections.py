@@ -215,6 +215,40 @@ def test_the_controller_comes_where_the_sync_does_and_is_reached_by_prometheus_a
     assert others == found
 
 
+def gained(
+    now: dict[str, dict[str, set[int]]], before: dict[str, dict[str, set[int]]]
+) -> dict[str, dict[str, set[int]]]:
+    """What is open now and was not before, as a matrix."""
+    found: dict[str, dict[str, set[int]]] = {}
+    for receiver, senders in now.items():
+        for sender, ports in senders.items():
+            if new := ports - before.get(receiver, {}).get(sender, set()):
+                found.setdefault(receiver, {})[sender] = new
+    return found
+
+
+def test_where_applications_are_asked_the_controller_and_the_sync_reach_pods_and_nobody_else(
+    objects: list[dict[str, Any]],
+) -> None:
+    def so(*folders: str) -> dict[str, dict[str, set[int]]]:
+        more = kustomize.build([shipped.source() / name for name in folders])
+        return matrix([*objects, *impostors, *(i for i in yaml.safe_load_all(more) if i)])
+
+    # A label is no name: these are called as the controller is, where that is not.
+    impostors = [impostor("users", "userpods-users"), impostor("elsewhere", "default")]
+    before, now = so("controller"), so("controller", "isolation/ask")
+    whom = {"userpods-controller": set(PORTS), "userpods-sync": set(PORTS)}
+    assert gained(now, before) == {"user-alice": whom, "user-bob": whom}
+    assert gained(before, now) == {}
+
+
+def impostor(name: str, namespace: str) -> dict[str, Any]:
+    labels = {"app.kubernetes.io/name": "userpods-controller"}
+    template = {"metadata": {"labels": labels}}
+    metadata = {"name": f"impostor-{name}", "namespace": namespace}
+    return {"kind": "Deployment", "metadata": metadata, "spec": {"template": template}}
+
+
 def test_the_router_and_the_database_reach_what_they_need_alone(
     found: dict[str, dict[str, set[int]]],
 ) -> None:
@@ -236,12 +270,7 @@ def test_ingress_nginx_comes_where_the_router_does_and_nobody_else(
 ) -> None:
     more = kustomize.build([shipped.source() / "ingress-nginx"])
     now = matrix([*objects, *(item for item in yaml.safe_load_all(more) if item)])
-    gained: dict[str, dict[str, set[int]]] = {}
-    for receiver, senders in now.items():
-        for sender, ports in senders.items():
-            if new := ports - found.get(receiver, {}).get(sender, set()):
-                gained.setdefault(receiver, {})[sender] = new
-    assert gained == {
+    assert gained(now, found) == {
         "user-alice": {"ingress-nginx": set(PORTS)},
         "user-bob": {"ingress-nginx": set(PORTS)},
         "django": {"ingress-nginx": {8000}},
