@@ -33,6 +33,23 @@ def test_every_metric_that_is_asked_for_exists(counted: dict[str, str]) -> None:
     assert asked <= set(counted)
 
 
+def test_the_dashboard_shows_every_metric(counted: dict[str, str]) -> None:
+    asked = " ".join(target["expr"] for panel in monitoring.panels() for target in panel["targets"])
+    assert monitoring.metrics_in(asked) == set(counted)
+
+
+def test_every_label_that_is_asked_for_is_one_of_the_metric() -> None:
+    rows = re.findall(r"^\| `(userpods_\w+)` \| \w+ \| ([^|]*)\|", DOCS, re.MULTILINE)
+    labels = {name: {*re.findall(r"`(\w+)`", text)} for name, text in rows}
+    for what, expression in monitoring.expressions("any").items():
+        (metric,) = monitoring.metrics_in(expression)
+        asked = {*re.findall(r"[{,](\w+)[!=]", expression)}
+        for names in re.findall(r"\bby \(([^)]*)\)", expression):
+            asked.update(names.split(", "))
+        # What Prometheus puts on by itself, and what buckets have.
+        assert asked <= labels[metric] | {"namespace", "pod", "le"}, what
+
+
 def test_every_metric_and_no_other_is_documented_with_its_type(counted: dict[str, str]) -> None:
     rows = re.findall(r"^\| `(userpods_\w+)` \| (\w+) \|", DOCS, re.MULTILINE)
     assert dict(rows) == counted
