@@ -74,13 +74,20 @@ def check(
     if until is not None and settings.USE_TZ and timezone.is_naive(until):
         message = f"until {until} says no time zone"
         raise ShareRefused(message, why="time")
-    if until is not None and times.stored(until) <= timezone.now():
+    if until is not None:
+        _check_end(until)
+    return key
+
+
+def _check_end(until: datetime.datetime) -> None:
+    # Compared as they are: the first and the last time of all are none in another time zone.
+    at = times.aware(until)
+    if at <= times.aware(timezone.now()):
         message = f"until {until} is over already"
         raise ShareRefused(message, why="time")
-    if until is not None and times.aware(until) > AccessToken.LATEST_END:
+    if at > AccessToken.LATEST_END:
         message = f"until {until} is too far away for some databases"
         raise ShareRefused(message, why="time")
-    return key
 
 
 def unshare(pod: UserPod, *, with_: Any) -> bool:  # noqa: ANN401 - as above

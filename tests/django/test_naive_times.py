@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from django_userpods import UserPod, share, times
 from django_userpods.access import router_activity
+from django_userpods.exceptions import ShareRefused
 from django_userpods.models import AccessToken, Share
 from tests.django.pods_hosts import bob, pods_hosts
 from tests.django.sharing_pods import ask, pod, sharing
@@ -66,6 +67,28 @@ def test_code_shares_until_a_time(
     assert 3500 < float(ask(bob)["X-Userpods-Seconds"]) <= 3600
     Share.objects.update(expires_at=timezone.now() - datetime.timedelta(seconds=1))
     assert ask(bob).status_code == 403
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/Chicago"])
+@pytest.mark.parametrize(
+    ("until", "reason"),
+    [((9999, 12, 31, 23, 59), "too far away"), ((1, 1, 1), "over already|already past")],
+    ids=["last", "first"],
+)
+@pytest.mark.parametrize("of", [None, datetime.UTC], ids=["naive", "UTC"])
+def test_the_first_and_last_time_of_all_are_refused_in_words(
+    pod: UserPod,
+    bob: Any,
+    settings: Any,
+    zone: str,
+    until: tuple[int, int, int],
+    reason: str,
+    of: datetime.tzinfo | None,
+) -> None:
+    settings.TIME_ZONE = zone
+    with pytest.raises(ShareRefused, match=reason):
+        share(pod, with_=bob, until=datetime.datetime(*until, tzinfo=of))
+    assert not Share.objects.exists()
 
 
 def test_the_api_takes_times_with_their_zone(owner: Client, bob: Any) -> None:
