@@ -9,6 +9,7 @@ import pytest
 from django_userpods.exceptions import Invalid
 from django_userpods.models import Installation, UserPod
 from django_userpods.reconcile import reconcile, rollout
+from django_userpods.status import status
 from tests.django.rollouts import (
     NEW,
     OLD,
@@ -23,6 +24,8 @@ from tests.django.rollouts import (
 from tests.django.support import CONFIG, SLEEP, bulk, deployment, sync, template_with
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django_userpods.core.objects import Manifest
     from django_userpods.testing import MemoryCluster
 
@@ -198,3 +201,52 @@ def test_a_dry_run_knows_that_a_stop_in_which_nobody_is_left_is_over(
     UserPod.objects.update(turn="")
     assert reconcile(dry_run=True).counts()["updated"] == 2
     assert deployment(site, "user-bulk004")["status"]["readyReplicas"] == 1
+
+
+@pytest.mark.parametrize("asks", [reconcile, rollout.due], ids=["sync", "controller"])
+def test_where_fewer_may_be_unready_than_have_failed_it_is_stopped_and_says_so(
+    memory: MemoryCluster, settings: Any, asks: Callable[[], Any]
+) -> None:
+    five_pods(memory, settings, {"MAX_UNREADY": 3, "MAX_FAILURES": None})
+    reconcile()
+    one, other, third = with_image(memory)
+    failing(memory, one, other)
+    unready(memory, third)
+    reconcile()
+    assert turns() == {"failed": 2, "updating": 1, "waiting": 2}
+    assert rollout.stopped() is None
+    settings.USERPODS_ROLLOUT = {"MAX_UNREADY": 2, "MAX_FAILURES": None}
+    asks()
+    assert turns() == {"failed": 2, "updating": 1, "waiting": 2}
+    told = status(ask_cluster=False).rollout_stopped
+    assert told is not None
+    assert told[0] == 2
+    assert "ProgressDeadlineExceeded" in told[1]
+    # One has room beside the one that is being updated, once those are left alone.
+    assert rollout.resume()
+    assert len(rollout.due()) == 1
+    reconcile()
+    assert turns() == {"updating": 2, "waiting": 1}
+    assert rollout.stopped() is None
+
+
+def test_who_failed_with_the_template_before_stops_none_for_the_next(
+    memory: MemoryCluster, settings: Any
+) -> None:
+    five_pods(memory, settings, {"MAX_UNREADY": 3, "MAX_FAILURES": None})
+    reconcile()
+    given = with_image(memory)
+    failing(memory, *given[:2])
+    unready(memory, given[2])
+    reconcile()
+    settings.USERPODS_ROLLOUT = {"MAX_UNREADY": 2, "MAX_FAILURES": None}
+    settings.USERPODS_IMAGE = "example.org/app:3"
+    waits = UserPod.objects.filter(turn="waiting").first()
+    assert waits is not None
+    # Only of this one it is known yet that there is another.
+    reconcile(pods=[waits.pk])
+    rollout.due()
+    assert rollout.stopped() is None
+    reconcile()
+    assert rollout.stopped() is None
+    assert set(given[:2]) <= set(with_image(memory, "example.org/app:3"))

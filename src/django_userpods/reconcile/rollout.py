@@ -138,9 +138,7 @@ def record(results: Sequence[tuple[bool, str]]) -> None:
             break
     stop = stop or rule.is_to_stop(in_a_row=0, failed=failed)
     if stop and found.rollout_stopped_at is None:
-        found.rollout_failures = max(found.rollout_failures, failed)
-        found.rollout_stopped_at = timezone.now()
-        logger.error("the rollout was stopped: %s", found.rollout_reason)
+        _stop(found, failed)
     _save(found)
 
 
@@ -177,7 +175,10 @@ def due(among: QuerySet[UserPod] | None = None) -> list[str]:
     if not numbers[Turn.WAITING]:
         return []
     room = rule.room(numbers[Turn.UPDATING] + numbers[Turn.FAILED])
-    if not room or Installation.objects.current(write=False).rollout_stopped_at is not None:
+    if not room:
+        _stop_where_none_has_room(rule, numbers[Turn.FAILED])
+        return []
+    if Installation.objects.current(write=False).rollout_stopped_at is not None:
         return []
     waiting = (rows() if among is None else among).filter(
         turn=Turn.WAITING, wanted=UserPod.Wanted.RUNNING
@@ -255,8 +256,12 @@ def _claim(rule: Rule, template: str, late: Sequence[Subject]) -> set[str]:
             # Who failed is given this one first where they are behind it, and else takes no room.
             _leave_failed(but=[s.entry.pk for s in late if s.entry.turn == Turn.FAILED])
         # The rows as they are now: others may have had their turn since this run has read them.
-        found = rows().filter(turn__in=UNDER_WAY).values_list("pk", flat=True)
+        found = dict(rows().filter(turn__in=UNDER_WAY).values_list("pk", "turn"))
         under_way = set(found)
+        failed = sum(turn == Turn.FAILED for turn in found.values())
+        if _leaves_no_room(rule, installation, failed):
+            _stop(installation, failed)
+            _save(installation)
         granted, new = _chosen(rule, installation, late, under_way)
         for subject in late:
             subject.was_refused = subject.entry.turn == Turn.REFUSED
@@ -313,6 +318,37 @@ def _turn(some: Iterable[Subject], turn: Turn) -> None:
         found.update(turn=turn)
     for entry in by_key.values():
         entry.turn = turn
+
+
+def _leaves_no_room(rule: Rule, installation: Installation, failed: int) -> bool:
+    """Tell whether nobody can have a turn any more because of those who failed with this template.
+
+    Without a failure that was their last this is noticed once the setting is lower than it was.
+    """
+    is_going_on = installation.rollout_stopped_at is None and bool(installation.rollout_reason)
+    return is_going_on and rule.is_to_stop(in_a_row=0, failed=failed)
+
+
+def _stop_where_none_has_room(rule: Rule, failed: int) -> None:
+    if not _leaves_no_room(rule, Installation.objects.current(write=False), failed):
+        return
+
+    def work() -> None:
+        with transaction.atomic(using=alias()):
+            Installation.objects.lock()
+            installation = Installation.objects.current()
+            now = rows().filter(turn=Turn.FAILED).count()
+            if _leaves_no_room(rule, installation, now):
+                _stop(installation, now)
+                _save(installation)
+
+    retried(work)
+
+
+def _stop(installation: Installation, failed: int) -> None:
+    installation.rollout_failures = max(installation.rollout_failures, failed)
+    installation.rollout_stopped_at = timezone.now()
+    logger.error("the rollout was stopped: %s", installation.rollout_reason)
 
 
 def _begin(installation: Installation, template: str) -> None:
