@@ -188,3 +188,24 @@ def test_a_port_may_go_to_a_named_port_or_a_number() -> None:
     with pytest.raises(TemplateError, match="the name of no TCP port"):
         compiled(changed(of_one_that_ends))
     assert compiled(in_service(ports=[{"port": 80, "targetPort": 8000}])).objects
+
+
+@pytest.mark.parametrize(
+    ("manifests", "where"),
+    [
+        (in_container(env=[{"name": "A"}, {"name": "B", "value": "a\0b"}]), f"{APP}.env[1].value"),
+        (in_container(image="example.org/a\0b"), f"{APP}.image"),
+        (in_container(command=["sh", "-c", "\0"]), f"{APP}.command[2]"),
+        (in_pod(nodeSelector={"a\0b": "1"}), f"{POD}.nodeSelector"),
+    ],
+)
+def test_a_nul_character_is_refused_with_its_place(manifests: Any, where: str) -> None:
+    with pytest.raises(TemplateError, match="a NUL character") as caught:
+        compiled(manifests)
+    assert caught.value.where == where
+
+
+def test_what_is_only_data_may_hold_any_character() -> None:
+    data = {"a": "a\0b"}
+    more = [extra(kind, f"{{name}}--{kind.lower()}", data=data) for kind in ("ConfigMap", "Secret")]
+    assert len(compiled([*pair(), *more]).objects) == 4

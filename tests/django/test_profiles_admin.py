@@ -104,6 +104,31 @@ def test_they_need_djangos_own_permissions(client: Client, gpu: Profile) -> None
 # --- saving
 
 
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("env", '{"A": "a\\u0000b"}'),
+        ("env", '{"a\\u0000b": null}'),
+        ("resources", '{"limits": {"a\\u0000b": "1"}}'),
+    ],
+)
+def test_a_nul_character_is_refused_beside_its_field(boss: Client, field: str, text: str) -> None:
+    """Which PostgreSQL does not keep, and no container is given."""
+    answer = boss.post(ADD, {**SENT, field: text})
+    assert answer.status_code == 200
+    found = answer.context["adminform"].form.errors
+    assert set(found) == {field}
+    assert "has a NUL character" in str(found[field])
+    assert not Profile.objects.exists()
+
+
+def test_a_nul_character_in_a_template_is_refused_with_its_place(boss: Client) -> None:
+    found = pair()
+    found[0]["spec"]["template"]["spec"]["containers"][0]["command"] = ["a\0b"]
+    said = errors(boss.post(ADD, {**SENT, "template": str(yaml.safe_dump_all(found))}))
+    assert "containers[0].command[0]: has a NUL character" in said
+
+
 def test_what_is_saved_can_be_chosen(boss: Client, memory: MemoryCluster) -> None:
     sent = {**SENT, "resources": '{"limits": {"memory": "2Gi"}}', "env": '{"A": "b"}'}
     assert boss.post(ADD, sent).status_code == 302

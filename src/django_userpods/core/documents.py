@@ -33,6 +33,7 @@ def read(manifests: Iterable[Any], name: str) -> list[Manifest]:
             _complete_service_selector(document, workloads)
     _check_complete(documents, name)
     for document in documents:
+        refusals.check_text(document)
         refusals.check_duplicates(document)
     refusals.check_way(documents, name)
     return sorted(documents, key=lambda document: kinds.place(Kind.of(document)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django_userpods.core import naming, quantity
+from django_userpods.core import naming, quantity, refusals
 from django_userpods.core.documents import flatten, inside
 from django_userpods.exceptions import TemplateError
 
@@ -81,6 +81,13 @@ def parse(slug: object, value: object) -> Profile:
         message = f"has unknown keys {', '.join(unknown)}"
         raise InvalidProfile("", message, f"It may have {', '.join(readers)}.")
     found: dict[str, Any] = {key.lower(): readers[key](written) for key, written in value.items()}
+    for key, read in found.items():
+        # A template's is refused with its place, when it is compiled.
+        if key != "template" and (place := refusals.place_of_nul(read)) is not None:
+            hint = "Take it out: no container can be given it, and not every database keeps it."
+            raise InvalidProfile(
+                key.upper(), f"has a NUL character{place and f' in {place}'}", hint
+            )
     return Profile(slug=slug, **{"name": slug, **found})
 
 

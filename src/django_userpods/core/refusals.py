@@ -16,6 +16,38 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+#: Kinds whose contents may be anything.
+_OF_DATA = frozenset({"ConfigMap", "Secret"})
+
+
+def check_text(document: Manifest) -> None:
+    """Refuse a NUL character: an API server takes it, no container and not every database does."""
+    if document["kind"] in _OF_DATA:
+        return
+    if (place := place_of_nul(document)) is not None:
+        message = "has a NUL character, which no container can be given; take it out"
+        raise TemplateError(message, where=f"{document['kind']}{place}")
+
+
+def place_of_nul(value: Any, where: str = "") -> str | None:  # noqa: ANN401 - a person wrote it
+    """Return at which place below a value a text has a NUL character, None where none has.
+
+    A key that has one is called by what is around it.
+    """
+    if isinstance(value, str):
+        return where if "\0" in value else None
+    if isinstance(value, dict):
+        if any(isinstance(key, str) and "\0" in key for key in value):
+            return where
+        inner = ((f"{where}.{key}", item) for key, item in value.items())
+    elif isinstance(value, list | tuple | set | frozenset):
+        inner = ((f"{where}[{index}]", item) for index, item in enumerate(value))
+    else:
+        return None
+    places = (place_of_nul(item, place) for place, item in inner)
+    return next((place for place in places if place is not None), None)
+
+
 def check_duplicates(document: Manifest) -> None:
     """Refuse two items of one key in a list that is merged by it: two ``env`` of one name.
 
