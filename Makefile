@@ -77,7 +77,7 @@ messages: venv  ## Gather the texts to translate into src/django_userpods/locale
 
 bench: tools  ## The benchmarks, into docs/benchmarks (several minutes; wants a quiet machine)
 	@tools/apt-install bench
-	@for name in start sync save whoami controller router; do \
+	@for name in start sync save whoami controller rollouts router; do \
 	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 matrix: venv  ## The unit tests on every Python and Django that is at hand (ENVS=py312-django60,... for some)

@@ -36,14 +36,21 @@ def set_up_django(**settings: Any) -> None:  # noqa: ANN401 - whatever a setting
     call_command("migrate", verbosity=0)
 
 
-def publish(name: str, title: str, rows: list[tuple[str, str, str]], notes: str) -> None:
-    """Print a table, and write it to ``docs/benchmarks`` as Markdown and JSON."""
+def publish(
+    name: str,
+    title: str,
+    rows: list[tuple[str, str, str]],
+    notes: str,
+    *,
+    folder: Path = DOCS,
+) -> None:
+    """Print a table, and write it to ``docs/benchmarks``, or elsewhere, as Markdown and JSON."""
     lines = [f"# {title}", "", notes.strip(), "", "| | measured | reach |", "|---|---|---|"]
     lines += [f"| {what} | {value} | {reach} |" for what, value, reach in rows]
     lines += ["", f"Python {platform.python_version()}, {os.cpu_count()} cores.", ""]
     text = "\n".join(lines)
     print(text)
-    DOCS.mkdir(parents=True, exist_ok=True)
-    (DOCS / f"{name}.md").write_text(text)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.md").write_text(text)
     data = [{"what": what, "measured": value, "reach": reach} for what, value, reach in rows]
-    (DOCS / f"{name}.json").write_text(json.dumps(data, indent=2) + "\n")
+    (folder / f"{name}.json").write_text(json.dumps(data, indent=2) + "\n")

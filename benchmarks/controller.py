@@ -4,8 +4,8 @@
 
 A real API server on the same machine. *Save to Deployment* is from before ``User.save`` to the
 first GET that finds the Deployment, one user after the other, beside nobody else and beside many;
-these, the controller at rest and *another image* are measured without Kubernetes' own controllers,
-with Deployments that say that they are ready. *500 users* are saved in one transaction, with those
+these and the controller at rest are measured without Kubernetes' own controllers, with Deployments
+that say that they are ready. *500 users* are saved in one transaction, with those
 controllers and nodes that kwok pretends, until all their Deployments are ready; in turn, the same
 objects by ``kubectl create``, and as many users' pods and Services by KubeSpawner, in an
 environment of its own, without a hub, until they run. Those are bare pods: a Deployment costs the
@@ -51,7 +51,6 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.common import publish, set_up_django
-from benchmarks.rollouts import rolled_out
 from tests.testcluster.controlplane import ControlPlane
 
 if TYPE_CHECKING:
@@ -104,7 +103,6 @@ def alone(users: int, saves: int) -> list[tuple[str, str, str]]:
         settled(here)
         memory, share = at_rest(controller)
         controller.end()
-        changed = rolled_out(here, plane, users + 2 * saves, at_rest=memory)
     return [
         ("Save to Deployment, beside none: p50, p99", in_ms(none), ""),
         (
@@ -114,7 +112,6 @@ def alone(users: int, saves: int) -> list[tuple[str, str, str]]:
         ),
         (f"Memory at rest, {users:,} pods", f"{memory:.0f} MB", "at most 400 MB"),
         (f"CPU at rest, {users:,} pods", f"{share:.1%} of a core", "at most 2 % of a core"),
-        *changed,
     ]
 
 
