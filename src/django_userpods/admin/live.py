@@ -75,8 +75,8 @@ def restarts(pod: UserPod) -> SafeString:
 def restarted(pod: UserPod) -> SafeString:
     """Return the same in words, nothing where it never was."""
     return format_html(
-        '<span class="userpods-reason" data-userpods-shows="restarted" data-userpods-pod="{}">{}'
-        "</span>",
+        '<span class="userpods-restarted" data-userpods-shows="restarted"'
+        ' data-userpods-pod="{}">{}</span>',
         pod.pk,
         _restarted(pod),
     )
