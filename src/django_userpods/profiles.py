@@ -50,7 +50,10 @@ class Profile(models.Model):
         _("slug"),
         max_length=63,
         unique=True,
-        help_text=_("What pods of it refer to: a-z, 0-9 and dashes. It stays."),
+        help_text=_(
+            "The identifier that pods with this profile refer to: a-z, 0-9 and dashes. "
+            "It cannot be changed later."
+        ),
     )
     name = models.CharField(_("name"), max_length=100)
     description = models.CharField(_("description"), max_length=500, blank=True, default="")
@@ -61,20 +64,25 @@ class Profile(models.Model):
         _("groups"),
         blank=True,
         default=list,
-        help_text=_("Whose users may choose it; none for everybody."),
+        help_text=_(
+            "The groups whose members may choose it. Leave empty to let everybody choose it."
+        ),
     )
     at_once = models.PositiveIntegerField(
         _("how many at once"),
         null=True,
         blank=True,
-        help_text=_("How many pods of it may run at once, of all users together; empty for any."),
+        help_text=_(
+            "How many pods with this profile may run at once, across all users. "
+            "Leave empty for no limit."
+        ),
     )
     image = models.CharField(
         _("image"),
         max_length=512,
         blank=True,
         default="",
-        help_text=_("Of the main container; empty for the template's."),
+        help_text=_("The image of the main container. Leave empty to use the template's."),
     )
     resources = models.JSONField(
         _("resources"),
@@ -92,7 +100,9 @@ class Profile(models.Model):
         _("template"),
         blank=True,
         default="",
-        help_text=_("Manifests in YAML, in place of USERPODS_TEMPLATE; empty for that."),
+        help_text=_(
+            "Manifests in YAML, used instead of USERPODS_TEMPLATE. Leave empty to use that setting."
+        ),
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 

@@ -63,7 +63,7 @@ class Share(models.Model):
         db_constraint=False,
     )
     expires_at = models.DateTimeField(
-        _("expires at"), null=True, blank=True, help_text=_("Empty for never.")
+        _("expires at"), null=True, blank=True, help_text=_("Leave empty for no expiry.")
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     created_by = models.CharField(_("by"), max_length=255, blank=True, default="", editable=False)

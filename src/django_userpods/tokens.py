@@ -113,7 +113,7 @@ class AccessToken(models.Model):
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     expires_at = models.DateTimeField(
-        _("expires at"), null=True, blank=True, help_text=_("Empty for never.")
+        _("expires at"), null=True, blank=True, help_text=_("Leave empty for no expiry.")
     )
     revoked_at = models.DateTimeField(_("revoked at"), null=True, editable=False)
     last_used_at = models.DateTimeField(_("last used at"), null=True, editable=False)

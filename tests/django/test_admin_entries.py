@@ -77,7 +77,7 @@ def test_what_a_chinese_reader_did_is_stored_for_all(boss: Client, settings: Any
     profile = Profile.objects.create(slug="gpu", name="GPU", image="example.org/gpu:1")
     with override("zh-hans"):
         boss.post(f"{PROFILES}{profile.pk}/restore/", {"restore": "1"})
-    text = "It is again as it was in version 1."
+    text = "Restored to version 1."
     assert LogEntry.objects.get().change_message == text
     assert text in read(boss, f"{PROFILES}{profile.pk}", "en")
     assert "已恢复为版本 1 的内容。" in read(boss, f"{PROFILES}{profile.pk}", "zh-hans")

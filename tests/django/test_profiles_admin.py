@@ -204,9 +204,9 @@ def test_each_change_is_a_version_with_who_made_it(boss: Client, gpu: Profile) -
     found = list(gpu.versions.order_by("number").values_list("number", "actor", "content__image"))
     assert found == [(1, "first", "example.org/gpu:1"), (2, "boss", "example.org/gpu:2")]
     page = boss.get(url(gpu)).text
-    assert "Back to version 1" in page
-    assert "Back to version 2" not in page
-    assert "as it is now" in page
+    assert "Restore version 1" in page
+    assert "Restore version 2" not in page
+    assert "current version" in page
 
 
 def test_versions_are_shown_with_by_whom_and_what_was_changed(boss: Client, gpu: Profile) -> None:
@@ -231,7 +231,7 @@ def test_going_back_is_a_version_too_and_reaches_the_pods(
     boss.post(url(gpu), {**SENT, "image": "example.org/gpu:2"})
     assert {image_of(memory, f"user-bulk00{n}") for n in range(2)} == {"example.org/gpu:2"}
     answer = boss.post(url(gpu, "restore"), {"restore": "1"}, follow=True)
-    assert "It is again as it was in version 1." in answer.text
+    assert "Restored to version 1." in answer.text
     assert {image_of(memory, f"user-bulk00{n}") for n in range(2)} == {"example.org/gpu:1"}
     assert gpu.versions.count() == 3
     for number in ("9", "x", ""):
@@ -260,7 +260,7 @@ def test_a_change_is_rolled_out_by_the_rules(
     reconcile()
     settings.USERPODS_ROLLOUT = {"MAX_UNREADY": 1}
     answer = boss.post(url(gpu), {**SENT, "image": "example.org/gpu:2"}, follow=True)
-    assert "2 pods are of this profile" in answer.text
+    assert "2 pods use this profile" in answer.text
     images = [image_of(memory, f"user-bulk00{n}") for n in range(3)]
     assert sorted(images) == ["example.org/gpu:1", "example.org/gpu:2", "example.org/standard:1"]
     assert turns() == {"updating": 1, "waiting": 1}

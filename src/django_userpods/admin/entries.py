@@ -22,7 +22,7 @@ OPERATIONS: dict[Operation, str] = {
 }
 ROLLOUT = gettext_noop("Going on with the rollout was asked for.")
 PROFILE = gettext_noop("Profile: %(profile)s")
-RESTORED = gettext_noop("It is again as it was in version %(number)s.")
+RESTORED = gettext_noop("Restored to version %(number)s.")
 REVOKED = gettext_noop("Revoked.")
 
 

@@ -48,7 +48,9 @@ class ProfileForm(_ModelForm):
     groups = forms.MultipleChoiceField(
         label=_("Groups"),
         required=False,
-        help_text=_("Whose users may choose it; none for everybody."),
+        help_text=_(
+            "The groups whose members may choose it. Leave empty to let everybody choose it."
+        ),
     )
 
     class Meta:
@@ -161,9 +163,8 @@ class ProfileAdmin(_ModelAdmin):
         count = len(lifecycle.sync(rows, actor=request.user.get_username()).pods)
         if count:
             text = ngettext(
-                "%(count)s pod is of this profile, and is given it as the rules of rollouts say.",
-                "%(count)s pods are of this profile, and are given it as the rules of rollouts "
-                "say.",
+                "%(count)s pod uses this profile and is updated as the rollout settings say.",
+                "%(count)s pods use this profile and are updated as the rollout settings say.",
                 count,
             )
             self.message_user(request, text % {"count": count}, messages.INFO)
