@@ -90,4 +90,5 @@ def keep_pictures(browser: WebDriver, name: str) -> None:
             size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
             browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
             browser.save_screenshot(str(Path(folder) / f"{name}-{theme}-{width}.png"))
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

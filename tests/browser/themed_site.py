@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 THEMES = {"plain": [], "unfold": ["unfold"], "jazzmin": ["jazzmin"], "grappelli": ["grappelli"]}
 
+FAILED = "CrashLoopBackOff: back-off 5m0s restarting failed container (last exit code 1, Error)"
+
 #: What is offered to everybody there, and to nobody.
 PROFILES = {
     "gpu": {"NAME": "GPU", "DESCRIPTION": "With a GPU.", "IMAGE": "example.org/gpu:1"},
@@ -30,13 +33,17 @@ PROFILES = {
 
 
 @contextmanager
-def running(theme: str, folder: Path, *, more: int = 0) -> Iterator[tuple[str, str]]:
+def running(
+    theme: str, folder: Path, *, more: int = 0, edited: bool = False
+) -> Iterator[tuple[str, str]]:
     """A site whose admin wears a theme, with its database in a folder: its URL and a session.
 
-    With so many more users, each with a pod.
+    With so many more users, each with a pod; with profiles that are edited in the admin, and one
+    of everything that the admin has a page for.
     """
+    about = theme, str(folder / "db"), str(more), "edited" if edited else "set"
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.browser.themed_site", theme, str(folder / "db"), str(more)],
+        [sys.executable, "-m", "tests.browser.themed_site", *about],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
@@ -55,7 +62,7 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing."""
 
 
-def configure(theme: str, database: str) -> None:
+def configure(theme: str, database: str, *, edited: bool) -> None:
     """Set up Django with a theme."""
     found = {name: value for name, value in vars(test_settings).items() if name.isupper()}
     found["INSTALLED_APPS"] = [*THEMES[theme], *found["INSTALLED_APPS"]]
@@ -63,7 +70,10 @@ def configure(theme: str, database: str) -> None:
     # Its own static files, by Django's own handler.
     found["DEBUG"] = True
     found["USERPODS_MAX_PODS"] = 3
-    found["USERPODS_PROFILES"] = PROFILES
+    found["USERPODS_PROFILES"] = "database" if edited else PROFILES
+    found["USERPODS_ROLLOUT"] = {"MAX_UNREADY": 2, "MAX_FAILURES": 3} if edited else None
+    found["USERPODS_SHARING"] = edited
+    found["USERPODS_URL"] = "/pods/{pod}/" if edited else None
     settings.configure(**found)
     import django
 
@@ -117,21 +127,62 @@ def fill(more: int) -> str:
     users.bulk_create([users.model(username=f"many{number:03}") for number in range(more)])
     boss = users.create_superuser("boss", password="boss")
     reconcile()
-    failed = "CrashLoopBackOff: back-off 5m0s restarting failed container (last exit code 1, Error)"
-    UserPod.objects.filter(name="user-bob").update(state="failed", message=failed)
+    UserPod.objects.filter(name="user-bob").update(state="failed", message=FAILED)
     client = Client()
     client.force_login(boss)
     return client.cookies["sessionid"].value
 
 
+def fill_pages() -> None:
+    """Make one of everything that the admin has a page for."""
+    from django.contrib.auth import get_user_model
+    from django.utils import timezone
+
+    from django_userpods import share
+    from django_userpods.models import BulkRun, Installation, Profile, Transition, UserPod
+
+    now = timezone.now()
+    pods = {pod.name: pod for pod in UserPod.objects.all()}
+    share(pods["user-alice"], with_=get_user_model().objects.get(username="bob"))
+    profile = Profile(slug="gpu", name="GPU", image="example.org/gpu:1")
+    profile.save(actor="boss")
+    profile.description = "With a GPU."
+    profile.save(actor="boss")
+    run = BulkRun.objects.create(operation="restart", actor="boss", at=now, number=2)
+    for name, after, outcome in (
+        ("user-alice", "running", "done"),
+        ("user-bob", "failed", "failed"),
+    ):
+        Transition.objects.create(
+            run=run,
+            pod=pods[name],
+            at=now,
+            operation="restart",
+            actor="boss",
+            before="running",
+            after=after,
+            message=pods[name].message,
+            outcome=outcome,
+            settled_at=now,
+        )
+    UserPod.objects.filter(name="user-carol").update(turn="waiting")
+    # No look at the cluster changes that.
+    UserPod.objects.update(looked_at=now + timedelta(days=365))
+    Installation.objects.update(
+        rollout_stopped_at=now, rollout_failures=3, rollout_reason=f"user-bob: {FAILED}"
+    )
+
+
 def main(arguments: Sequence[str]) -> None:
     """Serve until somebody ends it."""
-    theme, database, more = arguments
-    configure(theme, database)
+    theme, database, more, profiles = arguments
+    configure(theme, database, edited=profiles == "edited")
     from django.contrib.staticfiles.handlers import StaticFilesHandler
     from django.core.wsgi import get_wsgi_application
 
     key = fill(int(more))
+    if profiles == "edited":
+        fill_pages()
     refuse_to_stop(f"user-{BAD}")
     application = StaticFilesHandler(get_wsgi_application())
     with make_server("127.0.0.1", 0, application, handler_class=_Quiet) as server:
