@@ -31,6 +31,8 @@ THEMES = ("light", "dark")
 WIDTHS = (1280, 390)
 #: Pixels of a long page that are shown.
 TALLEST = 2400
+#: What our pages answer with: some say no, or that a pod is not up, or that a name is taken.
+_ANSWERS = {200, 400, 401, 403, 409, 503}
 STILL = """
 const sheet = new CSSStyleSheet();
 sheet.replaceSync("* { transition: none !important; animation: none !important }");
@@ -109,7 +111,18 @@ def open_screen(browser: WebDriver, site: str, screen: Screen, language: str) ->
         browser.get(site + screen.path.format_map(ids()))
         if screen.act is not None:
             screen.act(browser)
+        _is_there(browser, screen)
         yield
+
+
+def _is_there(browser: WebDriver, screen: Screen) -> None:
+    """Refuse a page that there is not, or that failed."""
+    status = browser.execute_script(
+        "return performance.getEntriesByType('navigation')[0].responseStatus"
+    )
+    if status not in _ANSWERS:
+        message = f"{screen.name}: {browser.current_url} answers with {status}"
+        raise RuntimeError(message)
 
 
 @contextlib.contextmanager

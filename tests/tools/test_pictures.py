@@ -20,11 +20,13 @@ def test_the_pictures_are_those_that_the_command_makes() -> None:
 
 
 def test_each_is_shown_and_none_is_missing() -> None:
-    pages = [*TOP.glob("README*.md"), *(TOP / "docs").glob("*.md")]
+    pages = [*TOP.glob("README*.md"), *(TOP / "docs").rglob("*.md")]
     shown = {
         (page.parent / target).resolve()
         for page in pages
-        for target in re.findall(r"!\[[^\]]+\]\(((?:docs/)?pictures/[^)]+)\)", page.read_text())
+        for target in re.findall(
+            r"!\[[^\]]+\]\(((?:docs/|(?:\.\./)+)?pictures/[^)]+)\)", page.read_text()
+        )
     }
     assert shown == set(PICTURES.iterdir())
 
