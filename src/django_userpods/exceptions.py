@@ -185,7 +185,7 @@ class MassDeletionRefused(UserpodsError):  # noqa: N818 - says what happened, as
         self.total = total
         super().__init__(
             f"refused to delete the objects of {deletions} of {total} users: more than half of "
-            "all. If this is the right database and it is meant, run sync_userpods "
+            "all. If this is the right database and that is intended, run sync_userpods "
             "--allow-mass-delete, or name the users with --user"
         )
 

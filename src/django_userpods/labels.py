@@ -19,8 +19,8 @@ STATE_LABELS = [
 
 #: The same for a pod's place in a rollout.
 TURN_LABELS = [
-    (Turn.WAITING.value, _("waits for its turn")),
-    (Turn.UPDATING.value, _("is being updated")),
-    (Turn.FAILED.value, _("failed once updated")),
+    (Turn.WAITING.value, _("waiting for its turn")),
+    (Turn.UPDATING.value, _("being updated")),
+    (Turn.FAILED.value, _("failed after its update")),
     (Turn.REFUSED.value, _("could not be updated")),
 ]

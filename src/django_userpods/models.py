@@ -194,7 +194,7 @@ class UserPod(models.Model):
         default="",
         db_index=True,
         editable=False,
-        help_text=_("What its user chose; empty for what all pods are."),
+        help_text=_("The one that its user chose; empty for the standard one."),
     )
     wanted = models.CharField(
         _("wanted"), max_length=16, choices=Wanted.choices, default=Wanted.RUNNING

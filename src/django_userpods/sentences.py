@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _REASONS: dict[Reason, _StrOrPromise] = {
     Reason.CRASHES: gettext_lazy("It stops right after it is started."),
-    Reason.MEMORY: gettext_lazy("It needs more memory than it may have."),
+    Reason.MEMORY: gettext_lazy("It needs more memory than it is allowed."),
     Reason.IMAGE: gettext_lazy("The software that it runs could not be fetched."),
     Reason.SETTINGS: gettext_lazy("It is set up in a way that cannot be started."),
     Reason.VOLUME: gettext_lazy("Its storage is not ready yet."),
@@ -27,10 +27,10 @@ _REASONS: dict[Reason, _StrOrPromise] = {
     Reason.NODE: gettext_lazy("The machine that it ran on is out of service."),
     Reason.SLOW: gettext_lazy("It has been taking too long to start."),
     Reason.PREVIOUS: gettext_lazy("What was here before is still being removed."),
-    Reason.PROFILE: gettext_lazy("Its profile is not offered to you any more: choose another."),
+    Reason.PROFILE: gettext_lazy("Its profile is no longer offered to you: choose another."),
     Reason.PLACES: gettext_lazy(
-        "As many workspaces of its profile run as may run at once. Try again later, or choose "
-        "another profile."
+        "The maximum number of workspaces with its profile is running already. Try again later, "
+        "or choose another profile."
     ),
 }
 
@@ -38,9 +38,9 @@ _NOT_SHARED: dict[str, _StrOrPromise] = {
     "off": gettext_lazy("Workspaces are not shared here."),
     "nobodys": gettext_lazy("This workspace is going away."),
     "address": gettext_lazy("This workspace has no address of its own, so it cannot be shared."),
-    "owner": gettext_lazy("This is its owner, who reaches it anyway."),
+    "owner": gettext_lazy("This is its owner, who can reach it anyway."),
     "whom": gettext_lazy("Name one user or one group."),
-    "time": gettext_lazy("This time is over already, or too far away."),
+    "time": gettext_lazy("This time is already past, or too far in the future."),
 }
 
 
@@ -74,9 +74,9 @@ def of(state: str, message: str) -> str:
 def mass_deletion_refused(deletions: int, total: int) -> str:
     """Return for staff that a sync would have deleted too much, and what to do."""
     text = gettext(
-        "Refused to delete the objects of %(deletions)s of %(total)s users: more than half of all. "
-        "If this is the right database and it is meant, run sync_userpods --allow-mass-delete, or "
-        "name the users with --user"
+        "Refused to delete the objects of %(deletions)s of %(total)s users: more than half of "
+        "all. If this is the right database and that is intended, run sync_userpods "
+        "--allow-mass-delete, or name the users with --user"
     )
     return text % {"deletions": deletions, "total": total}
 
@@ -87,9 +87,10 @@ def rollout_stopped(number: int, last: str) -> str:
     ``last`` is the last of them: the pod's name, and why.
     """
     return ngettext(
-        "The rollout of the changed template was stopped: %(number)d updated pod failed: %(last)s. "
-        "Correct the template, or go on with it: sync_userpods --resume-rollout",
-        "The rollout of the changed template was stopped: %(number)d updated pods failed, the last "
-        "of them %(last)s. Correct the template, or go on with it: sync_userpods --resume-rollout",
+        "The rollout of the changed template was stopped: %(number)d updated pod failed: "
+        "%(last)s. Correct the template, or resume the rollout: sync_userpods --resume-rollout",
+        "The rollout of the changed template was stopped: %(number)d updated pods failed, the "
+        "last of them %(last)s. Correct the template, or resume the rollout: sync_userpods "
+        "--resume-rollout",
         number,
     ) % {"number": number, "last": last.rstrip(". ")}

@@ -83,7 +83,7 @@ def _check_end(until: datetime.datetime) -> None:
     # Compared as they are: the first and the last time of all are none in another time zone.
     at = times.aware(until)
     if at <= times.aware(timezone.now()):
-        message = f"until {until} is over already"
+        message = f"until {until} is already past"
         raise ShareRefused(message, why="time")
     if at > AccessToken.LATEST_END:
         message = f"until {until} is too far away for some databases"

@@ -101,7 +101,7 @@ class AccessToken(models.Model):
         db_constraint=False,
     )
     label = models.CharField(
-        _("label"), max_length=100, blank=True, help_text=_("What it is for, for people.")
+        _("label"), max_length=100, blank=True, help_text=_("What it is for, in a few words.")
     )
     digest = models.CharField(_("digest"), max_length=64, unique=True, editable=False)
     scope = models.CharField(
@@ -109,7 +109,7 @@ class AccessToken(models.Model):
         max_length=16,
         choices=Scope.choices,
         default=Scope.REACH,
-        help_text=_("What it is good for; a pod's own application needs no more than to reach it."),
+        help_text=_("What it may do. A pod's own application only needs to reach it."),
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     expires_at = models.DateTimeField(

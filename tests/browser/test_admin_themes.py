@@ -257,12 +257,12 @@ def test_a_profile_is_chosen_for_pods(themed: Themed) -> None:
 
 def test_going_on_with_a_rollout_is_asked_first(themed: Themed) -> None:
     themed.get(PODS)
-    assert looks_like_a_button(themed, "Go on with the rollout")
+    assert looks_like_a_button(themed, "Resume the rollout")
     themed.get(f"{PODS}resume-rollout/")
     keep_pictures(themed.browser, f"{themed.theme}-resume")
 
-    is_ours(themed, "Go on with the rollout?")
-    assert looks_like_a_button(themed, "Go on with the rollout")
+    is_ours(themed, "Resume the rollout?")
+    assert looks_like_a_button(themed, "Resume the rollout")
     assert looks_like_a_button(themed, "No, take me back")
 
 

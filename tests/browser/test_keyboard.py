@@ -190,7 +190,7 @@ def test_more_than_fifty_at_once(keyboard: Keyboard) -> None:
             keyboard.sees("user-boss", "#result_list")
     keyboard.tabs_to("#userpods-typed")
     keyboard.press("46", Keys.ENTER)
-    keyboard.sees("That is not their number.", "[role=alert]")
+    keyboard.sees("That is not the right number.", "[role=alert]")
     keyboard.tabs_to("#userpods-typed")
     keep_picture(keyboard.browser, "keyboard-typed")
     keyboard.press("64")

@@ -169,7 +169,7 @@ def test_no_frame_shows_what_is_ours(browser: WebDriver) -> None:
                 "try { return frames[0].document.body.innerText } catch (e) { return '' }"
             )
             assert "workspace" not in text
-            assert "link has been used" not in text
+            assert "link has already been used" not in text
 
 
 RULES = """put('script', {type: 'speculationrules', textContent: JSON.stringify(

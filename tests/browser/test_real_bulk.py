@@ -82,7 +82,7 @@ def test_501_pods_are_stopped_and_started_again_on_pages_that_tell_how_far_it_is
     assert counts.split() == ["running", str(MANY)]
     site.write("[name=typed]", "500")
     site.press(f"Stop {MANY} pods")
-    wait_for_text(browser, "[role=alert]", "That is not their number.")
+    wait_for_text(browser, "[role=alert]", "That is not the right number.")
     assert site.replicas() == [1] * MANY
     site.write("[name=typed]", str(MANY))
     site.press(f"Stop {MANY} pods")

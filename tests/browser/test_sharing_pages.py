@@ -123,7 +123,7 @@ def test_a_guest_is_in_until_the_owner_takes_it_back(alice: Person, bob: Person)
     keep_pictures(alice.browser, "home-shared")
 
     is_in(bob)
-    alice.presses("Take back", within="#shares-0")
+    alice.presses("Stop sharing", within="#shares-0")
     alice.sees("Share", "#shares-0 summary")
     assert "Shared with 1" not in alice.browser.page_source
     is_cut(bob, after=time.time())
@@ -138,7 +138,7 @@ def test_a_guest_is_in_until_the_owner_takes_it_back(alice: Person, bob: Person)
 def test_a_guest_is_out_when_the_time_that_staff_set_is_over(
     alice: Person, bob: Person, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    shares(alice, "as long as it is not taken back")
+    shares(alice, "until I stop sharing")
     with person("admin", alice.demo, tmp_path_factory.mktemp("browser")) as admin:
         admin.goes("/admin/userpods/share/")
         admin.browser.find_element(By.CSS_SELECTOR, "#result_list tbody th a").click()

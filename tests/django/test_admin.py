@@ -103,7 +103,7 @@ def test_each_action_has_its_own_permission(client: Client, verb: str) -> None:
     act(client, verb, [pod_of("alice")])
     entry = LogEntry.objects.get()
     assert (entry.object_id, entry.user_id) == (str(pod_of("alice").pk), staff.pk)
-    assert entry.change_message == f"{verb.capitalize()} was asked for."
+    assert entry.change_message == f"{verb.capitalize()} was requested."
 
 
 def test_nobody_adds_edits_or_deletes_rows(boss: Client) -> None:
@@ -145,7 +145,7 @@ def test_start_and_sync_are_done_without_asking(boss: Client, memory: MemoryClus
     act(boss, "stop", [pod_of("alice")])
     data = {"_selected_action": [str(pod_of("alice").pk)], "index": "0"}
     response = boss.post(PODS, {"action": "userpods_start", **data})
-    on_its_way = "Start: 1 pod is on its way; its history says what comes of it."
+    on_its_way = "Start: 1 pod is in progress; its history will show the outcome."
     assert said(response)[-1] == on_its_way
     assert replicas(memory, "user-alice") == 1
     response = boss.post(PODS, {"action": "userpods_sync", **data})
@@ -177,7 +177,7 @@ def test_a_cluster_that_is_down_is_said_with_the_reason(
     UserFactory(username="alice")
     memory.fail_with(ClusterUnavailable("no route to host"))
     [text] = said(act(boss, "stop", UserPod.objects.all()))
-    assert text.startswith("Stop: 1 pod is recorded and done by the next sync.")
+    assert text.startswith("Stop: 1 pod is recorded; the next sync does the work.")
     assert "no route to host" in text
     assert pod_of("alice").wanted == "stopped"
 
@@ -188,7 +188,7 @@ def test_inside_a_request_s_transaction_it_says_recorded(
     UserFactory(username="alice")
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     [text] = said(act(boss, "stop", UserPod.objects.all()))
-    assert text.startswith("Stop: 1 pod is recorded and done as soon as this request is over")
+    assert text.startswith("Stop: 1 pod is recorded; the work is done right after this request")
     assert replicas(memory, "user-alice") == 0
 
 
@@ -200,7 +200,7 @@ def test_rows_of_the_already_stopped_and_the_absent_are_counted(boss: Client) ->
     UserPod.objects.filter(name="user-bob").update(wanted="absent")
     text = said(act(boss, "stop", UserPod.objects.all()))[-1]
     assert text == (
-        "Stopped 1 pod. 1 was stopped already. "
+        "Stopped 1 pod. 1 was already stopped. "
         "1 user is to have no pod (inactive or not selected): skipped."
     )
 
@@ -238,7 +238,7 @@ def test_ten_thousand_selected_are_answered_in_few_statements(boss: Client) -> N
     assert response.status_code == 302
     assert count_but_for_history(queries, pods=10_000) < 200
     [text] = said(response)
-    assert text == "Stopped 50 pods. 9,950 pods are recorded and done by the next sync."
+    assert text == "Stopped 50 pods. 9,950 pods are recorded; the next sync does the work."
     assert UserPod.objects.filter(wanted="stopped").count() == 10_000
     entry = LogEntry.objects.get()
     assert entry.object_repr == "10000 user pods"

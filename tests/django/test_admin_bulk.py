@@ -104,18 +104,18 @@ def test_what_is_not_over_is_not_green_and_leads_to_its_page(boss: Client) -> No
     run = BulkRun.objects.get()
     assert response.url == url_of(run)
     assert said(response) == [
-        ("info", "Restart: 2 pods are on their way; their histories say what comes of it.")
+        ("info", "Restart: 2 pods are in progress; their histories will show the outcome.")
     ]
     page = boss.get(response.url).content.decode()
     assert "Restart 2 pods" in page
-    assert "Asked for by boss" in page
+    assert "Requested by boss" in page
 
 
 def test_one_pod_that_is_restarted_is_not_said_to_be_done(boss: Client) -> None:
     response = act(boss, "restart", pods(1))
     [(level, text)] = said(response)
     assert level == "info"
-    assert "is on its way" in text
+    assert "is in progress" in text
     assert not BulkRun.objects.exists()
 
 
@@ -144,7 +144,7 @@ def test_failures_stand_first_in_plain_words_and_nothing_is_refreshed_at_the_end
     page = boss.get(url_of(run)).content.decode()
     counts = re.findall(r'userpods-state userpods-(\w+)">([^<]+)</span> (\d+)', page)
     assert counts == [("failed", "failed", "2"), ("running", "done", "2")]
-    assert "Finished: 4 of 4 pods. The last of them after" in page
+    assert "Finished: 4 of 4 pods. The last one finished after" in page
     failures = page[page.index("userpods-run-failures") :]
     assert failures.index("user-bulk000") < failures.index("user-bulk001")
     assert "user-bulk002" not in page
@@ -188,7 +188,7 @@ def test_the_failed_are_asked_again_as_a_run_of_their_own(boss: Client) -> None:
 
 def test_the_page_goes_on_where_nobody_else_does(boss: Client) -> None:
     run = asked("stop", waiting=2)
-    assert "While this page is open it goes on" in boss.get(url_of(run)).content.decode()
+    assert "The work continues while this page is open" in boss.get(url_of(run)).content.decode()
     UserPod.objects.update(looked_at=None)
     assert "Finished: 4 of 4 pods." in boss.get(url_of(run)).content.decode()
 

@@ -52,13 +52,13 @@ def test_a_pods_history_is_in_its_readers_language(boss: Client) -> None:
         LogEntry.objects.log_actions(boss.session["_auth_user_id"], [pod], CHANGE, text)
     english = read(boss, f"{PODS}{pod.pk}", "en")
     chinese = read(boss, f"{PODS}{pod.pk}", "zh-hans")
-    for words in ("Stop was asked for.", "Profile: gpu", "已经做了", "Changed name."):
+    for words in ("Stop was requested.", "Profile: gpu", "已经做了", "Changed name."):
         assert words in english
     for words in ("已要求停止。", f"配置方案{COLON}gpu", "已经做了"):
         assert words in chinese
     for words in ("asked for", "Changed name."):
         assert words not in chinese
-    assert LogEntry.objects.filter(change_message="Stop was asked for.").count() == 1
+    assert LogEntry.objects.filter(change_message="Stop was requested.").count() == 1
 
 
 def test_a_tokens_history_is_in_its_readers_language(boss: Client) -> None:

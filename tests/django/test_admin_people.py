@@ -86,11 +86,11 @@ def test_ones_own_pod_is_named(boss: Client) -> None:
 def test_many_are_not_stopped_without_their_number(boss: Client) -> None:
     found = rows(51, state="running")
     page = asked(boss, "stop", found)
-    assert "To go on, type how many: 51" in page
+    assert "To continue, type the number of pods: 51" in page
 
     for typed in ("", "50", "yes", "5l"):
         page = act(boss, "stop", found, count="51", typed=typed).text
-        assert ("That is not their number." in page) is bool(typed), typed
+        assert ("That is not the right number." in page) is bool(typed), typed
         assert not UserPod.objects.filter(wanted="stopped").exists()
 
     assert act(boss, "stop", found, count="51", typed=" 51 ").status_code == 302
@@ -99,7 +99,7 @@ def test_many_are_not_stopped_without_their_number(boss: Client) -> None:
 
 def test_few_are_stopped_by_a_yes(boss: Client) -> None:
     found = rows(50, state="running")
-    assert "type how many" not in asked(boss, "stop", found)
+    assert "type the number" not in asked(boss, "stop", found)
     assert act(boss, "stop", found).status_code == 302
 
 
@@ -167,7 +167,9 @@ def user_page(user: Any, what: str) -> str:
 def test_deleting_a_user_says_what_becomes_of_pod_and_volume(boss: Client, settings: Any) -> None:
     settings.USERPODS_TEMPLATE = template_with(VOLUME)
     alice = UserFactory(username="alice")
-    said_of = "Pod user-alice is deleted. Its volume stays in the cluster (PersistentVolumeClaim)."
+    said_of = (
+        "Pod user-alice will be deleted. Its volume stays in the cluster (PersistentVolumeClaim)."
+    )
 
     page = boss.get(user_page(alice, "delete")).text
     assert said_of in page
@@ -177,7 +179,7 @@ def test_deleting_a_user_says_what_becomes_of_pod_and_volume(boss: Client, setti
 
     settings.USERPODS_RETAIN = []
     page = boss.get(user_page(alice, "delete")).text
-    assert "with its volume and all that is in it (PersistentVolumeClaim)." in page
+    assert "with its volume and everything in it (PersistentVolumeClaim)." in page
     assert boss.post(user_page(alice, "delete"), {"post": "yes"}).status_code == 302
     assert not users().filter(pk=alice.pk).exists()
 
@@ -185,7 +187,7 @@ def test_deleting_a_user_says_what_becomes_of_pod_and_volume(boss: Client, setti
 def test_a_user_without_a_volume_has_none_to_lose(boss: Client) -> None:
     alice = UserFactory(username="alice")
     page = boss.get(user_page(alice, "delete")).text
-    assert "Pod user-alice is deleted, with what is in it." in page
+    assert "Pod user-alice will be deleted, with everything in it." in page
 
 
 def test_what_is_said_of_many_users_is_asked_once(boss: Client) -> None:
@@ -203,7 +205,7 @@ def test_what_is_said_of_many_users_is_asked_once(boss: Client) -> None:
 
 def test_adding_a_user_says_that_a_pod_comes(boss: Client) -> None:
     page = boss.get(f"{users_url()}add/").text
-    assert "A pod of their own is made for each user who is to have one" in page
+    assert "Each user who should have a pod gets one" in page
     sent = {"username": "dave", "password": "x", "is_active": "on"}
     times = {"date_joined_0": "2026-01-01", "date_joined_1": "10:00"}
     response = boss.post(f"{users_url()}add/", {**sent, **times})
@@ -221,7 +223,7 @@ def test_djangos_own_page_says_it_too_without_a_mixin(rf: RequestFactory) -> Non
     plain = admin.ModelAdmin(User, admin.site)
     page = plain.delete_view(request, str(alice.pk))
     page.render()  # type: ignore[attr-defined]
-    assert "Pod user-alice is deleted, with what is in it." in page.text
+    assert "Pod user-alice will be deleted, with everything in it." in page.text
 
     said_of = userpods_that_go({"request": request}, users().filter(pk=alice.pk))
-    assert said_of == {"pods": ["Pod user-alice is deleted, with what is in it."]}
+    assert said_of == {"pods": ["Pod user-alice will be deleted, with everything in it."]}

@@ -61,14 +61,14 @@ def test_it_is_asked_first_and_goes_on_at_once(site: MemoryCluster, client: Clie
     before = turns()
     page = boss.get(RESUME).content.decode()
     assert "was stopped: 1 updated pod failed" in page
-    assert f"waits for its turn: {before['waiting']}" in page
-    assert "failed once updated: 1" in page
+    assert f"waiting for its turn: {before['waiting']}" in page
+    assert "failed after its update: 1" in page
     assert rollout.stopped() is not None, "nothing is done by looking"
 
     answer = boss.post(RESUME)
     assert (answer.status_code, answer["Location"]) == (302, PODS)
     assert [str(message) for message in get_messages(answer.wsgi_request)][-1] == (
-        "The rollout goes on."
+        "The rollout has been resumed."
     )
     assert Installation.objects.get().rollout_stopped_at is None
     assert "failed" not in turns(), "who failed is left alone, and takes no room"
@@ -76,7 +76,7 @@ def test_it_is_asked_first_and_goes_on_at_once(site: MemoryCluster, client: Clie
     entry = LogEntry.objects.get()
     assert (entry.user.username, entry.change_message) == (
         "boss",
-        "Going on with the rollout was asked for.",
+        "Resuming the rollout was requested.",
     )
     assert BUTTON not in boss.get(PODS).content.decode()
 

@@ -84,9 +84,9 @@ def test_what_cannot_be_shared_is_said(
 
     assert said() == ["Name one user or one group."]
     assert said(user=bob.pk, group=class_5b.pk) == ["Name one user or one group."]
-    assert said(user=pod.owner_pk) == ["This is its owner, who reaches it anyway."]
+    assert said(user=pod.owner_pk) == ["This is its owner, who can reach it anyway."]
     past = {"expires_at_0": "2020-01-01", "expires_at_1": "00:00"}
-    assert said(user=bob.pk, **past) == ["This time is over already, or too far away."]
+    assert said(user=bob.pk, **past) == ["This time is already past, or too far in the future."]
     share(pod, with_=bob)
     assert said(user=bob.pk) == ["Share with this User pod and User already exists."]
     assert Share.objects.count() == 1

@@ -60,7 +60,7 @@ def test_a_pods_page_says_when_it_stops_by_itself(
     def stops() -> str:
         page = boss.get(f"{PODS}{pod.pk}/change/").text
         (value,) = re.findall(
-            r"Stops by itself at:</label>\s*<div class=\"readonly\">(.*?)</div>", page
+            r"Stops automatically at:</label>\s*<div class=\"readonly\">(.*?)</div>", page
         )
         return str(value)
 
@@ -178,7 +178,7 @@ def test_what_staff_did_follows_what_came_of_it(boss: Client, pod: UserPod) -> N
     boss.post(PODS, data)
     text = page_on(boss, pod, "history")
     assert "done, after" in text
-    assert text.index("userpods-history") < text.index("Stop was asked for.")
+    assert text.index("userpods-history") < text.index("Stop was requested.")
 
 
 def test_the_first_page_counts_and_leads_to_what_it_counts(
@@ -191,7 +191,7 @@ def test_the_first_page_counts_and_leads_to_what_it_counts(
     assert re.search(r'state__exact=running">.*</a> 0</li>', text)
     assert 'href="/admin/userpods/userpod/?q=user-alice"' in text
     assert "could not be fetched" in text
-    assert "1 pod waits to be looked at" in text
+    assert "1 pod is waiting to be checked" in text
     assert len(memory.calls) == before, "no cluster is asked"
     for url in (PODS, "/admin/userpods/"):
         assert "overview/" in boss.get(url).text, url

@@ -155,7 +155,7 @@ def test_revoking_ends_the_tokens_that_were_valid(
         data = {"action": "revoke", "_selected_action": [str(token.pk) for token in tokens]}
         response = boss.post(TOKENS, data)
     assert [str(message) for message in get_messages(response.wsgi_request)] == [
-        "Revoked 2 tokens. 1 was revoked before."
+        "Revoked 2 tokens. 1 was already revoked."
     ]
     assert not AccessToken.objects.filter(revoked_at=None).exists()
     assert AccessToken.objects.get(pk=tokens[2].pk).revoked_at == revoked_before

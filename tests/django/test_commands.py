@@ -138,7 +138,7 @@ def test_an_interruption_is_told_without_a_traceback(
     if how == "json":
         assert document(out)["error"].startswith("interrupted")
     else:
-        assert "Interrupted: what was done is noted" in err
+        assert "Interrupted: what was done is recorded" in err
     assert len(memory.objects) == 2
     assert signal.getsignal(signal.SIGTERM) is before
 

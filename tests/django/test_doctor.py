@@ -270,8 +270,8 @@ def tls_server(folder: Path, **issued: Any) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("host", "lasts", "is_known", "level", "words"),
     [
-        ("localhost", {"days": 90}, True, "ok", "localhost, is good for 89 more days"),
-        ("localhost", {"days": 10}, True, "note", "localhost, is good for 9 more days"),
+        ("localhost", {"days": 90}, True, "ok", "localhost, is valid for 89 more days"),
+        ("localhost", {"days": 10}, True, "note", "localhost, is valid for 9 more days"),
         ("localhost", {"minutes": -30}, True, "wrong", "is refused: certificate has expired"),
         ("other.example", {"days": 90}, True, "wrong", "is refused: Hostname mismatch"),
         ("localhost", {"days": 90}, False, "wrong", "is refused: unable to get local issuer"),

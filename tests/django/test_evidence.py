@@ -247,7 +247,7 @@ def test_no_more_than_a_few_wait_for_the_cluster(alice: Any, memory: MemoryClust
     try:
         assert all(turns)
         assert evidence.of(row(alice)).problems == [
-            "Too many people ask at the moment. Try again soon."
+            "Too many people are asking at the moment. Try again soon."
         ]
         assert asked(memory) == []
     finally:

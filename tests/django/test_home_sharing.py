@@ -28,7 +28,7 @@ __all__ = ["bob", "class_5b", "pod", "pods_hosts", "sharing"]
 
 HOME = "/userpods/"
 SHARES = f"{HOME}pods/user-alice/shares/"
-NOBODY = "There is no user or group of exactly this name to share with."
+NOBODY = "There is no user or group with exactly this name to share with."
 
 
 def browser(user: Any) -> Client:
@@ -96,12 +96,12 @@ def test_who_is_not_there_and_who_may_not_come_in_are_the_same(
 def test_what_cannot_be_shared_is_said(
     owner: Client, bob: Any, pod: UserPod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert said(asked(owner, whom="alice")) == "This is its owner, who reaches it anyway."
+    assert said(asked(owner, whom="alice")) == "This is its owner, who can reach it anyway."
     for days in ("", "-1", "2", "x"):
         assert said(asked(owner, whom="bob", days=days)) == "Choose how long it is shared."
     monkeypatch.setattr("django_userpods.pages.own_shares.MOST", 1)
     share(pod, with_=UserFactory())
-    assert said(asked(owner, whom="bob")).startswith("It is shared with as many")
+    assert said(asked(owner, whom="bob")).startswith("It has reached the limit on shares.")
 
 
 def test_sharing_needs_a_permission_and_taking_back_none(

@@ -177,7 +177,7 @@ def test_a_user_sees_their_own_pods_and_nothing_of_what_is_inside(alice: Any) ->
     found = ask(signed_in(alice), "get", "pods/")
     (pod,) = found["items"]
     assert (pod["name"], pod["state"], found["next"]) == ("user-alice", "failed", None)
-    assert pod["message"] == "It needs more memory than it may have."
+    assert pod["message"] == "It needs more memory than it is allowed."
     for path in ("pods/", "pods/user-alice/"):
         text = json.dumps(ask(signed_in(alice), "get", path))
         assert "10.0.0.7" not in text

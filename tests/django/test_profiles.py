@@ -166,7 +166,7 @@ def test_who_has_lost_the_group_keeps_what_runs_and_starts_it_no_more(
     pod = row(alice)
     assert (pod.wanted, pod.state) == ("stopped", "stopped")
     assert "research" not in pod.plain_message
-    assert pod.plain_message == "Its profile is not offered to you any more: choose another."
+    assert pod.plain_message == "Its profile is no longer offered to you: choose another."
     lifecycle.wake(pod)
     assert row(alice).wanted == "stopped"
     choose(alice, "small")

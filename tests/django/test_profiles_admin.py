@@ -332,7 +332,7 @@ def test_the_preview_says_what_is_wrong(boss: Client, gpu: Profile) -> None:
     answer = boss.post(url(gpu, "preview"), {**SENT, "image": "a b", "preview_user": "boss"})
     assert "Name an image" in answer.text
     answer = boss.post(url(gpu, "preview"), {**SENT, "preview_user": "nobody"})
-    assert "There is no user of this name." in answer.text
+    assert "There is no user with this name." in answer.text
 
 
 # --- rights and costs

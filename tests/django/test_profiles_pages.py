@@ -132,10 +132,12 @@ def test_who_comes_when_all_places_are_taken_is_told_so(
     lifecycle.choose_profile(UserPod.objects.filter(owner=bob), "rare")
     answer = signed_in.post(f"{PODS}user-alice/", {"do": "start"})
     assert answer.status_code == 409
-    assert "As many workspaces of its profile run as may run at once." in answer.text
+    assert "The maximum number of workspaces with its profile is running already." in answer.text
     assert row(alice).wanted == "stopped"
     # Neither does a visit start it, and it says why.
-    assert "run as may run at once" in signed_in.get("/userpods/waiting/").text
+    assert (
+        "maximum number of workspaces with its profile" in signed_in.get("/userpods/waiting/").text
+    )
     assert row(alice).wanted == "stopped"
     answer = signed_in.post(PODS, {"slot": "lab", "profile": "rare"})
     assert answer.status_code == 409

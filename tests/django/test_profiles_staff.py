@@ -48,7 +48,7 @@ def test_it_asks_which_and_gives_it(staff: Client, memory: MemoryCluster) -> Non
     assert 'value="rare"' in page
     assert 'value="old"' not in page
     said = ask(staff, "user-bulk000", "user-bulk001", profile="small").text
-    assert "2 pods are of the profile small now." in said
+    assert "2 pods now have the profile small." in said
     assert dict(UserPod.objects.values_list("name", "profile")) == {
         "user-bulk000": "small",
         "user-bulk001": "small",
@@ -71,7 +71,7 @@ def test_each_choice_of_the_filter_by_profile_has_a_word(staff: Client) -> None:
 
 def test_it_says_who_was_refused_and_why(staff: Client, memory: MemoryCluster) -> None:
     said = ask(staff, "user-bulk000", "user-bulk001", profile="rare").text
-    assert "1 pod is of the profile rare now." in said
+    assert "1 pod now has the profile rare." in said
     assert "1 pod was refused: ProfileFull" in said
     assert image_of(memory, "user-bulk000") != image_of(memory, "user-bulk001")
 

@@ -303,9 +303,7 @@ def test_the_status_tells_how_far_it_is_and_that_it_was_stopped(
     out = StringIO()
     reconcile()
     call_command("userpods_status", stdout=out)
-    assert (
-        "Rollout: 3 wait for their turn, 2 are being updated, 0 failed, 0 could" in out.getvalue()
-    )
+    assert "Rollout: 3 waiting for their turn, 2 being updated, 0 failed, 0 could" in out.getvalue()
     assert "stopped:" not in out.getvalue()
     first, second = with_image(site)
     failing(site, first)

@@ -55,7 +55,7 @@ def test_sharing_again_changes_the_time(pod: UserPod, bob: Any) -> None:
         ("alice", None, "with its owner"),
         ("nobody", None, "a user or a group"),
         ("unsaved", None, "that is saved"),
-        ("bob", "past", "over already"),
+        ("bob", "past", "already past"),
         ("bob", "naive", "no time zone"),
         ("bob", "end of time", "too far away"),
     ],

@@ -110,7 +110,7 @@ def test_a_reader_hears_their_own_language_and_pod(server: Server) -> None:
     assert "内存" in told["message"]
     assert english.next() == {
         "state": "failed",
-        "message": "It needs more memory than it may have.",
+        "message": "It needs more memory than it is allowed.",
         "service": "user-eng",
     } | {key: value for key, value in told.items() if key not in {"state", "message", "service"}}
     for events in (chinese, english):

@@ -184,7 +184,7 @@ def test_a_mass_deletion_is_refused_with_exit_3(memory: MemoryCluster) -> None:
         status, _, err = sync(*args)
         assert status == 3
         assert "Refused to delete the objects of 11 of 11 users: more than half" in err
-        assert "it is meant, run sync_userpods --allow-mass-delete, or name the users" in err
+        assert "that is intended, run sync_userpods --allow-mass-delete, or name the users" in err
     assert len(pairs(memory)) == 11
     status, out, _ = sync("--allow-mass-delete")
     assert status == 0

@@ -51,7 +51,7 @@ def test_it_shows_what_is_there_and_what_should_be(memory: MemoryCluster) -> Non
         "    - 4",
         "    + 1",
     ]
-    assert "- is what is there, + what should be" in out
+    assert "- is what is there now, + what should be" in out
     pod = UserPod.objects.get(name="user-bulk001")
     assert lines_after(out, "Would update Service default/user-bulk001") == [
         "    .spec.selector.app",

@@ -253,7 +253,7 @@ def test_a_stale_token_leads_to_signing_in(client: Client, memory: MemoryCluster
     client.cookies["userpods_token"] = "upt_stale"
     answer = client.get(WAITING, headers=BROWSER)
     assert answer.status_code == 403
-    assert "Your access token is not valid any more" in answer.text
+    assert "Your access token is no longer valid" in answer.text
     assert 'href="/accounts/login/"' in answer.text
 
 
@@ -338,7 +338,7 @@ def test_the_time_since_it_was_asked_for_is_told(signed_in: Client) -> None:
     since = timezone.now() - datetime.timedelta(minutes=3)
     UserPod.objects.update(state="starting", message="", looked_at=timezone.now(), started_at=since)
     text = page(signed_in)
-    assert "Asked for 3\xa0minutes ago." in text
+    assert "Requested 3\xa0minutes ago." in text
     assert 'id="userpods-elapsed"' in text
 
 

@@ -165,7 +165,7 @@ def test_what_happened_is_told_on_a_failure_in_words_for_its_user(
     text = page(signed_in)
     told = text[text.index("What happened") : text.index("</ol>", text.index("What happened"))]
     assert told.index("Asked to stop") < told.index("Asked to start") < told.index("failed")
-    assert "It needs more memory than it may have." in told
+    assert "It needs more memory than it is allowed." in told
     assert "/var/lib" not in text
     assert "boss" not in told
 

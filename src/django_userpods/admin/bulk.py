@@ -155,7 +155,9 @@ def _rest() -> str:
         return gettext("The task backend does the rest, whether this page is open or not.")
     if conf.USERPODS_INLINE_TIMEOUT == 0:
         return gettext("The next sync does the rest, whether this page is open or not.")
-    return gettext("While this page is open it goes on; once it is closed the next sync does.")
+    return gettext(
+        "The work continues while this page is open; after that, the next sync does the rest."
+    )
 
 
 def _summary(run: BulkRun, progress: Progress) -> str:
@@ -171,7 +173,9 @@ def _summary(run: BulkRun, progress: Progress) -> str:
     if progress.waiting or progress.settled_at is None:
         return said
     seconds = max(0, round((progress.settled_at - run.at).total_seconds()))
-    more = gettext("The last of them after %(seconds)s s.") % {"seconds": wording.number(seconds)}
+    more = gettext("The last one finished after %(seconds)s s.") % {
+        "seconds": wording.number(seconds)
+    }
     return f"{said} {more}"
 
 
@@ -182,7 +186,7 @@ def _counts(progress: Progress) -> list[dict[str, str]]:
         (State.PENDING, gettext("not known yet"), progress.waiting),
         (State.RUNNING, Transition.Outcome.DONE.label, progress.done),
         (State.STOPPED, Transition.Outcome.REPLACED.label, progress.replaced),
-        (State.STOPPED, gettext("not known any more"), progress.unknown),
+        (State.STOPPED, gettext("no longer known"), progress.unknown),
     )
     return [
         {"state": state.value, "label": str(label), "count": wording.number(count)}

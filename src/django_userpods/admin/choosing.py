@@ -70,13 +70,13 @@ def _said(result: OperationResult, chosen: str) -> list[tuple[int, str]]:
         return wording.said(result)
     if chosen:
         text = ngettext(
-            "%(count)s pod is of the profile %(profile)s now.",
-            "%(count)s pods are of the profile %(profile)s now.",
+            "%(count)s pod now has the profile %(profile)s.",
+            "%(count)s pods now have the profile %(profile)s.",
             count,
         )
     else:
         text = ngettext(
-            "%(count)s pod is of no profile now.", "%(count)s pods are of no profile now.", count
+            "%(count)s pod now has no profile.", "%(count)s pods now have no profile.", count
         )
     done = text % {"count": wording.number(count), "profile": chosen}
     return [(messages.SUCCESS, done), *wording.said(result)]

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from django.http import HttpResponse
 
 OPERATIONS: dict[Operation, str] = {
-    Operation.SYNC: gettext_noop("Sync was asked for."),
-    Operation.START: gettext_noop("Start was asked for."),
-    Operation.STOP: gettext_noop("Stop was asked for."),
-    Operation.RESTART: gettext_noop("Restart was asked for."),
-    Operation.RECREATE: gettext_noop("Recreate was asked for."),
+    Operation.SYNC: gettext_noop("Sync was requested."),
+    Operation.START: gettext_noop("Start was requested."),
+    Operation.STOP: gettext_noop("Stop was requested."),
+    Operation.RESTART: gettext_noop("Restart was requested."),
+    Operation.RECREATE: gettext_noop("Recreate was requested."),
 }
-ROLLOUT = gettext_noop("Going on with the rollout was asked for.")
+ROLLOUT = gettext_noop("Resuming the rollout was requested.")
 PROFILE = gettext_noop("Profile: %(profile)s")
 RESTORED = gettext_noop("Restored to version %(number)s.")
 REVOKED = gettext_noop("Revoked.")

@@ -39,14 +39,14 @@ def sentence(pod: UserPod) -> str:
     """Return what becomes of a pod whose user is deleted."""
     stay, go = _volumes(pod)
     if stay:
-        text = gettext("Pod %(name)s is deleted. Its volume stays in the cluster (%(kinds)s).")
+        text = gettext("Pod %(name)s will be deleted. Its volume stays in the cluster (%(kinds)s).")
         return text % {"name": pod, "kinds": ", ".join(stay)}
     if go:
         text = gettext(
-            "Pod %(name)s is deleted, with its volume and all that is in it (%(kinds)s)."
+            "Pod %(name)s will be deleted, with its volume and everything in it (%(kinds)s)."
         )
         return text % {"name": pod, "kinds": ", ".join(go)}
-    return gettext("Pod %(name)s is deleted, with what is in it.") % {"name": pod}
+    return gettext("Pod %(name)s will be deleted, with everything in it.") % {"name": pod}
 
 
 def _volumes(pod: UserPod) -> tuple[list[str], list[str]]:

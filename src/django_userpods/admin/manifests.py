@@ -55,7 +55,7 @@ def preview(profile: Profile, username: str) -> str:
     model: Any = get_user_model()
     user = model._default_manager.filter(**{model.USERNAME_FIELD: username}).first()  # noqa: SLF001 - documented name
     if user is None:
-        raise PodNotAllowed(gettext("There is no user of this name."))
+        raise PodNotAllowed(gettext("There is no user with this name."))
     source = TemplateSource(this_installation(write=False))
     source.profiles = {profile.slug: profile}
     pod = main_pod_of(user) or UserPod(pk="0" * 16, owner=user, owner_pk=str(user.pk))

@@ -341,7 +341,7 @@ class UserPodAdmin(PodActionsMixin):
         """Show what is wrong."""
         return live.message(pod)
 
-    @admin.display(description=_("stops by itself at"))
+    @admin.display(description=_("stops automatically at"))
     def stops(self, pod: UserPod) -> str:
         """Show when it is stopped if nobody uses it (or nobody can say)."""
         try:

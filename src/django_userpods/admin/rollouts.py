@@ -64,7 +64,7 @@ def _page(request: HttpRequest, model_admin: ModelAdmin[Any]) -> HttpResponse:
     counts = rollout.counts()
     context = {
         **page_context(model_admin, request),
-        "title": gettext("Go on with the rollout?"),
+        "title": gettext("Resume the rollout?"),
         "stopped": rollout_stopped(*stopped),
         "turns": [
             {"label": label, "count": number(counts[Turn(turn)])}
@@ -89,7 +89,7 @@ def _resume(model_admin: ModelAdmin[Any], request: HttpRequest) -> None:
         model_admin.message_user(request, _none(), messages.INFO)
         return
     log(request, [Installation.objects.current()], entries.ROLLOUT)
-    model_admin.message_user(request, gettext("The rollout goes on."), messages.SUCCESS)
+    model_admin.message_user(request, gettext("The rollout has been resumed."), messages.SUCCESS)
 
 
 def _none() -> str:

@@ -243,7 +243,9 @@ class AccessTokenAdmin(_ModelAdmin):
         text = said % {"count": number(count)}
         if selected > count:
             said = ngettext(
-                "%(count)s was revoked before.", "%(count)s were revoked before.", selected - count
+                "%(count)s was already revoked.",
+                "%(count)s were already revoked.",
+                selected - count,
             )
             text = f"{text} {said % {'count': number(selected - count)}}"
         self.message_user(request, text, messages.SUCCESS if count else messages.WARNING)

@@ -108,9 +108,7 @@ class UserPodsUserAdminMixin(PodActionsMixin):
         if not fieldsets:
             return fieldsets
         (name, options), *rest = fieldsets
-        said = _(
-            "A pod of their own is made for each user who is to have one, as soon as this is saved."
-        )
+        said = _("Each user who should have a pod gets one as soon as this is saved.")
         before = options.get("description")
         description = format_html("{} {}", before, said) if before else said
         return [(name, {**options, "description": description}), *rest]

@@ -42,17 +42,17 @@ USER_LABELS: dict[Operation, _StrOrPromise] = {
 #: What somebody has to know before saying yes; what is not here is done without asking.
 WARNINGS: dict[Operation, _StrOrPromise] = {
     Operation.STOP: gettext_lazy(
-        "Whoever works there now is cut off, and what is not in a volume is lost. A stopped pod "
-        "can be started again; a visit of its user starts it too."
+        "Anyone working there now is cut off, and anything not in a volume is lost. A stopped pod "
+        "can be started again; a visit by its user starts it too."
     ),
     Operation.RESTART: gettext_lazy(
-        "Each is replaced by a new one. Whoever works there now may be cut off, and what is not "
+        "Each is replaced by a new one. Anyone working there now may be cut off, and anything not "
         "in a volume is lost."
     ),
     Operation.RECREATE: gettext_lazy(
-        "Everything that each has in the cluster is deleted and made again, but for the kinds in "
-        "USERPODS_RETAIN (volume claims, unless the settings say otherwise). Whoever works there "
-        "now is cut off, and all else that is there is lost."
+        "Everything that each pod has in the cluster is deleted and recreated, except for the "
+        "kinds in USERPODS_RETAIN (volume claims, unless the settings say otherwise). Anyone "
+        "working there now is cut off, and everything else is lost."
     ),
 }
 # Not by ngettext_lazy, which makes a class of each: that would be felt whenever Django starts.
@@ -87,8 +87,8 @@ _DONE: dict[Operation, Callable[[int], str]] = {
 
 def _under_way(n: int) -> str:
     return ngettext(
-        "%(count)s pod is on its way; its history says what comes of it.",
-        "%(count)s pods are on their way; their histories say what comes of it.",
+        "%(count)s pod is in progress; its history will show the outcome.",
+        "%(count)s pods are in progress; their histories will show the outcome.",
         n,
     )
 
@@ -111,8 +111,8 @@ def _marked(n: int) -> str:
 
 def _later(n: int) -> str:
     return ngettext(
-        "%(count)s pod is recorded and done by the next sync.",
-        "%(count)s pods are recorded and done by the next sync.",
+        "%(count)s pod is recorded; the next sync does the work.",
+        "%(count)s pods are recorded; the next sync does the work.",
         n,
     )
 
@@ -126,8 +126,9 @@ def _left(n: int) -> str:
 
 def _deferred(n: int) -> str:
     return ngettext(
-        "%(count)s pod is recorded and done as soon as this request is over, or by the next sync.",
-        "%(count)s pods are recorded and done as soon as this request is over, or by the next "
+        "%(count)s pod is recorded; the work is done right after this request, or by the next "
+        "sync.",
+        "%(count)s pods are recorded; the work is done right after this request, or by the next "
         "sync.",
         n,
     )
@@ -135,7 +136,9 @@ def _deferred(n: int) -> str:
 
 def _stopped(n: int) -> str:
     return ngettext(
-        "%(count)s is stopped and was left so.", "%(count)s are stopped and were left so.", n
+        "%(count)s is stopped and was left that way.",
+        "%(count)s are stopped and were left that way.",
+        n,
     )
 
 
@@ -153,10 +156,10 @@ def _failed(n: int) -> str:
 
 _ALREADY: dict[Operation, Callable[[int], str]] = {
     Operation.START: lambda n: ngettext(
-        "%(count)s was running already.", "%(count)s were running already.", n
+        "%(count)s was already running.", "%(count)s were already running.", n
     ),
     Operation.STOP: lambda n: ngettext(
-        "%(count)s was stopped already.", "%(count)s were stopped already.", n
+        "%(count)s was already stopped.", "%(count)s were already stopped.", n
     ),
 }
 

@@ -61,7 +61,9 @@ def _side_by_side(parts: dict[str, Part], timeout: float) -> list[Finding]:
             found += one.findings
         else:
             text = _("There was no answer within %(seconds)g s.") % {"seconds": timeout}
-            found.append(wrong(about, text, _("See what it waits for, or give --timeout.")))
+            found.append(
+                wrong(about, text, _("Find out what it is waiting for, or pass --timeout."))
+            )
     return found
 
 

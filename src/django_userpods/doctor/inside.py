@@ -71,7 +71,7 @@ def database(facts: Facts) -> Iterator[Finding]:
             "alias": alias,
             "error": type(error).__name__,
         }
-        yield wrong(_DATABASE, text, _("See DATABASES, and whether it runs."))
+        yield wrong(_DATABASE, text, _("Check DATABASES, and that the database is running."))
         return
     if row is not None:
         now = row[1] if timezone.is_aware(row[1]) else row[1].replace(tzinfo=datetime.UTC)

@@ -85,7 +85,8 @@ def routers(timeout: float) -> Iterator[Finding]:
         return  # said of the settings
     if not urls:
         text = _(
-            "USERPODS_ROUTERS is empty: routers let in who has signed out for a few seconds more."
+            "USERPODS_ROUTERS is empty: routers let in people who have signed out for a few "
+            "seconds more."
         )
         do = _("Name the routers' internal addresses, as %(page)s says.")
         yield note(_ROUTER, text, do % {"page": f"{DOCUMENTATION}/settings.md"})
@@ -101,13 +102,13 @@ def routers(timeout: float) -> Iterator[Finding]:
                 path = f"{parts.path.rstrip('/')}/healthz"
                 answer = pool.request("GET", path, retries=False, redirect=False)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            text = _("The router %(router)s cannot be asked: %(error)s.")
-            hint = _("See whether it runs, and whether a NetworkPolicy lets Django in.")
+            text = _("The router %(router)s cannot be reached: %(error)s.")
+            hint = _("Check that it is running, and that a NetworkPolicy lets Django in.")
             told = {"router": shown, "error": type(error).__name__}
             yield wrong(_ROUTER, text % told, hint)
             continue
         if answer.status == 200:
-            yield ok(_ROUTER, _("The router %(router)s is well.") % {"router": shown})
+            yield ok(_ROUTER, _("The router %(router)s is healthy.") % {"router": shown})
         else:
             text = _("The router %(router)s answers with status %(status)s.")
             told = {"router": shown, "status": str(answer.status)}
@@ -132,7 +133,7 @@ def certificates(timeout: float) -> Iterator[Finding]:
             yield note(_CERTIFICATES, text % told, _("If browsers reach it, nothing is wrong."))
         else:
             days = (ends - timezone.now()).days
-            text = _("The certificate of %(what)s, %(name)s, is good for %(days)s more days.")
+            text = _("The certificate of %(what)s, %(name)s, is valid for %(days)s more days.")
             text %= {**told, "days": days}
             if days < _SOON:
                 yield note(_CERTIFICATES, text, _("See that it is renewed in time."))

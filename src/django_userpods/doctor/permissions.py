@@ -39,8 +39,8 @@ def cluster(timeout: float) -> Iterator[Finding]:
         do = _("Name one in USERPODS_CLUSTER, as %(page)s says.")
         yield wrong(_CLUSTER, trouble, do % {"page": f"{DOCUMENTATION}/settings.md"})
     elif trouble:
-        text = _("The cluster (%(where)s) does not do what it is asked: %(error)s")
-        hint = _("See whether it runs and is reached from here, and the rights below.")
+        text = _("Requests to the cluster (%(where)s) fail: %(error)s")
+        hint = _("Check that it is running and reachable from here, and see the rights below.")
         yield wrong(_CLUSTER, text % {"where": where, "error": trouble}, hint)
     else:
         yield ok(_CLUSTER, _("The cluster answers: %(where)s.") % {"where": where})
@@ -61,7 +61,7 @@ def rights(facts: Facts, timeout: float, *, controller: bool) -> Iterator[Findin
             yield from _namespace(namespace, rules, deadline)
         except (ClusterError, SettingError) as error:
             where = namespace or _("all namespaces")
-            text = _("Rights in %(where)s could not be asked for: %(error)s")
+            text = _("Rights in %(where)s could not be checked: %(error)s")
             hint = _("See the line on the cluster.")
             yield wrong(_RIGHTS, text % {"where": where, "error": error}, hint)
     lease = conf.USERPODS_NAMESPACE
@@ -97,11 +97,11 @@ def _namespace(
             missing.append(f"{kind.kind}: {', '.join(verbs)}")
     if missing:
         text = _("In %(where)s these rights are missing: %(missing)s.")
-        hint = _("Give them: manage.py userpods_manifests --only rbac | kubectl apply -f -")
+        hint = _("Grant them: manage.py userpods_manifests --only rbac | kubectl apply -f -")
         yield wrong(_RIGHTS, text % {"where": where, "missing": "; ".join(missing)}, hint)
     else:
         count = sum(map(len, rules.values()))
-        text = _("In %(where)s all %(count)s rights that are needed are there.")
+        text = _("In %(where)s all %(count)s rights that are needed are granted.")
         yield ok(_RIGHTS, text % {"where": where, "count": count})
 
 
@@ -125,7 +125,7 @@ def _lease(namespace: str, deadline: float) -> Iterator[Finding]:
         return  # said of the others
     if missing:
         text = _("run_userpods may not do this to a Lease in %(where)s: %(missing)s.")
-        hint = _("Give it these rights, or name another namespace by --lease-namespace.")
+        hint = _("Grant it these rights, or name another namespace with --lease-namespace.")
         yield note(_RIGHTS, text % {"where": namespace, "missing": ", ".join(missing)}, hint)
 
 

@@ -84,7 +84,7 @@ def turn(problems: list[str]) -> Iterator[bool]:
     """Wait for the cluster as one of a few; False, and said so, where enough do already."""
     is_ours = _turns.acquire(blocking=False)
     if not is_ours:
-        problems.append(gettext("Too many people ask at the moment. Try again soon."))
+        problems.append(gettext("Too many people are asking at the moment. Try again soon."))
     try:
         yield is_ours
     finally:

@@ -67,6 +67,9 @@ def _take(report: Report, found: Comparison) -> None:
     found.problems += [failure.message for failure in report.failed]
     if report.waiting:
         found.problems.append(
-            gettext("A changed template waits for this pod's turn; until then the pod stays so.")
+            gettext(
+                "A changed template is waiting for this pod's turn; until then the pod stays as "
+                "it is."
+            )
         )
     found.is_whole = not (report.failed or report.not_done or report.waiting)

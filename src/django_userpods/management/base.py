@@ -85,7 +85,7 @@ class UserpodsCommand(BaseCommand):
             if not (as_json or self._from_shell):
                 raise
             message = gettext(
-                "interrupted: what was done is noted, and the next run goes on from there"
+                "interrupted: what was done is recorded, and the next run continues from there"
             )
             self._end(message, as_json=as_json)
             sys.exit(EXIT_TERMINATED if isinstance(error, Terminated) else EXIT_INTERRUPTED)

@@ -60,7 +60,7 @@ def tell(
 def _tell_actions(command: UserpodsCommand, report: Report) -> None:
     words = _WOULD if report.dry_run else _DONE
     if report.differences:
-        command.say(_("In what would be updated, - is what is there, + what should be."))
+        command.say(_("In updates, - is what is there now, + what should be."))
     for action in report.done:
         reason = f" ({action.reason})" if action.reason else ""
         command.say(f"{words[action.verb]} {report.label(action)}{reason}")

@@ -97,7 +97,7 @@ def _enter(request: HttpRequest) -> HttpResponse:
     found = where.split(request.GET["to"])
     state = request.GET.get("state", "")
     if found is None or not (where.way is Way.PATHS or re.match(_STATE, state)):
-        return _refused(request, gettext("This address leads to no workspace."), status=400)
+        return _refused(request, gettext("There is no workspace at this address."), status=400)
     user: Any = request.user
     if not user.is_authenticated:
         response = to_login(request)
@@ -123,7 +123,7 @@ def _enter_pod(
     try:
         ticket = tickets.issue(user, pod, session=request.session, state=state, path=path)
     except InvalidCredentials:
-        return _refused(request, gettext("Sign in again, please."), status=403)
+        return _refused(request, gettext("Please sign in again."), status=403)
     origin = where.origin("" if label is MAIN else str(label))
     query = urlencode({"ticket": ticket})
     return HttpResponseRedirect(f"{origin}{RESERVED_PREFIX}enter?{query}")
@@ -223,7 +223,7 @@ def _take(request: HttpRequest) -> HttpResponse:
     except InvalidCredentials:
         return _refused(
             request,
-            gettext("This link has been used, or is too old."),
+            gettext("This link has already been used, or has expired."),
             status=403,
             again=f"{RESERVED_PREFIX}sign-in",
         )

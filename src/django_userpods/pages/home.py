@@ -130,18 +130,18 @@ def add(request: HttpRequest) -> HttpResponse:
         error, status = gettext("This is not allowed here."), 403
     elif not naming.is_valid_slot(slot):
         error = gettext(
-            "A name has at most %(number)s of the letters a to z, digits and single dashes between "
-            "them."
+            "A name has at most %(number)s characters: letters a to z, digits, and single dashes "
+            "between them."
         ) % {"number": naming.MAX_SLOT}
     elif own_pods(request).filter(slot=slot).exists():
-        error = gettext("You have a workspace of this name already.")
+        error = gettext("You already have a workspace with this name.")
     else:
         try:
             lifecycle.add_pod(request.user, slot, profile=profile)
         except ProfileNotAllowed as refused:
             error, status = sentences.of_refused_profile(refused.why)
         except PodNotAllowed:
-            error = gettext("You have as many workspaces as you may have.")
+            error = gettext("You have reached the limit on workspaces.")
     if not error:
         return back(request)
     return page(request, error=error, status=status, slot=slot, profile=profile)

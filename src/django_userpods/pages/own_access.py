@@ -48,9 +48,9 @@ def make_token(request: HttpRequest) -> HttpResponse:
     if not 0 < len(label) <= (most or 0) or not is_storable(label):
         error = gettext("Say in a few words what the token is for.")
     elif days not in map(str, DAYS) or scope not in AccessToken.Scope.values:
-        error = gettext("Choose how long the token is good for, and what it may do.")
+        error = gettext("Choose how long the token is valid for, and what it may do.")
     elif valid.count() >= _MOST:
-        error = gettext("You have as many tokens as you may have. Revoke one first.")
+        error = gettext("You have reached the limit on tokens. Revoke one first.")
     else:
         expires_at = timezone.now() + datetime.timedelta(days=int(days)) if int(days) else None
         token, text = AccessToken.objects.issue(

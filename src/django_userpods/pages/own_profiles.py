@@ -27,7 +27,7 @@ def choose(request: HttpRequest, name: str) -> HttpResponse:
     if "profile" not in conf.USERPODS_SELF_SERVICE:
         return page(request, error=gettext("This is not allowed here."), status=403)
     if pod.wanted != UserPod.Wanted.STOPPED:
-        error = gettext("Stop it first: it gets another profile while it is stopped.")
+        error = gettext("Stop it first: its profile can only be changed while it is stopped.")
         return page(request, error=error, status=409)
     if "profile" not in request.POST:  # where none is chosen, not where "none" is
         return page(request, error=gettext("Choose a profile"), status=400)

@@ -43,9 +43,9 @@ def share_pod(request: HttpRequest, name: str) -> HttpResponse:
     if days not in map(str, DAYS):
         error = gettext("Choose how long it is shared.")
     elif found is None:
-        error = gettext("There is no user or group of exactly this name to share with.")
+        error = gettext("There is no user or group with exactly this name to share with.")
     elif Share.objects.filter(pod=pod.pk).count() >= MOST:
-        error = gettext("It is shared with as many as it may be. Take one back first.")
+        error = gettext("It has reached the limit on shares. Stop sharing with somebody first.")
     else:
         until = timezone.now() + datetime.timedelta(days=int(days)) if int(days) else None
         try:

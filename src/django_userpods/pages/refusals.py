@@ -54,7 +54,7 @@ def page_of(request: HttpRequest, refusal: Refusal) -> HttpResponse:
     title = (
         gettext("You are signed out")
         if refusal is Refusal.NOBODY
-        else gettext("Your access token is not valid any more")
+        else gettext("Your access token is no longer valid")
     )
     return refused(request, title, status=status, again=_login(request), label=gettext("Sign in"))
 

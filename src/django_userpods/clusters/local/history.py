@@ -46,7 +46,7 @@ def note_deletion(db: sqlite3.Connection, manifest: Manifest, *, version: int) -
 
 
 def deletions(db: sqlite3.Connection, kind: Kind, since: int) -> list[Change]:
-    """Return what was deleted after a version; Expired where that is not known any more."""
+    """Return what was deleted after a version; Expired where that is no longer known."""
     if not _number(db, "forgotten") <= since <= version(db):
         msg = f"too old resource version: {since}"
         raise Expired(msg, status=410)

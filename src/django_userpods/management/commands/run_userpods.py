@@ -129,7 +129,7 @@ class Command(UserpodsCommand):
         finally:
             server.close()
         if not ended:
-            message = _("not all that had begun came to its end in time; the next leader goes on")
+            message = _("not all work in progress was finished in time; the next leader continues")
             raise CommandError(message, returncode=EXIT_FAILED)
 
 

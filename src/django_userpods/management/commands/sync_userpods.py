@@ -83,7 +83,7 @@ class Command(UserpodsCommand):
             help=_("show what would be done, with the differences in each object, and do nothing"),
         )
         parser.add_argument(
-            "--no-prune", action="store_true", help=_("keep objects whose owner is not known")
+            "--no-prune", action="store_true", help=_("keep objects whose owner is unknown")
         )
         parser.add_argument(
             "--wait",
@@ -100,7 +100,7 @@ class Command(UserpodsCommand):
         parser.add_argument(
             "--resume-rollout",
             action="store_true",
-            help=_("first go on with a rollout that was stopped because updated pods failed"),
+            help=_("first resume a rollout that was stopped because updated pods failed"),
         )
         parser.add_argument(
             "--adopt-from",

@@ -108,7 +108,7 @@ class Command(UserpodsCommand):
         if not sys.stdin.isatty():
             self._stop(_("deleting has to be confirmed: see --no-input and --installation"))
         text = _(
-            "Whoever works in these pods is cut off, and what is not kept is lost. Type the "
+            "Anyone working in these pods is cut off, and anything not kept is lost. Type the "
             "installation's id (%(id)s) to go on:"
         )
         self.ask(text % {"id": found.identifier})

@@ -83,7 +83,7 @@ class Command(UserpodsCommand):
             }
             self.say(text, "ERROR")
         if found.waiting:
-            self.say(_("Waiting for a look: %(count)s") % {"count": found.waiting})
+            self.say(_("Waiting to be checked: %(count)s") % {"count": found.waiting})
         self._tell_rollout(found)
         if found.reachable:
             self.say(_("Cluster: answers (%(where)s)") % {"where": found.cluster})
@@ -106,7 +106,7 @@ class Command(UserpodsCommand):
     def _tell_rollout(self, found: Status) -> None:
         if any(found.rollout.values()):
             text = _(
-                "Rollout: %(waiting)s wait for their turn, %(updating)s are being updated, "
+                "Rollout: %(waiting)s waiting for their turn, %(updating)s being updated, "
                 "%(failed)s failed, %(refused)s could not be updated"
             )
             trouble = found.rollout["failed"] or found.rollout["refused"]

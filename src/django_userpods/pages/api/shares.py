@@ -55,7 +55,7 @@ def _share(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
     found = found_by_name(kinds[0], text_in(body, kinds[0], most=_LONGEST))
     until = end_in(body)
     if found is None:
-        raise RequestRefused(400, "there is no user or group of exactly this name to share with")
+        raise RequestRefused(400, "there is no user or group with exactly this name to share with")
     if Share.objects.filter(pod=pod.pk).count() >= MOST:
         raise RequestRefused(409, f"there are {MOST} shares already: end one first")
     try:
