@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -74,7 +74,7 @@ class Person:
         def said(browser: WebDriver) -> bool:
             if not self.has_scripts:
                 browser.refresh()
-            with suppress(StaleElementReferenceException):
+            with suppress(WebDriverException):  # the page was just replaced
                 return text in self.find(f"{pod} .state").text
             return False
 
