@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CRASHES = "CrashLoopBackOff: back-off 5m0s restarting failed container (last exit code 1, Error)"
 PULLS = 'ImagePullBackOff: Back-off pulling image "registry.example/notebook:2.5"'
 NO_ROOM = "Unschedulable: 0/3 nodes are available: 3 Insufficient memory."
+#: The label of tokens that are made for a picture, and are not in the next.
+MADE = "phone"
 #: Username, state, what the cluster says. "boss" is staff and has a pod as well.
 PEOPLE = [
     ("alice", "running", ""),
@@ -272,6 +274,13 @@ def put(name: str, state: str, message: str = "", *, minutes: int = 0) -> None:
         looked_at=now + timedelta(days=365),
         updated_at=now - timedelta(minutes=minutes),
     )
+
+
+def take_back() -> None:
+    """Have nothing that was made for an earlier picture."""
+    from django_userpods.models import AccessToken
+
+    AccessToken.objects.filter(label=MADE).delete()
 
 
 @contextmanager

@@ -144,7 +144,7 @@ def issued(browser: WebDriver) -> None:
         "field.append(new Option('', arguments[0], true, true))",
         example_site.user("alice").pk,
     )
-    sent("#accesstoken_form", label="phone")(browser)
+    sent("#accesstoken_form", label=example_site.MADE)(browser)
 
 
 def alone(**settings: object) -> Callable[[], AbstractContextManager[object]]:
@@ -189,7 +189,7 @@ SCREENS = (
     Screen("home-failed", "/userpods/", state="failed", message=CRASHES),
     Screen("home-tokens", "/userpods/", act=unfolded("details:has(#userpods-label) summary")),
     Screen("home-shares", "/userpods/", act=unfolded("details[id^=shares-] summary")),
-    Screen("home-token-made", "/userpods/", act=made("phone")),
+    Screen("home-token-made", "/userpods/", act=made(example_site.MADE)),
     Screen("home-profiles", "/userpods/", state="stopped", act=unfolded("[id^=profile-] summary")),
     Screen("home-pending", "/userpods/", state="pending", message=NO_ROOM, stays=True),
     Screen("home-starting", "/userpods/", state="starting", message=PULLS, stays=True),

@@ -96,6 +96,7 @@ def ids() -> dict[str, object]:
 @contextlib.contextmanager
 def open_screen(browser: WebDriver, site: str, screen: Screen, language: str) -> Iterator[None]:
     """Have a browser show a page to somebody, in a language, while what it needs is so."""
+    example_site.take_back()
     example_site.put("alice", screen.state, screen.message, minutes=1)
     cookies = {"django_language": _COOKIES[language]}
     if screen.who:
