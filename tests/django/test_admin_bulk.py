@@ -302,7 +302,7 @@ def test_all_runs_are_listed_with_who_what_when_and_what_came_of_it(boss: Client
     page = boss.get(RUNS).content.decode()
     newest, oldest = rows_of(page)
     # What its pods were is not known any more.
-    assert newest.startswith("Stop 3 pods not known any more 3")
+    assert newest.startswith("Stop 3 pods no longer known 3")
     assert oldest.startswith("Restart 4 pods failed 1 not known yet 1 done 2 boss &lt;b&gt; ")
     assert 'datetime="2026-03-04T' in page
     assert page.index(url_of(second)) < page.index(url_of(first))
