@@ -93,7 +93,8 @@ def test_who_waits_for_a_pod_without_a_place_is_told_so_at_once_and_let_in_once_
     site.sign_in(bob)
     site.open("/")
     wait_for_text(browser, "#userpods-message", "There is no room for it at the moment.")
-    assert browser.find_element(By.TAG_NAME, "h1").text == "Your workspace is starting"
+    wait_for_text(browser, "h1", "Your workspace cannot start yet")
+    assert browser.find_element(By.LINK_TEXT, "My workspaces").is_displayed()
     assert steps(site) == ["current", "", "", ""]
     holds_no_internals(site)
     keep_pictures(browser, "real-no-room")

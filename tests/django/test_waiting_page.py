@@ -72,6 +72,30 @@ def test_a_start_is_called_one(signed_in: Client) -> None:
     assert ">Try again</button>" not in text
 
 
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ("starting", "Unschedulable: 0/3 nodes are available: 3 Insufficient memory."),
+        ("pending", 'pods "user-alice" is forbidden: exceeded quota: pods'),
+    ],
+)
+def test_what_there_is_no_room_for_is_not_called_a_start(
+    signed_in: Client, state: str, message: str
+) -> None:
+    UserPod.objects.update(state=state, message=message, looked_at=timezone.now())
+
+    text = page(signed_in)
+
+    assert "<h1>Your workspace cannot start yet</h1>" in text
+    assert 'class="bar"' not in text
+    assert ">My workspaces</a>" in text
+    assert ">Sign out</button>" in text
+    assert ">Try again</button>" not in text, "a new pod would not have room either"
+    assert 'data-standing="failed"' in text
+    told = signed_in.get(STATUS).json()
+    assert (told["state"], told["standing"]) == (state, "failed")
+
+
 @pytest.mark.parametrize("state", ["failed", "starting", "running"])
 @pytest.mark.parametrize("message", INTERNALS)
 def test_a_user_is_told_nothing_of_the_inside(signed_in: Client, message: str, state: str) -> None:

@@ -18,6 +18,8 @@ def standing_of(visitor: Visitor, pod: UserPod) -> dict[str, object]:
         "message": pod.plain_message,
         "service": pod.name,
     }
+    if pod.standing != pod.state:
+        found["standing"] = pod.standing
     if UserPod.State(pod.state).may_change:
         found["steps"] = [
             {"status": step.status, "seconds": step.seconds} for step in steps_of(pod)

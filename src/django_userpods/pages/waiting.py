@@ -34,7 +34,7 @@ from django_userpods.pages.refusals import page_of, sign_out, site_url
 from django_userpods.pages.standing import standing_of
 from django_userpods.pages.steps import steps_of
 from django_userpods.pages.stream import can_stream
-from django_userpods.pages.wording import label_of, title_of
+from django_userpods.pages.wording import is_stuck, label_of, title_of
 
 if TYPE_CHECKING:
     from django_userpods.access.authenticators import Visitor
@@ -150,6 +150,7 @@ def _words_of(visitor: Visitor, pod: UserPod) -> dict[str, Any]:
     return {
         "pod": pod,
         "state": pod.state,
+        "is_stuck": is_stuck(pod),
         "title": title_of(pod),
         "message": pod.plain_message,
         "details": pod.message if visitor.is_staff else "",

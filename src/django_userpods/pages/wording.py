@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from django_userpods.core.states import State
 
@@ -35,6 +35,13 @@ def label_of(pod: UserPod) -> str:
     return f"{username} – {pod.slot}" if pod.slot else username  # noqa: RUF001 - a dash
 
 
+def is_stuck(pod: UserPod) -> bool:
+    """Tell whether a pod is on its way that cannot start as things are: there is no room for it."""
+    return State(pod.state).is_coming and pod.standing == State.FAILED
+
+
 def title_of(pod: UserPod) -> str:
     """Return how a pod is doing, as a headline."""
+    if is_stuck(pod):
+        return gettext("Your workspace cannot start yet")
     return str(_TITLES[State(pod.state)])

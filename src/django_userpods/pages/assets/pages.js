@@ -86,7 +86,7 @@
         alive(SILENT_AT_FIRST);
     });
     const watch = async () => {
-        const { state, status, stream } = page.dataset;
+        const { state, standing, status, stream } = page.dataset;
         const words = document.getElementById("userpods-message");
         let forbidden = false;
         document.addEventListener("securitypolicyviolation", (event) => {
@@ -95,7 +95,9 @@
         /* Takes what the site says, and tells whether the page is about to be loaded anew. */
         const hear = (found) => {
             const failed = (name) => name === "failed";
-            if (found.state === "running" || failed(found.state) !== failed(state)) {
+            const isNew = failed(found.state) !== failed(state)
+                || failed(found.standing) !== failed(standing);
+            if (found.state === "running" || isNew) {
                 reload();
                 return true;
             }
