@@ -330,6 +330,8 @@ def test_the_preview_shows_what_is_in_the_form_for_a_user(
 
 def test_the_preview_says_what_is_wrong(boss: Client, gpu: Profile) -> None:
     answer = boss.post(url(gpu, "preview"), {**SENT, "image": "a b", "preview_user": "boss"})
+    # By the name that the form has for it.
+    assert "<li>Image: " in answer.text
     assert "Name an image" in answer.text
     answer = boss.post(url(gpu, "preview"), {**SENT, "preview_user": "nobody"})
     assert "There is no user with this name." in answer.text
