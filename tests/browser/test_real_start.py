@@ -75,7 +75,7 @@ def steps(browser: WebDriver) -> list[tuple[str, bool]]:
 def test_a_person_watches_a_start_reads_why_it_fails_and_gets_on(
     site: str, browser: WebDriver, settings: Any
 ) -> None:
-    settings.USERPODS_CUSTOMIZE = told({"delay": "12s"})
+    settings.USERPODS_CUSTOMIZE = told({"delay": "25s"})
     alice = UserFactory(username="李雷")
     client = Client()
     client.force_login(alice)
