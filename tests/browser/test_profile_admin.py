@@ -109,15 +109,15 @@ def test_one_is_made_looked_at_chosen_changed_and_taken_back(admin: Person, alic
     admin.presses("Sweet", within="#result_list")
     admin.fills("env", '{"FLAVOUR": "sour"}')
     admin.presses("Save and continue editing")
-    admin.sees("1 pod is of this profile", ".messagelist")
+    admin.sees("1 pod uses this profile", ".messagelist")
     assert versions(admin) == [
-        ["2", "admin", "environment variables", "as it is now"],
-        ["1", "admin", "everything", "Back to this"],
+        ["2", "admin", "environment variables", "current version"],
+        ["1", "admin", "everything", "Restore this version"],
     ]
     keep_pictures(admin.browser, "profile-versions")
     becomes(alice, "alice sour")
 
-    admin.presses("Back to this")
+    admin.presses("Restore this version")
     admin.sees("version 1", ".messagelist")
     assert [line[0] for line in versions(admin)] == ["3", "2", "1"]
     assert admin.browser.find_element(By.NAME, "env").get_attribute("value") == (

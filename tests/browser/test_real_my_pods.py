@@ -114,11 +114,11 @@ def test_staff_makes_a_profile_a_user_chooses_it_and_a_change_of_it_is_rolled_ou
     browser.find_element(By.LINK_TEXT, "Large").click()
     site.write("#id_image", "example.org/large:2")
     site.find("[name=_continue]").click()
-    wait_for_text(browser, ".messagelist", "1 pod is of this profile")
+    wait_for_text(browser, ".messagelist", "1 pod uses this profile")
     keep_pictures(browser, "real-profile-changed")
     until(lambda: container(site, "user-bob")["image"] == "example.org/large:2", 60, "the change")
-    site.press("Back to this")
-    wait_for_text(browser, ".messagelist", "1 pod is of this profile")
+    site.press("Restore this version")
+    wait_for_text(browser, ".messagelist", "1 pod uses this profile")
     until(lambda: container(site, "user-bob")["image"] == "example.org/large:1", 60, "the way back")
     assert container(site, "user-alice") == standard
 
@@ -152,7 +152,7 @@ def test_who_a_pod_is_shared_with_is_let_in_and_kept_out_at_once(site: RealSite)
 
     site.open("/userpods/")
     site.press("Shared with 1")
-    site.press("Take back")
+    site.press("Stop sharing")
     until(lambda: site.whoami(**asks)[0] == 403, SOON, "the way out")
     wait_for_text(browser, "#pod-main summary", "Share")
     site.open("/userpods/", staff=True)

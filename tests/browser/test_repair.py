@@ -129,7 +129,7 @@ def test_staff_repair_the_template_and_the_page_moves_on(admin: Person, alice: P
     admin.presses("Notebook", within="#result_list")
     admin.fills("template", template("/bin/sh", "-c", COMMAND))
     admin.presses("Save")
-    admin.sees("1 pod is of this profile", ".messagelist")
+    admin.sees("1 pod uses this profile", ".messagelist")
     is_there(alice, page)
 
 
