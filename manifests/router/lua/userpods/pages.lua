@@ -39,20 +39,22 @@ local template = [[<!doctype html>
 <body><main><h1>%s</h1><p>%s</p>%s</main></body></html>
 ]]
 
--- Opens what was asked for as soon as something else than this page is answered in its place: asks
--- as a script, which is told in JSON, so that whoever reads, or has it read out, is not thrown back
--- to the beginning each time. A page that loads itself is left to browsers without scripts.
+-- Opens what was asked for as soon as something other than this page is answered in its place. It
+-- asks for the head alone, and without the query, which may hold what is good for one request; so
+-- whoever reads, or has it read out, is not thrown back to the beginning each time. A page that
+-- loads itself is left to browsers without scripts.
 local again = [[
 
-<noscript><meta http-equiv="refresh" content="%s"></noscript>
+<noscript><meta http-equiv="refresh" content="%d"></noscript>
 <script>
 (async () => {
-  for (let wait = %s; ; wait = Math.min(wait * 1.5, 15)) {
+  const first = %d;
+  for (let wait = first; ; wait = Math.max(first, Math.min(wait * 1.5, 15))) {
     await new Promise(go => setTimeout(go, wait * 1000));
-    const answer = await fetch(location.href, {redirect: "manual"}).catch(() => null);
-    if (!answer) continue;
-    const said = answer.status === %d ? await answer.json().catch(() => null) : null;
-    if (said?.error !== %s) return location.reload();
+    if (document.hidden) continue;
+    const here = location.origin + location.pathname;
+    const answer = await fetch(here, {method: "HEAD", redirect: "manual"}).catch(() => null);
+    if (answer && answer.headers.get("X-Userpods-Says") !== %s) return location.reload();
   }
 })();
 </script>]]
@@ -72,11 +74,13 @@ function _M.say(status, title, text, retry, link)
     ngx.header["Cache-Control"] = "no-store"
     if retry then
         ngx.header["Retry-After"] = tostring(retry)
+        ngx.header["X-Userpods-Says"] = title:lower()
     end
     if _M.is_navigation() then
         ngx.header["Content-Type"] = "text/html; charset=utf-8"
+        local seconds = math.max(1, retry or 1)
         local head = retry and again:format(
-            tostring(retry), tostring(retry), status, cjson.encode(title:lower())) or ""
+            seconds, seconds, cjson.encode(title:lower())) or ""
         local language = words.language(ngx.var.http_accept_language)
         local heading = words.say(language, title)
         local more = link and ('<p><a href="%s">%s</a></p>'):format(
