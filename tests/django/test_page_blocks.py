@@ -61,3 +61,24 @@ def test_a_block_of_the_waiting_page_is_overridden_alone(
     assert text.count(OURS) == 1
     assert [name for name, part in BLOCKS.items() if part not in text] == [block]
     assert all(text.count(part) == 1 for part in READ)
+
+
+def test_the_choices_are_overridden_where_there_is_no_room_for_the_pod_too(
+    signed_in: Client, settings: Any
+) -> None:
+    def page_without_room() -> str:
+        message = "Unschedulable: 0/3 nodes are available"
+        UserPod.objects.update(state="starting", message=message, looked_at=timezone.now())
+        return signed_in.get(WAITING, headers=BROWSER).text
+
+    before = page_without_room()
+    template = f'{{% extends "userpods/waiting.html" %}}{{% block choices %}}{OURS}{{% endblock %}}'
+    override(settings, "userpods/waiting.html", template)
+    after = page_without_room()
+
+    assert 'data-standing="failed"' in before
+    assert 'http-equiv="refresh" content="15"' in before
+    assert ">My workspaces</a>" in before
+    assert ">Try again</button>" not in before
+    assert (OURS in before, OURS in after) == (False, True)
+    assert ">My workspaces</a>" not in after
