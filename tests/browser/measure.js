@@ -4,7 +4,7 @@ const found = [];
 const root = document.documentElement;
 const shown = {checkOpacity: true, checkVisibilityCSS: true};
 // Cut off on purpose: one line, all of which is told on pointing at it and on the pod's own page.
-const CUT_ON_PURPOSE = ".userpods-reason";
+const CUT_ON_PURPOSE = "#result_list .userpods-reason";
 
 // What Django's own list of users shows beside our column, which is scrolled to on a telephone, and
 // its boxes to choose from two lists.
