@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from django_userpods import lifecycle
 from django_userpods.core.objects import Ref
+from django_userpods.exceptions import ClusterUnavailable
 from django_userpods.models import UserPod
 from django_userpods.reconcile import reconcile
 from tests.django.support import bulk, deployment, row
@@ -143,6 +146,35 @@ def test_restarts_are_written_together_and_only_when_they_change(
     assert len([q for q in first if q["sql"].startswith(("BEGIN", "SAVEPOINT"))]) <= 2
 
 
+def test_a_restart_is_no_use_of_the_pod(memory: MemoryCluster, settings: Any) -> None:
+    settings.USERPODS_IDLE_TIMEOUT = 3600
+    UserFactory(username="alice")
+    reconcile()
+    reconcile()
+    long_ago = timezone.now() - datetime.timedelta(hours=5)
+    UserPod.objects.update(started_at=long_ago, last_activity=None, looked_at=long_ago)
+    put_pod(memory, "user-alice", 1)
+    reconcile(may_have_restarted=everyone)
+    pod = row_of("user-alice")
+    assert pod.restarts == 1
+    assert pod.lifetime(known_since=long_ago).idle_since == long_ago
+
+
+def test_a_state_that_is_known_does_not_wait_for_a_count(memory: MemoryCluster) -> None:
+    alice = UserFactory(username="alice")
+    reconcile()
+    not_ready(memory, "user-alice")
+    reconcile()
+    assert row(alice).state == "starting"
+    deployment(memory, "user-alice")["status"]["readyReplicas"] = 1
+    memory.fail_with(ClusterUnavailable("the API server has gone away"), kind="Pod")
+    reconcile()
+    assert row(alice).state == "running"
+    # Of one that a watch has told of, somebody asks again.
+    with pytest.raises(ClusterUnavailable):
+        reconcile(may_have_restarted=everyone)
+
+
 def test_a_dry_run_counts_nothing(memory: MemoryCluster) -> None:
     UserFactory(username="alice")
     reconcile()
@@ -156,10 +188,10 @@ def test_its_user_reads_of_restarts_where_there_were_any(
 ) -> None:
     client.force_login(UserFactory(username="alice"))
     reconcile()
-    for count, text in ((0, ""), (1, "once, by itself"), (3, "3 times, by itself")):
+    for count, text in ((0, ""), (1, "1 (automatic)"), (3, "3 (automatic)")):
         UserPod.objects.update(restarts=count)
         page = client.get("/userpods/").text
-        assert ("by itself" in page) == bool(count)
+        assert ("(automatic)" in page) == bool(count)
         assert text in page
         found = client.get("/userpods/api/pods/user-alice/").json()
         assert found["restarts"] == count

@@ -24,7 +24,8 @@ class Restarts:
 
     def note_all(self) -> None:
         """Note that any may have been: nobody knows what was missed."""
-        self._is_all = True
+        with self._lock:
+            self._is_all = True
 
     def take(self, pods: Iterable[str]) -> set[str]:
         """Return which of these may have been, and forget it; ``note`` them where it fails."""
@@ -35,5 +36,6 @@ class Restarts:
 
     def take_all(self) -> bool:
         """Return whether any may have been, and forget it."""
-        found, self._is_all = self._is_all, False
-        return found
+        with self._lock:
+            found, self._is_all = self._is_all, False
+            return found

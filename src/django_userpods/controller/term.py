@@ -310,6 +310,8 @@ class Term:
                 self.everything.put_back([EVERYTHING], pause)
             self._metrics.reconciled("everything", "error", time.monotonic() - began)
             return
+        if missed:
+            self._restarts.note(put_off | failed.keys())
         took = time.monotonic() - began
         # From now on each of these is a pod like any other, with pauses of its own.
         self.pods.add(*put_off, after=_WAITING)

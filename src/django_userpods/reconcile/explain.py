@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django_userpods.core import health, naming, restarts, step_times, workloads
 from django_userpods.core.objects import POD
 from django_userpods.core.states import State
+from django_userpods.exceptions import ClusterError
 from django_userpods.reconcile.observe import FEW, objects
 
 if TYPE_CHECKING:
@@ -38,10 +39,15 @@ def explain(reader: Reader, subjects: dict[str, Subject]) -> None:
     pods: dict[str, list[Manifest]] = defaultdict(list)
     if len(asked) <= FEW:
         reader = replace(reader, everybody=False)
-    for pod in objects(reader, POD, asked):
-        label = pod["metadata"]["labels"].get(naming.POD_LABEL, "")
-        if label in asked:
-            pods[label].append(pod if label in unwell else restarts.in_brief(pod))
+    try:
+        for pod in objects(reader, POD, asked):
+            label = pod["metadata"]["labels"].get(naming.POD_LABEL, "")
+            if label in asked:
+                pods[label].append(pod if label in unwell else restarts.in_brief(pod))
+    except ClusterError:
+        if unwell or any(map(reader.may_have_restarted, counted)):
+            raise
+        return  # what is known of them by now does not hang on a count
     for label, subject in asked.items():
         subject.restarts = restarts.of_pods(pods[label], subject.others)
     for label, subject in unwell.items():

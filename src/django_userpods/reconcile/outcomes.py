@@ -207,7 +207,10 @@ def _write_row(item: _Item, holders: dict[str, list[tuple[str, str]]]) -> Writte
         written.moved.add(entry.user_pk)
         _take_address(written, holders.get(changes["address"], ()))
     now = timezone.now()
-    changes = {**changes, "updated_at": now, "looked_at": now}
+    changes = {**changes, "updated_at": now}
+    if outcome.done or changes.keys() - {"restarts", "updated_at"}:
+        # A restart alone is nobody's use of the pod, which this counts as: ``UserPod.lifetime``.
+        changes["looked_at"] = now
     as_read = rows().filter(**entry.as_asked, state=entry.state)
     if "turn" in changes:
         as_read = as_read.filter(turn=entry.turn)
