@@ -295,7 +295,7 @@ def rows_of(page: str) -> list[str]:
 
 
 def test_all_runs_are_listed_with_who_what_when_and_what_came_of_it(boss: Client) -> None:
-    assert "Nothing has been asked of several pods" in boss.get(RUNS).content.decode()
+    assert "No bulk runs yet" in boss.get(RUNS).content.decode()
     first = asked("restart", failed=1, waiting=1)
     BulkRun.objects.filter(pk=first.pk).update(actor="boss <b>", at="2026-03-04T15:06:07Z")
     second = BulkRun.objects.create(operation="stop", number=3)
@@ -318,6 +318,7 @@ def test_all_runs_are_listed_with_who_what_when_and_what_came_of_it(boss: Client
         (["restart_userpod"], ["Restart 2 pods"]),
         (["sync_userpod", "stop_userpod"], ["Stop 3 pods"]),
         (["view_accesstoken"], None),
+        (["change_userpod"], None),
     ],
 )
 def test_who_may_see_a_run_sees_it_in_the_list(

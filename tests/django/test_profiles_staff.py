@@ -67,6 +67,9 @@ def test_each_choice_of_the_filter_by_profile_has_a_word(staff: Client) -> None:
     ]
     assert shown == [("All", False), ("Standard", True), ("small", False)]
     assert page.context["cl"].result_count == 3
+    with_counts = staff.get(LIST, {"_facets": "True"}).text
+    assert "Standard (3)" in with_counts
+    assert "small (1)" in with_counts
 
 
 def test_it_says_who_was_refused_and_why(staff: Client, memory: MemoryCluster) -> None:

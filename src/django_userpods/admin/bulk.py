@@ -59,7 +59,7 @@ def runs_page(model_admin: ModelAdmin[Any], request: HttpRequest) -> HttpRespons
     Whoever may see one by itself sees it here. Nothing is asked for by it.
     """
     may_view = model_admin.has_view_permission(request)
-    operations = [one for one in Operation if may_view or may(request, one)]
+    operations = [one for one in Operation if may(request, "view") or may(request, one)]
     if not operations:
         raise PermissionDenied
     return _runs(request, model_admin, operations, may_view=may_view)

@@ -62,7 +62,10 @@ class ProfileFilter(admin.AllValuesFieldListFilter):
     def choices(self, changelist: Any) -> Iterator[Any]:  # noqa: ANN401 - as in Django's stubs
         """Return what may be chosen; one without a word cannot be pressed."""
         for choice in super().choices(changelist):
-            yield {**choice, "display": choice["display"] or gettext("Standard")}
+            # With facets a number follows what is chosen by.
+            text = str(choice["display"])
+            is_none = not text or text.startswith(" (")
+            yield {**choice, "display": gettext("Standard") + text if is_none else text}
 
 
 @admin.register(UserPod)

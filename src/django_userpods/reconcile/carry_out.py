@@ -68,7 +68,7 @@ def carry_out(
         for number, (pod, outcome) in enumerate(coming, start=1):
             if isinstance(outcome.error, OutOfTime):
                 # Nothing is wrong with this user: it is just not done.
-                run.report.done.extend(outcome.done)
+                _report_done(run, subjects[pod], outcome)
                 go_on = False
                 continue
             del left[pod]
@@ -197,15 +197,19 @@ def _side_by_side(
             pool.shutdown(cancel_futures=True)
 
 
+def _report_done(run: Run, subject: Subject, outcome: apply.Outcome) -> None:
+    run.report.done.extend(outcome.done)
+    if outcome.done and subject.username:
+        run.report.usernames[subject.entry.pk] = subject.username
+
+
 def _record_outcomes(run: Run, items: list[tuple[Subject, apply.Outcome]]) -> None:
     """Write rows, send signals, and add to the report; of a dry run nothing but that."""
     if items and not run.request.dry_run:
         run.check_guard()
     write = outcomes.unwritten if run.request.dry_run else outcomes.write
     for written in write(items):
-        run.report.done.extend(written.outcome.done)
-        if written.outcome.done and (username := written.subject.username):
-            run.report.usernames[written.subject.entry.pk] = username
+        _report_done(run, written.subject, written.outcome)
         run.report.overruled.extend(written.subject.news)
         if isinstance(written.outcome.error, ClusterUnavailable):
             run.report.unavailable = True

@@ -279,6 +279,8 @@ def _rehearsed(rule: Rule, template: str, late: Sequence[Subject]) -> set[str]:
         installation.rollout_stopped_at = None
         behind_it = [s.entry.pk for s in late if s.entry.turn == Turn.FAILED]
         found = found.filter(Q(turn=Turn.UPDATING) | Q(pk__in=behind_it))
+    elif _leaves_no_room(rule, installation, found.filter(turn=Turn.FAILED).count()):
+        return set()
     under_way = set(found.values_list("pk", flat=True))
     return _chosen(rule, installation, late, under_way)[0]
 
