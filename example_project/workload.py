@@ -3,7 +3,8 @@
 Shows whose pod it is, where it runs, for how long, and what headers it received; as HTML at any
 path, as JSON at ``/headers``. It listens on ``$PORT``, and knows its user and its path from
 ``$USERPODS_USER`` and ``$USERPODS_PATH``, which the built-in pod template sets; ``$SITE_URL`` is
-where the site is, if that X an application should not rely on the network alone.
+where the site is, if that is another host. A request of somebody whom the router names neither as
+this user nor as a guest is refused: an application should not rely on the network alone.
 """
 
 from __future__ import annotations
