@@ -233,9 +233,11 @@ class Command(UserpodsCommand):
 
     def _confirm(self) -> None:
         if not sys.stdin.isatty():
-            message = _("taking over has to be confirmed: add --no-input to go on without asking")
+            message = _(
+                "taking over has to be confirmed: add --no-input to continue without asking"
+            )
             raise CommandError(message, returncode=EXIT_FAILED)
-        self.ask(_("Is the database that knew them lost for good? Type 'yes' to go on:"))
+        self.ask(_("Is the database that knew them lost for good? Type 'yes' to continue:"))
         answer = input()
         if answer.strip() != "yes":
             message = _("nothing was taken over")

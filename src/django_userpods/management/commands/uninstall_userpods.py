@@ -109,7 +109,7 @@ class Command(UserpodsCommand):
             self._stop(_("deleting has to be confirmed: see --no-input and --installation"))
         text = _(
             "Anyone working in these pods is cut off, and anything not kept is lost. Type the "
-            "installation's id (%(id)s) to go on:"
+            "installation's id (%(id)s) to continue:"
         )
         self.ask(text % {"id": found.identifier})
         if input().strip() != found.identifier:
