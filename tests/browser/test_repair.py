@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -15,6 +16,8 @@ from tests.browser.people import COMMAND, Person, person, telling_demo
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from selenium.webdriver.chrome.webdriver import WebDriver
 
     from tests.browser.demos import Demo
 
@@ -91,6 +94,12 @@ def starts_with(alice: Person, slug: str) -> None:
     alice.presses("Choose", within="#pod-main")
     alice.sees(slug.title(), "#pod-main dl")
     alice.presses("Start", within="#pod-main")
+
+    def has_begun(browser: WebDriver) -> bool:
+        return "stopped" not in browser.find_element(By.CSS_SELECTOR, "#pod-main .state").text
+
+    # Else the answer to the form could still come in place of the next page.
+    WebDriverWait(alice.browser, 30, 0.1, ignored_exceptions=[WebDriverException]).until(has_begun)
 
 
 def cannot_start(alice: Person, why: str) -> str:
