@@ -78,7 +78,10 @@ def place(request: pytest.FixtureRequest) -> Iterator[tuple[Cluster, str, Callab
         # kubectl replace would otherwise race with the controllers' writes to the status.
         del found["metadata"]["resourceVersion"]
         change(found)
-        real.kubectl("replace", "--field-manager=kubectl-edit", "-f", "-", input=json.dumps(found))
+        replace, text = ("replace", "--field-manager=kubectl-edit", "-f", "-"), json.dumps(found)
+        # It reads the version by itself, between which and its write there may be one, too.
+        while (done := real.kubectl(*replace, input=text, check=False)).returncode:
+            assert "(Conflict)" in done.stderr, done.stderr
 
     with_options = KubernetesCluster(kubeconfig=real.kubeconfig, page_size=3, timeout=30)
     yield with_options, namespace, edit_really
