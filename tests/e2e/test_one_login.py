@@ -114,11 +114,13 @@ def curl(way_in: str, two_hosts: Site, tmp_path: Path) -> Curl:
     found = Curl(way_in, two_hosts.cluster.ca_file, tmp_path)
 
     def serves() -> bool:
+        # Each is of another Ingress, and a controller may take in one after the other.
+        paths = (f"{APP}/", f"{LOGIN}/healthz", f"{LOGIN}/api/login")
         try:
-            codes = found.status(f"https://{APP}/"), found.status(f"https://{LOGIN}/healthz")
+            pod, site, login = (found.status(f"https://{path}") for path in paths)
         except subprocess.CalledProcessError:
             return False
-        return codes[0] in {302, 401} and codes[1] == 200
+        return pod in {302, 401} and site == 200 and login != 404
 
     wait_for(serves, "both hosts to be served", 90)
     return found
