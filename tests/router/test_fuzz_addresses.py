@@ -90,6 +90,11 @@ def test_a_header_that_no_pod_may_get_is_found_out(
     assert kinds("/", header) == ({kind} if kind else set())
 
 
+@pytest.mark.parametrize("cookie", ["s", "3", "s3cret", "a=s3cret; x"])
+def test_no_cookie_of_a_client_hides_a_secret_that_is_elsewhere(cookie: str) -> None:
+    assert kinds("/", ("Cookie", cookie), ("X", "s3cret")) == {("secret", "a credential")}
+
+
 def test_a_path_that_changed_on_its_way_is_found_out() -> None:
     assert kinds("/x", asked="/%78") == {("path", "changed")}
 

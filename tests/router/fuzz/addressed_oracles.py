@@ -130,12 +130,12 @@ def _without_cookies_of_pods(received: Received, has_hosts: bool) -> bytes:
 
     Whoever sends a secret under such a name tells it themselves.
     """
-    rest = received.bytes
-    for pair in ";".join(received.all("cookie")).split(";"):
-        name = _NO_TOKEN.sub("", pair.partition("=")[0])
-        if not is_ours(name, has_hosts):
-            rest = rest.replace(pair.encode("latin-1"), b"")
-    return rest
+    lines = [f"{received.request.method} {received.request.target}"]
+    for key, value in received.request.headers:
+        pairs = value.split(";") if key.lower() == "cookie" else []
+        ours = [it for it in pairs if is_ours(_NO_TOKEN.sub("", it.partition("=")[0]), has_hosts)]
+        lines.append(f"{key}: {';'.join(ours) if pairs else value}")
+    return "\n".join(lines).encode("latin-1") + b"\n\n" + received.body
 
 
 def _names(cookies: str) -> set[str]:
