@@ -14,6 +14,10 @@ LOCK := requirements-dev.txt
 UNIT := not cluster and not router and not browser and not node and not processes and not fresh \
 	and not databases and not apps
 
+# Some machines keep Python from writing its bytecode: each of the hundreds of programs that tests
+# start would compile all that it imports anew, which is a third of the time that some take.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help venv lock check test e2e fuzz sequences fresh cluster bench matrix clients tools demo \
 	clean messages screenshots
 
@@ -45,13 +49,14 @@ check: venv  ## Lint, types, contracts, known vulnerabilities, unit tests: under
 	@# A file's tests in one process: their fixtures are made once.
 	$(BIN)/pytest -q -n auto --dist loadfile -m "$(UNIT)"
 
-test: tools  ## All tests but the node's and a bare machine's: real API server, real router, browser (TESTS=expression of markers)
+test: tools  ## All tests but the node's and a bare machine's: real API server, real router, browser (TESTS=expression of markers, JOBS=number side by side)
 	@# Minutes where it is not cached yet, so not within a test's time.
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prepare $(or $(PREPARE),router test apps)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "$(or $(TESTS),not node and not fresh)"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(if $(JOBS),-n $(JOBS) --dist loadfile --no-loadscope-reorder) -m "$(or $(TESTS),not node and not fresh)"
 
 e2e: tools  ## End to end on a real node, from the shipped manifests (root)
 	@tools/apt-install node
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prepare test e2e
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m node
 
 fresh: venv  ## The README's commands on a bare machine, made for it in a folder (root)
@@ -92,7 +97,7 @@ clients: tools  ## The tests of clusters with older versions of the kubernetes c
 
 # What the tests need of the machine: Debian packages, and a Go to build the test cluster with.
 tools: venv
-	@tools/apt-install router test
+	@tools/apt-install router test compile
 	@tools/go-install $(BIN)
 
 # A virtual environment of its own: what a site needs, without the tools of development.

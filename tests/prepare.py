@@ -6,7 +6,6 @@ run beside other tests: whoever needs what is being built waits for it.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -65,22 +64,10 @@ def e2e() -> None:
         e2e_images.application(name)
 
 
-def step_back() -> None:
-    """Leave the processors to whatever else wants them, other sessions' programs included."""
-    os.nice(19)
-    # Where the kernel shares time among sessions, niceness counts within one only.
-    group = Path("/proc/self/autogroup")
-    if os.getsid(0) == os.getpid() and group.exists():
-        group.write_text("19")
-
-
 def main() -> int:
     """Build for the tests that are named; return the exit status."""
     steps = {"router": router, "apps": apps, "test": test, "fresh": fresh, "e2e": e2e}
     words = sys.argv[1:]
-    if "--aside" in words:
-        words.remove("--aside")
-        step_back()
     if not words or set(words) - set(steps):
         print(f"name some of: {', '.join(steps)} (given: {', '.join(words) or 'nothing'})")
         return 2

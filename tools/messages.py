@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 TOP = Path(__file__).resolve().parents[1]
 SOURCE = TOP / "src" / "django_userpods"
-LOCALES = SOURCE / "locale"
+#: What has texts of its own, each with its folder ``locale``: the package, the example's pages.
+SOURCES = (SOURCE, TOP / "example_project" / "example")
 #: Which leading arguments of gettext's functions are texts: c(ontext), s(ingular), p(lural).
 _FUNCTIONS = {
-    **dict.fromkeys(("gettext", "gettext_lazy", "gettext_noop", "_"), "s"),
+    **dict.fromkeys(("gettext", "gettext_lazy", "gettext_noop", "_", "said"), "s"),
     **dict.fromkeys(("ngettext", "ngettext_lazy"), "sp"),
     **dict.fromkeys(("pgettext", "pgettext_lazy"), "cs"),
     **dict.fromkeys(("npgettext", "npgettext_lazy"), "csp"),
@@ -43,11 +44,11 @@ class Message(NamedTuple):
     plural: str = ""
 
 
-def extracted() -> dict[Message, str]:
-    """Return all messages of our modules and templates, with the file that says each first."""
+def extracted(source_folder: Path = SOURCE) -> dict[Message, str]:
+    """Return all messages of modules and templates, with the file that says each first."""
     found: dict[Message, str] = {}
-    for path in sorted(SOURCE.rglob("*")):
-        where = str(path.relative_to(SOURCE))
+    for path in sorted(source_folder.rglob("*")):
+        where = str(path.relative_to(source_folder))
         if path.suffix == ".py" and "migrations" not in path.parts:
             source = path.read_text(encoding="utf-8")
         elif path.suffix == ".html":
@@ -175,8 +176,9 @@ def compiled(language: str, translations: dict[Message, str]) -> bytes:
 
 def main() -> int:
     """Write the files of every locale, and say what is left to translate."""
-    places = extracted()
-    for folder in sorted(LOCALES.iterdir()):
+    folders = [(of, folder) for of in SOURCES for folder in sorted((of / "locale").iterdir())]
+    for source_folder, folder in folders:
+        places = extracted(source_folder)
         path = folder / "LC_MESSAGES" / "django.po"
         known = read(path)
         translations = {message: known.get(message, "") for message in places}

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,8 +159,9 @@ STARTERS: dict[str, Callable[[Run], Server]] = {
 
 def _folder(run: Run, name: str, user: str) -> Path:
     """Make a folder that the server's own user can use: neither server runs as root."""
-    where = run.directory / name
-    where.mkdir()
+    # One of its own each time: tests in another order may want a server again that has ended.
+    where = Path(tempfile.mkdtemp(prefix=name, dir=run.directory))
+    where.chmod(0o755)
     run.directory.chmod(0o711)
     if os.geteuid() == 0:
         os.chown(where, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)

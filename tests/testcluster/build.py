@@ -35,6 +35,8 @@ _LDFLAGS = {
         f" -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor=36"
     ),
 }
+# Compiler flags: without what debuggers read, which is a tenth of the work of a first build.
+_GCFLAGS = "all=-dwarf=false"
 # Programs that are built as they are, without a main of ours (`tool` in go.mod).
 _PACKAGES = {
     "traefik": "github.com/traefik/traefik/v3/cmd/traefik",
@@ -140,7 +142,7 @@ def module_dir(program: str, module: str) -> Path:
 
 def _key(program: str, version: str) -> str:
     digest = hashlib.sha256()
-    for part in (version, platform.machine(), _LDFLAGS.get(program, "")):
+    for part in (version, platform.machine(), _LDFLAGS.get(program, ""), _GCFLAGS):
         digest.update(part.encode() + b"\0")
     for path in sorted((HERE / program).iterdir()):
         if path.suffix in {".go", ".mod", ".sum"}:
@@ -159,11 +161,13 @@ def _build(module: Path, target: Path) -> None:
     # Built beside its place and moved there: a build that is interrupted leaves no half binary.
     unfinished = target.with_suffix(f".{os.getpid()}")
     command = ["go", "build", "-v", "-trimpath", "-ldflags", _LDFLAGS.get(name, "-s -w")]
-    command += ["-o", str(unfinished), _PACKAGES.get(name, ".")]
+    command += ["-gcflags", _GCFLAGS, "-o", str(unfinished), _PACKAGES.get(name, ".")]
     if nice := shutil.which("nice"):
         command = [nice, "-n", "5", *command]
     # -buildvcs=false: the binary must not depend on the state of this checkout.
     env = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-buildvcs=false"}
+    # The compiler collects its garbage less often, which is an eighth of its work.
+    env.setdefault("GOGC", "400")
     lines: list[str] = []
     with subprocess.Popen(
         command, cwd=module, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -7,6 +7,8 @@ process of its own, does the same if Python is killed and could not.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import random
 import signal
@@ -24,26 +26,49 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 MARK = "USERPODS_TESTCLUSTER_RUN"
+#: Has programs in Go collect their garbage less often, until they hold this much.
+_LESS_COLLECTING = {"GOGC": "400", "GOMEMLIMIT": "2GiB"}
+#: From, and up to but without.
+_PORTS = (12000, 20000)
 
 
 class StartError(Exception):
     """A program of the cluster ended or did not become ready; the message has its last words."""
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on.
+def free_port(host: str = "127.0.0.1") -> int:
+    """A TCP port of this machine's loopback that nobody listens on.
 
     Below the range that the kernel picks outgoing ports from, so that a server which is stopped
-    for a while finds its port free when it comes back.
+    for a while finds its port free when it comes back, and outside of the one that the local
+    cluster gives to pods. For a minute no other test is given it: a demo takes seconds until it
+    listens, while others look for ports, too.
     """
     while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as probe:
+        port = random.randrange(*_PORTS)
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
+                probe.bind((host, port))
+            except OSError as error:
+                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                    raise
                 continue
+        if _claim(port):
             return port
+
+
+def _claim(port: int) -> bool:
+    """Say whether nobody asked for a port within a minute; from now on somebody has."""
+    folder = Path(tempfile.gettempdir()) / f"userpods-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    claim = folder / str(port)
+    with (folder / "lock").open("w") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        # (A file of the future is of a clock that was wrong.)
+        if claim.exists() and 0 <= time.time() - claim.stat().st_mtime < 60:
+            return False
+        claim.touch()
+        return True
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
@@ -80,7 +105,12 @@ class Run:
             self._processes[name] = subprocess.Popen(
                 [str(part) for part in command],
                 cwd=self.directory,
-                env=os.environ | (env or {}) | {MARK: str(self.directory)},
+                env={
+                    **_LESS_COLLECTING,
+                    **os.environ,
+                    **(env or {}),
+                    MARK: str(self.directory),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

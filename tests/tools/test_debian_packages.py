@@ -30,7 +30,7 @@ def test_the_documentation_names_the_routers_packages() -> None:
 
 def test_the_demo_installs_the_routers_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_machine, "found", lambda _: "")
-    assert demo_machine.missing_packages() == list(apt.packages("router"))
+    assert demo_machine.missing_packages("router") == list(apt.packages("router"))
 
 
 def test_a_package_is_missing_until_its_program_or_file_is_there(

@@ -14,7 +14,8 @@ from django.utils.translation import gettext as translated
 from django.utils.translation import ngettext, override, pgettext
 
 TOP = Path(__file__).resolve().parents[2]
-LOCALE = TOP / "src" / "django_userpods" / "locale" / "zh_Hans" / "LC_MESSAGES"
+CATALOG = Path("locale") / "zh_Hans" / "LC_MESSAGES"
+LOCALE = TOP / "src" / "django_userpods" / CATALOG
 #: A placeholder of Python's or of Django's.
 PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[a-z]|\{\w*\}|%%|<[^>]+>|USERPODS_\w+|--[a-z-]+|manage\.py")
 
@@ -55,6 +56,8 @@ def test_placeholders_are_the_same(translations: dict[Any, str]) -> None:
 
 def test_translations_are_chinese_and_end_as_the_text_does(translations: dict[Any, str]) -> None:
     same = {"pod", "pods", "Pods", "DNS", "en", "%(pod)s: %(page)s"}
+    # Between two sentences, and after a place.
+    same |= {"%(problem)s. %(hint)s", "%(where)s: %(problem)s"}
     for message, text in translations.items():
         if message.text not in same:
             assert re.search(r"[\u4e00-\u9fff]", text), message
@@ -134,3 +137,14 @@ def test_the_chinese_readme_has_all_that_the_english_one_has() -> None:
     assert links[0] - {"README.zh-Hans.md"} == links[1] - {"README.md"}
     for target in links[1]:
         assert (TOP / target.partition("#")[0]).exists(), target
+
+
+def test_the_pages_of_the_example_are_translated(tool: Any) -> None:
+    package, example = tool.SOURCES
+    assert package / CATALOG == LOCALE
+    translations = tool.read(example / CATALOG / "django.po")
+    assert translations.keys() == tool.extracted(example).keys()
+    test_placeholders_are_the_same(translations)
+    test_translations_are_chinese_and_end_as_the_text_does(translations)
+    stored = (example / CATALOG / "django.mo").read_bytes()
+    assert stored == tool.compiled("zh_Hans", translations), "run make messages"
