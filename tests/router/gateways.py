@@ -20,18 +20,11 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from tests.router.harness import (
-    Process,
-    Response,
-    Router,
-    eventually,
-    free_port,
-    is_open,
-    read_response,
-)
+from tests.router.harness import Process, Response, Router, eventually, is_open, read_response
 from tests.router.wire import Answer, Gone, Wire
 from tests.testcluster import apt, build
 from tests.testcluster.certificates import Authority
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.testcluster import apt
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,14 +45,6 @@ def load_modules() -> str:
     """The lines of the shipped main.conf that load nginx's modules."""
     text = (ROUTER / "settings" / "main.conf").read_text()
     return "\n".join(re.findall("^load_module .*;$", text, re.MULTILINE))
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def eventually(true: Callable[[], Any], timeout: float = 10) -> Any:

@@ -83,3 +83,29 @@ HOSTILE: dict[str, bytes] = {
     "nothing but a blank line": b"HTTP/1.1 200 OK\r\n\r\n" + SECOND,
     "steering": _OK + b"X-Accel-Redirect: /_userpods/whoami\r\nContent-Length: 0\r\n\r\n",
 }
+
+_UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+#: The answer to `KEY`, as a handshake has it (RFC 6455, 4.2.2).
+_SWITCH = (
+    b"HTTP/1.1 101 Switching Protocols\r\n"
+    + _UPGRADE
+    + b"Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n"
+)
+KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
+#: What hostile pods answer to those who ask for another protocol.
+UPGRADES: dict[str, bytes] = {
+    **{
+        f"refused with {status}": (
+            b"HTTP/1.1 %d No\r\n" % status + _UPGRADE + b"Content-Length: 2\r\n\r\nno" + SECOND
+        )
+        for status in (200, 403, 426)
+    },
+    "accepted": _SWITCH + b"\r\n" + SECOND,
+    "accepted with a length": _SWITCH + b"Content-Length: 2\r\n\r\nno" + SECOND,
+    "accepted in chunks": _SWITCH + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SECOND,
+    "accepted with a cookie": _SWITCH + b"Set-Cookie: sessionid=pwned\r\n\r\n" + SECOND,
+    "accepted twice": (_SWITCH + b"\r\n") * 2 + SECOND,
+    "accepted, not closed": _SWITCH + b"Connection: keep-alive\r\n\r\n" + SECOND,
+    "accepted for h2c": _SWITCH.replace(b"websocket", b"h2c") + b"\r\n" + SECOND,
+    "accepted after an interim answer": b"HTTP/1.1 103 E\r\n\r\n" + _SWITCH + b"\r\n" + SECOND,
+}

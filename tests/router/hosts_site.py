@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from tests.router.harness import Response, Router, free_port
+from tests.router.harness import Response, Router
 from tests.router.real_django import SLOW, RealSite, environment_of, serving
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

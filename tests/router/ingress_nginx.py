@@ -25,12 +25,12 @@ from tests.router.harness import (
     Process,
     Response,
     eventually,
-    free_port,
     is_open,
     load_modules,
     nginx_binary,
     raw,
 )
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

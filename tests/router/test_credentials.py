@@ -137,3 +137,17 @@ def test_cookies_of_all_kinds_do_not_fill_the_memory(router: Router, django: Fak
         for number in range(500, 5500):
             ask(number)
     assert memory_of_workers(router) - before < 24 * 2**20
+
+
+@pytest.mark.parametrize(
+    "cookies",
+    [
+        ["userpods_token=x" + '"' * 7000 + "x" + "; a=1" * 9000],
+        ["userpods_token=x" + " " * 60_000 + "x"] * 3,
+    ],
+    ids=["quotes", "blanks"],
+)
+def test_no_cookie_keeps_a_worker_busy(router: Router, cookies: list[str]) -> None:
+    """It took a worker minutes to take these apart, for whoever sent them."""
+    answer = router.get("/", *(("Cookie", cookie) for cookie in cookies))
+    assert answer.status in {401, 431}

@@ -14,7 +14,7 @@ import pytest
 from tests.router.fuzz.clients import LATE, Clients
 from tests.router.fuzz.examples import ClientExample, PodExample
 from tests.router.fuzz.findings import Report, dump, load
-from tests.router.fuzz.oracles import Finding, log_findings, most_requests
+from tests.router.fuzz.oracles import Finding, for_gunicorn, log_findings, most_requests
 from tests.router.fuzz.pods import Pod, Pods, Program, Received
 from tests.router.fuzz.run import Fuzzer
 from tests.router.fuzz.world import World
@@ -163,6 +163,25 @@ def test_a_body_that_can_be_framed_in_two_ways_ends_the_careful_reading(
 ) -> None:
     head = b"POST / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n"
     assert most_requests(head + b"0\r\n\r\n" + ALICE) == most
+
+
+@pytest.mark.parametrize(
+    ("data", "most"),
+    [
+        (b"\r\n\r\n", 0),
+        (b"\r\n\r\n" + ALICE, 1),
+        (b"\n\n\r\r\n" + ALICE, 1),
+        (b"\r\n" + ALICE + b"\r\n\r\n", 1),
+        (ALICE + b"\r\n\r\n" + ALICE, 2),
+    ],
+)
+def test_line_ends_before_a_request_are_none(data: bytes, most: int) -> None:
+    assert most_requests(data) == most
+
+
+def test_gunicorn_gets_no_line_ends_before_a_request_and_one_cookie_header() -> None:
+    data = b"\r\n\r\nGET / HTTP/1.1\r\nCookie: a=1\r\nCookie: b=2\r\n\r\n"
+    assert for_gunicorn(data) == b"GET / HTTP/1.1\r\nCookie: a=1; b=2\r\n\r\n"
 
 
 @pytest.mark.parametrize(

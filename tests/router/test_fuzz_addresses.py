@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.router.fuzz import addressed_oracles as oracles
-from tests.router.fuzz.addressed import AddressedExample
+from tests.router.fuzz.addressed import AddressedExample, first_head
 from tests.router.fuzz.addressed_requests import HOSTS, PATHS
 from tests.router.fuzz.findings import Report, dump, load
 from tests.router.fuzz.oracles import target_of
@@ -93,6 +93,75 @@ def test_a_header_that_no_pod_may_get_is_found_out(
 @pytest.mark.parametrize("cookie", ["s", "3", "s3cret", "a=s3cret; x"])
 def test_no_cookie_of_a_client_hides_a_secret_that_is_elsewhere(cookie: str) -> None:
     assert kinds("/", ("Cookie", cookie), ("X", "s3cret")) == {("secret", "a credential")}
+
+
+SECRET = "S3CRETS3CRETS3CRET"
+#: What some server or other strips around names and values.
+STRIPPED = ["\xa0", "\x85", '"', "\xc2\xa0", "\x1f"]
+
+
+def of_cookies(sent: str, got: str, has_hosts: bool) -> set[tuple[str, str]]:
+    """What is found where alice's pod got the second Cookie header, of the first."""
+    host, path = (HOST, "/") if has_hosts else ("site.test", "/pods/alice/")
+    told = [("Host", host), ("X-Userpods-User", "alice"), ("Cookie", got)]
+    told += [] if has_hosts else [("X-Forwarded-Prefix", "/pods/alice")]
+    data = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {sent}\r\n\r\n".encode("latin-1")
+    received = Received(Request("GET", path, tuple(told)), b"")
+    found = oracles.pod_findings(data, "alice", received, has_hosts, [SECRET.encode()])
+    return {finding[:2] for finding in found}
+
+
+AT_BOTH, AT_PATHS = (True, False), (False,)
+
+
+@pytest.mark.parametrize(
+    ("before", "ways"),
+    [
+        ("a=1,__Host-userpods=", AT_BOTH),
+        ("a=1,sessionid=", AT_PATHS),
+        ("a=1,userpods_token=", AT_BOTH),
+        *((f"theme=near, {odd}__Host-userpods=", AT_BOTH) for odd in STRIPPED),
+        *((f"theme=near, __Host-userpods={odd}", AT_BOTH) for odd in STRIPPED),
+        ("Userpods_Token=", AT_BOTH),
+        ("__Secure-userpods_token=", AT_BOTH),
+        ("SessionID=", AT_PATHS),
+        ("__Host-sessionid=", AT_PATHS),
+    ],
+)
+def test_a_secret_under_a_name_that_is_taken_for_ours_is_found_out(
+    before: str, ways: tuple[bool, ...]
+) -> None:
+    for has_hosts in ways:
+        cookie = before + SECRET
+        assert ("secret", "a credential") in of_cookies(cookie, cookie, has_hosts)
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_found"),
+    [
+        (f"__Host-userpods={SECRET}; x={SECRET}", True),
+        (f"Userpods_Token={SECRET}; x={SECRET}", True),
+        (f'__Host-userpods=\xc2\xa0"{SECRET}"; x={SECRET}', True),
+        (f"x={SECRET}", False),
+        (f"_Host-userpods={SECRET}", False),
+        (f"__Host-userpods=another; x={SECRET}", False),
+        (f"__Host-userpods={SECRET[:15]}; x={SECRET}", False),
+        (f"__Host-userpods_nonce={SECRET}; x={SECRET}", False),
+    ],
+)
+def test_a_secret_is_found_out_by_its_value_where_the_client_said_that_it_is_one(
+    sent: str, is_found: bool
+) -> None:
+    found = {("secret", "a credential")} if is_found else set()
+    assert of_cookies(sent, sent.rpartition("; ")[2], has_hosts=True) == found
+
+
+@pytest.mark.parametrize("before", [b"", b"\r\n", b"\r\n\r\n", b"\n\n\r"])
+def test_a_request_is_cut_off_behind_its_head(before: bytes) -> None:
+    asked = b"GET / HTTP/1.1\r\nHost: x\r\n"
+    assert first_head(before + asked + b"\r\n" + asked) == before + asked + b"\r\n"
+    assert first_head(before + asked) == before + asked + b"\r\n"
+    assert first_head(before) == b""
 
 
 def test_a_path_that_changed_on_its_way_is_found_out() -> None:

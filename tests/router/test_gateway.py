@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from websockets.sync.client import connect
 
-from tests.router.harness import Process, Router, eventually, free_port, is_open, nginx_binary
+from tests.router.harness import Process, Router, eventually, is_open, nginx_binary
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

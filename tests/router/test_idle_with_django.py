@@ -12,8 +12,9 @@ import pytest
 
 from django_userpods.access import router_activity
 from django_userpods.exceptions import NothingHeard
-from tests.router.harness import free_port, raw, workload
+from tests.router.harness import raw, workload
 from tests.router.test_django import running_site
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

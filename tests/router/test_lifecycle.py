@@ -21,12 +21,12 @@ from tests.router.harness import (
     Process,
     Router,
     eventually,
-    free_port,
     is_open,
     lua,
     nginx_binary,
     read_response,
 )
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from tests.router.harness import Router, eventually, free_port
+from tests.router.harness import Router, eventually
 from tests.router.real_django import SLOW, environment_of, serving
 from tests.router.test_django import Site
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,12 +12,12 @@ from tests.router.harness import (
     ROUTER,
     Process,
     eventually,
-    free_port,
     is_open,
     load_modules,
     nginx_binary,
     raw,
 )
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.router.harness import Router, eventually, free_port
+from tests.router.harness import Router, eventually
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

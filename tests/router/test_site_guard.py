@@ -12,6 +12,8 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,11 +24,11 @@ from tests.router.harness import (
     Response,
     Router,
     eventually,
-    free_port,
     is_open,
     raw,
     read_response,
 )
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -251,11 +253,13 @@ def test_the_passwords_that_one_client_tries_are_limited_over_all_accounts(
             headers = ("X-Forwarded-For", client), ("Content-Type", "application/json")
             return router.get("/api/login", *headers, method="POST", body=body)
 
-        answers = [log_in("198.51.100.1", number) for number in range(40)]
-        assert {answer.status for answer in answers[:20]} == {401}
-        refused = answers[-1]
-        assert refused.status == 429
-        assert refused.get("retry-after") == "2"
+        # At once: one after the other they take a busy machine as long as others are allowed in.
+        with ThreadPoolExecutor(40) as pool:
+            answers = list(pool.map(partial(log_in, "198.51.100.1"), range(40)))
+        assert {answer.status for answer in answers} == {401, 429}
+        refused = [answer for answer in answers if answer.status == 429]
+        assert {answer.get("retry-after") for answer in refused} == {"2"}
+        assert len(answers) - len(refused) >= 20
         assert log_in("198.51.100.2", 0).status == 401
         assert router.get("/accounts/login/", ("X-Forwarded-For", "198.51.100.1")).status == 200
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from websockets.sync.client import connect
 
-from tests.router.harness import Router, eventually, free_port, raw, read_response, workload
+from tests.router.harness import Router, eventually, raw, read_response, workload
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.router.harness import Router, free_port
+from tests.router.harness import Router
 from tests.router.real_django import SLOW, RealSite, environment_of, serving
 from tests.router.web import Browser
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -77,7 +77,9 @@ class Workload:
         query = dict(request.query)
         if request.path != "/seen":
             self.seen.append(f"{request.method} {request.target}")
-        if (request.get("upgrade") or "").lower() == "websocket":
+        # (Who asks for bytes of their own gets those in place of a handshake.)
+        is_upgrade = (request.get("upgrade") or "").lower() == "websocket"
+        if is_upgrade and request.path not in {"/raw", "/parts"}:
             await self.websocket(request, reader, writer)
             return False
         if await self.misbehaves(request, writer):

@@ -29,7 +29,8 @@ _TIMEOUT, _LONGEST = 3.0, 16 * 1024 * 1024
 class Heard:
     """What all routers say together."""
 
-    #: When each pod was used last, by its name; those that were not lately are left out.
+    #: When each pod was used last, by its name; those that were not lately are left out. In whole
+    #: seconds, rounded up to no later than the answer: those of one second are noted together.
     used: dict[str, datetime.datetime]
     #: Since when all of them know: the start of the youngest.
     since: datetime.datetime
@@ -54,6 +55,7 @@ def ask(*, within: float) -> Heard:
                 begun = now - datetime.timedelta(seconds=float(words["since"]))
                 for name, ago in words["pods"].items():
                     at = now - datetime.timedelta(seconds=max(0.0, float(ago)))
+                    at = min(now, _whole_second(at))
                     used[name] = max(at, used.get(name, at))
             except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
                 message = f"router {host} at {address} gave no proper answer: {error!r}"
@@ -61,6 +63,11 @@ def ask(*, within: float) -> Heard:
             since = begun if since is None else max(since, begun)
     assert since is not None  # noqa: S101 - every URL has an address, or raises
     return Heard(used, since)
+
+
+def _whole_second(at: datetime.datetime) -> datetime.datetime:
+    """Return the first whole second from a time on, so that no use seems older than it is."""
+    return at + datetime.timedelta(microseconds=-at.microsecond % 1_000_000)
 
 
 def _routers(url: str) -> Iterator[tuple[str, str, int, str]]:

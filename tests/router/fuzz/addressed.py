@@ -51,8 +51,8 @@ class AddressedExample:
 
     def _one(self, world: World, wire: Wire, data: bytes) -> tuple[list[Finding], bool]:
         """What is wrong with one request and its answer; whether another may follow."""
-        end = re.search(rb"\r?\n\r?\n", data)
-        data = data[: end.end()] if end else data.rstrip(b"\r\n") + b"\r\n\r\n"
+        if not (data := first_head(data)):
+            return [], True
         pods = (world.alice, world.bob)
         for pod in pods:
             pod.broken.clear()
@@ -107,6 +107,15 @@ class AddressedExample:
         return name[1:2] in (b"HT" if self.has_hosts else b"STC")
 
 
+def first_head(data: bytes) -> bytes:
+    """The first request, as far as its head, with what is before it; b"" where there is none."""
+    start = len(data) - len(data.lstrip(b"\r\n"))
+    if start == len(data):
+        return b""
+    end = re.compile(rb"\r?\n\r?\n").search(data, start)
+    return data[: end.end()] if end else data.rstrip(b"\r\n") + b"\r\n\r\n"
+
+
 def _request(way: str, path: bytes, *lines: bytes) -> bytes:
     host, cookie = (
         (b"alice.pods.test", b"__Host-userpods=@HA@")
@@ -133,6 +142,13 @@ _MORE = (
     (b"Sec-Fetch-Site: same-site",),
     (b"Host: bob.pods.test",),
     (b"Cookie: a=1, __Host-userpods=@HA@",),
+    # Under names that are taken for ours, after a comma, and by its value.
+    (
+        b"Cookie: a=1,__Host-userpods=@HA@; b=near, \xa0__Host-userpods=@HA@; x=@HA@; y=-@SA@-",
+        b"Cookie: c=1,sessionid=@SA@; d=1,userpods_token=@TA@; z=near,\xc2\xa0sessionid=\x85@SA@",
+        b"Cookie: Userpods_Token=@TA@; __Secure-userpods_token=@TA@; SessionID=@SA@",
+        b"Cookie: __Host-sessionid=@SA@; _Host-userpods=near",
+    ),
 )
 #: What was always tried against these ways.
 KNOWN: list[AddressedExample] = [

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 #: What is ours of a pod's host, and the one spelling in which Django may get it.
 RESERVED = "/.userpods"
+#: The length from which the router takes a credential's value for a secret (cookies.lua).
+SECRET = 16
 _NO_TOKEN = re.compile(r"[^\w!#$%&'*+\-.^`|~]", re.ASCII)
+#: What some server or other strips from a value.
+_AROUND = re.compile(f"^{_NO_TOKEN.pattern}+|{_NO_TOKEN.pattern}+$", re.ASCII)
+_PREFIX = re.compile("^__(?:host|secure)-")
 _SPELLED = re.compile(r"/\.userpods/(?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]*")
 _OURS = {"userpods", "userpods_nonce", "userpods_owner", "userpods_wanted", "userpods_token"}
 # (nginx takes several CRs at a line's end for one; RFC 9112, 2.2, has a bare CR read as a space.)
@@ -120,22 +125,52 @@ def pod_findings(
     names = set().union(*map(_names, received.all("cookie")))
     if taken := {it for it in names if is_ours(it, has_hosts)}:
         found.append(Finding("secret", "a cookie of ours", f"{taken}: {received.all('cookie')}"))
-    if any(secret in _without_cookies_of_pods(received, has_hosts) for secret in secrets):
+    told = _without_cookies_of_pods(data, received, has_hosts)
+    if any(secret in told for secret in secrets):
         found.append(Finding("secret", "a credential", repr(received.bytes[:500])))
     return found
 
 
-def _without_cookies_of_pods(received: Received, has_hosts: bool) -> bytes:
-    """What the pod got, but for cookies under names that nobody could take for one of ours.
+def _without_cookies_of_pods(data: bytes, received: Received, has_hosts: bool) -> bytes:
+    """What the pod got of ``data``, but for cookies that nothing in them says to be ours.
 
-    Whoever sends a secret under such a name tells it themselves.
+    Whoever sends a secret in such a cookie tells it themselves.
     """
+    values = _values_of_credentials(data, has_hosts)
     lines = [f"{received.request.method} {received.request.target}"]
     for key, value in received.request.headers:
         pairs = value.split(";") if key.lower() == "cookie" else []
-        ours = [it for it in pairs if is_ours(_NO_TOKEN.sub("", it.partition("=")[0]), has_hosts)]
+        ours = [
+            pair
+            for pair in pairs
+            if _has_name_of_ours(pair, has_hosts) or any(it in pair for it in values)
+        ]
         lines.append(f"{key}: {';'.join(ours) if pairs else value}")
     return "\n".join(lines).encode("latin-1") + b"\n\n" + received.body
+
+
+def _has_name_of_ours(pair: str, has_hosts: bool) -> bool:
+    """Tell whether a cookie, or what a comma in it begins, has a name that is taken for ours."""
+    parts = [pair, *(part for part in pair.split(",") if "=" in part)]
+    return any(_is_taken_for_ours(part.partition("=")[0], has_hosts) for part in parts)
+
+
+def _is_taken_for_ours(name: str, has_hosts: bool) -> bool:
+    """Tell whether a name is ours in any case of letters, with any prefix, and odd bytes in it."""
+    name = lower(_NO_TOKEN.sub("", name))
+    return is_ours(name, has_hosts) or is_ours(_PREFIX.sub("", name), has_hosts)
+
+
+def _values_of_credentials(data: bytes, has_hosts: bool) -> set[str]:
+    """What the client itself says to be a credential, where it is long enough to be one."""
+    credentials = {"__host-userpods" if has_hosts else "sessionid", "userpods_token"}
+    found = set()
+    for pair in ";".join(value for key, value in fields_of(data) if key == "cookie").split(";"):
+        name, _, value = pair.partition("=")
+        name = lower(_NO_TOKEN.sub("", name))
+        if {name, _PREFIX.sub("", name)} & credentials:
+            found.add(_AROUND.sub("", value))
+    return {value for value in found if len(value) >= SECRET}
 
 
 def _names(cookies: str) -> set[str]:

@@ -110,7 +110,7 @@ _FETCHES = st.sampled_from(
     ]
 )
 _TOKENS = [b"@TA@", b"@TB@", b'"@TB@"', b"upt_gone", b"eyJh", b""]
-#: Names of ours with what they hold, and names that are nearly ours, which hold nothing.
+#: Names of ours with what they hold, and names that are nearly ours, which hold it now and then.
 _COOKIES = {
     HOSTS: [
         *[
@@ -150,6 +150,8 @@ def _cookie(draw: st.DrawFn, way: str) -> bytes:
     pairs = []
     for _ in range(draw(st.integers(1, 3))):
         name, value = draw(st.sampled_from(_COOKIES[way] * 2 + _NEAR))
+        if value == b"near" and draw(_SOMETIMES):
+            value = draw(st.sampled_from([b"@HA@" if way == HOSTS else b"@SA@", b"@TA@"]))
         pairs.append(draw(_BLANKS) + name + draw(_BLANKS) + b"=" + draw(_BLANKS) + value)
     return draw(mostly(b"; ", b";", b", ", b";;", b" ; ", b";\t")).join(pairs)
 

@@ -91,10 +91,10 @@ def next_user_findings(seen: bytes, answer: Answer | None, body: bytes) -> list[
 
 def most_requests(data: bytes) -> int:
     """How many requests these bytes can be, read with care (RFC 9112): one that frames its body in
-    a way that can be read in two is the last.
+    a way that can be read in two is the last. Line ends before one are none.
     """
     count = 0
-    while data.strip(b"\r\n"):
+    while data := data.lstrip(b"\r\n"):
         count += 1
         end = re.search(rb"\r?\n\r?\n", data)
         if end is None:
@@ -230,11 +230,13 @@ def site_findings(
 
 
 def for_gunicorn(data: bytes) -> bytes:
-    """The same bytes with all Cookie headers of the first request in one.
+    """The same bytes without line ends in front, the first request's Cookie headers in one.
 
-    Clients send one; HTTP/2 may split it, and whoever makes HTTP/1.1 of that joins the parts with
-    "; " (RFC 9113, 8.2.3), as nginx does. gunicorn joins with a comma, which no cookie survives.
+    gunicorn refuses the former, which RFC 9112, 2.2, has ignored. Of cookies clients send one;
+    HTTP/2 may split it, and whoever makes HTTP/1.1 of that joins the parts with "; " (RFC 9113,
+    8.2.3), as nginx does. gunicorn joins with a comma, which no cookie survives.
     """
+    data = data.lstrip(b"\r\n")
     end = re.search(rb"\r?\n\r?\n", data)
     if end is None:
         return data

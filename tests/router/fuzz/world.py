@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tests.router.fuzz.clients import Clients
 from tests.router.fuzz.pods import Pod, Pods
-from tests.router.harness import ROOT, Process, Router, eventually, free_port, is_open
+from tests.router.harness import ROOT, Process, Router, eventually, is_open
 from tests.router.wire import Gone, Malformed, Wire
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

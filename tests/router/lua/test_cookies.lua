@@ -1,6 +1,8 @@
 local cookies = require "userpods.cookies"
 
 local tests = {}
+-- Bytes of what says who is asking, as credentials.lua has it.
+local MOST = 8000
 
 local function configured()
     cookies.configure({ "sessionid", "csrftoken" }, { "sessionid" })
@@ -8,7 +10,7 @@ end
 
 local function strips(cookie, expected)
     configured()
-    local _, found = cookies.split(cookie)
+    local _, found = cookies.split(cookie, MOST)
     assert(found == expected, ("%q gave %q, not %q"):format(tostring(cookie), found, expected))
 end
 
@@ -54,7 +56,26 @@ end
 function tests.one_that_holds_the_value_of_what_says_who_is_asking_goes()
     strips('x="0123456789abcdef"; sessionid=0123456789abcdef; y=0123456789abc', "y=0123456789abc")
     strips('sessionid="0123456789abcdef"; a=-0123456789abcdef-; b', "b")
+    strips("sessionid=\194\1600123456789abcdef\31; x=0123456789abcdef", "")
     strips("sessionid=short; a=short", "a=short")
+end
+
+function tests.more_of_ours_than_anybody_has_leaves_a_pod_nothing()
+    local session = "sessionid=0123456789abcdef; "
+    strips(session:rep(20) .. "a=1", "a=1")
+    strips(session:rep(21) .. "a=1", "")
+    strips("sessionid=" .. ("x"):rep(MOST) .. "; a=1", "")
+end
+
+-- Or whoever sends such a cookie stops a worker for minutes: this test would never end.
+function tests.no_run_of_blanks_or_quotes_is_looked_at_as_often_as_it_is_long()
+    local blanks = "x" .. (" "):rep(250000) .. "x"
+    strips("a=" .. blanks, "a=" .. blanks)
+    local others = ("; a=1"):rep(50000)
+    strips('sessionid=x' .. ('"'):rep(MOST - 20) .. "x" .. others, others:sub(3))
+    strips(("sessionid=0123456789abcdef; "):rep(MOST) .. others, "")
+    local removals = cookies.with_removals(nil, blanks .. "=1")
+    assert(removals[1]:sub(1, #blanks + 1) == blanks .. "=")
 end
 
 function tests.a_name_without_a_value_counts_too()
@@ -63,9 +84,9 @@ end
 
 function tests.what_says_who_is_asking_is_apart()
     configured()
-    local ours, rest = cookies.split "sessionid=1;a=1; csrftoken=2;sessionid=3;"
+    local ours, rest = cookies.split("sessionid=1;a=1; csrftoken=2;sessionid=3;", MOST)
     assert(ours == "sessionid=1; sessionid=3" and rest == "a=1")
-    ours, rest = cookies.split "csrftoken=1; b"
+    ours, rest = cookies.split("csrftoken=1; b", MOST)
     assert(ours == nil and rest == "b")
 end
 

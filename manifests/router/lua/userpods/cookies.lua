@@ -40,10 +40,12 @@ local function is_kept(name)
     return names[name] or name:sub(1, #OUR_PREFIX) == OUR_PREFIX
 end
 
--- What stands before the first "=", in lower case, without the blanks and control characters that
--- servers strip.
+-- What names are made of. All else, such as blanks and control characters, some servers strip.
+local OF_NAMES = "%w!#$%%&'*+%-.^_`|~"
+
+-- What stands before the first "=", in lower case, without what servers strip.
 local function name_of(pair)
-    return (pair:match("^[^=]*"):gsub("[^%w!#$%%&'*+%-.^_`|~]", ""):lower())
+    return (pair:match("^[^=]*"):gsub("[^" .. OF_NAMES .. "]", ""):lower())
 end
 
 -- Whether a cookie has one that is kept after a comma. Where a header came in several lines
@@ -58,38 +60,62 @@ local function holds_a_kept_one(pair)
     return false
 end
 
+-- A text from the first to the last byte of this class; "" where there is none. (What a pattern
+-- like "(.-)[ \t]*$" costs grows with the square of a run of blanks.)
+local function trimmed(text, class)
+    local first = text:find(class)
+    return first and text:match(".*" .. class, first) or ""
+end
+
 -- The cookies of a header, trimmed, in order, each with its name.
 local function each(cookie)
     local next_pair = cookie:gmatch "[^;]+"
     return function()
-        local pair = next_pair()
-        while pair and not pair:find "[^ \t]" do
-            pair = next_pair()
-        end
-        if pair then
-            return pair:match "^[ \t]*(.-)[ \t]*$", name_of(pair)
+        for pair in next_pair do
+            pair = trimmed(pair, "[^ \t]")
+            if pair ~= "" then
+                return pair, name_of(pair)
+            end
         end
     end
 end
 
 -- The length from which a value is a secret, and not by chance part of another one.
 local SECRET = 16
+-- How many cookies that say who is asking are looked for in each of the others. Browsers send two
+-- or three.
+local MOST_OURS = 20
 
--- Whether one of these cookies' values is in a cookie, whatever its name.
-local function holds_a_secret(pair, ours)
-    for _, kept in ipairs(ours) do
-        local value = kept:match '=[ \t"]*(.-)[ \t"]*$'
-        if value and #value >= SECRET and pair:find(value, 1, true) then
-            return true
+-- The cookies that hold no value of ours, whatever their name.
+local function without_secrets(others, ours)
+    local secrets, rest = {}, {}
+    for _, pair in ipairs(ours) do
+        local value = trimmed(pair:match "=(.*)" or "", "[" .. OF_NAMES .. "]")
+        if #value >= SECRET then
+            secrets[#secrets + 1] = value
         end
     end
-    return false
+    local function holds_a_secret(pair)
+        for _, secret in ipairs(secrets) do
+            if pair:find(secret, 1, true) then
+                return true
+            end
+        end
+        return false
+    end
+    for _, pair in ipairs(others) do
+        if not holds_a_secret(pair) then
+            rest[#rest + 1] = pair
+        end
+    end
+    return table.concat(rest, "; ")
 end
 
 --- Takes a Cookie header (or nil) apart. Returns what says who is asking, nil where nothing does,
--- and what a pod may see, "" where that is nothing.
-function _M.split(cookie)
-    local ours, others, rest = {}, {}, {}
+-- and what a pod may see, "" where that is nothing. It is nothing, too, where the former are more
+-- than anybody has, in number or beyond `most` bytes: they could not be looked for in the others.
+function _M.split(cookie, most)
+    local ours, others = {}, {}
     for pair, name in each(cookie or "") do
         if credentials[name] then
             ours[#ours + 1] = pair
@@ -97,12 +123,11 @@ function _M.split(cookie)
             others[#others + 1] = pair
         end
     end
-    for _, pair in ipairs(others) do
-        if not holds_a_secret(pair, ours) then
-            rest[#rest + 1] = pair
-        end
+    local text = ours[1] and table.concat(ours, "; ")
+    if text and (#text > most or #ours > MOST_OURS) then
+        return text, ""
     end
-    return ours[1] and table.concat(ours, "; "), table.concat(rest, "; ")
+    return text, without_secrets(others, ours)
 end
 
 --- What of a Cookie header (or nil) is the site's and ours; "" for nothing. (Without a "=" it is
@@ -121,7 +146,7 @@ end
 -- back as "value" alone, which may read as "sessionid=...", and Django strips more kinds of
 -- blanks around a name than browsers do.
 function _M.may_set(set_cookie)
-    local name = set_cookie:match("^[ \t]*([%w!#$%%&'*+%-.^_`|~]+)[ \t]*=")
+    local name = set_cookie:match("^[ \t]*([" .. OF_NAMES .. "]+)[ \t]*=")
     if not name or is_kept(name:lower()) then
         return false
     end
@@ -195,7 +220,7 @@ function _M.with_removals(values, cookie)
     end
     for pair, name in each(cookie or "") do
         local spelled, rest = pair:match "^([^=]*)(=?)"
-        spelled = spelled:gsub("[ \t]+$", "")
+        spelled = trimmed(spelled, "[^ \t]")
         -- A cookie without a name is sent as its value alone.
         if rest == "" then
             spelled = ""

@@ -29,7 +29,7 @@ function _M.configure(settings)
 end
 
 local function take_apart(cookie, authorization, place)
-    local ours, rest = cookies.split(cookie)
+    local ours, rest = cookies.split(cookie, _M.MOST)
     local found = {
         cookie = ours, rest_cookie = tokens.strip(rest), rest_authorization = authorization or "",
     }

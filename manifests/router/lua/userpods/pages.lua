@@ -32,21 +32,24 @@ end
 local template = [[<!doctype html>
 <html lang="%s"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">%s
+<meta name="color-scheme" content="light dark">
 <title>%s</title>
 <style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:20vh auto;padding:0 1rem}
 @media(prefers-color-scheme:dark){body{background:#111;color:#eee}a{color:#9cf}}</style></head>
-<body><main><h1>%s</h1><p>%s</p>%s</main></body></html>
+<body><main><h1>%s</h1><p>%s</p>%s</main>%s</body></html>
 ]]
 
 -- Opens what was asked for as soon as something other than this page is answered in its place. It
--- asks for the head alone, and without the query, which may hold what is good for one request; so
+-- asks for the head alone, and without the query, which may be good for one request alone; so
 -- whoever reads, or has it read out, is not thrown back to the beginning each time. A page that
--- loads itself is left to browsers without scripts.
+-- loads itself is left to browsers where the script does not run, since they have none or a policy
+-- that a gateway adds forbids it: the script takes its own parent out of the page before the parser
+-- comes to the <meta>, which then never is in the page.
 local again = [[
 
-<noscript><meta http-equiv="refresh" content="%d"></noscript>
+<div>
 <script>
+document.currentScript.parentNode.remove();
 (async () => {
   const first = %d;
   for (let wait = first; ; wait = Math.max(first, Math.min(wait * 1.5, 15))) {
@@ -57,7 +60,9 @@ local again = [[
     if (answer && answer.headers.get("X-Userpods-Says") !== %s) return location.reload();
   }
 })();
-</script>]]
+</script>
+<meta http-equiv="refresh" content="%d">
+</div>]]
 
 --- A text as it stands in HTML, also between quotes.
 function _M.escaped(text)
@@ -79,15 +84,15 @@ function _M.say(status, title, text, retry, link)
     if _M.is_navigation() then
         ngx.header["Content-Type"] = "text/html; charset=utf-8"
         local seconds = math.max(1, retry or 1)
-        local head = retry and again:format(
-            seconds, seconds, cjson.encode(title:lower())) or ""
+        local looks = retry and again:format(
+            seconds, cjson.encode(title:lower()), seconds) or ""
         local language = words.language(ngx.var.http_accept_language)
         local heading = words.say(language, title)
         local more = link and ('<p><a href="%s">%s</a></p>'):format(
             _M.escaped(link.address), words.say(language, link.text)) or ""
         ngx.header["Content-Language"] = language
-        ngx.print(template:format(language, head, heading, heading,
-            words.say(language, text), more))
+        ngx.print(template:format(language, heading, heading,
+            words.say(language, text), more, looks))
     else
         ngx.header["Content-Type"] = "application/json"
         ngx.print(cjson.encode { error = title:lower(), message = text }, "\n")
