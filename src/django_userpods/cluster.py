@@ -28,17 +28,6 @@ def get_cluster() -> Cluster:
     return _usable(_cluster_of_settings())
 
 
-def renew_cluster() -> Cluster:
-    """Return what ``get_cluster`` returns from now on, another than before.
-
-    Who has the one before keeps it: what was begun with it ends with it, and under its guard.
-    """
-    backend, options, _ = conf.USERPODS_CLUSTER
-    with _clusters_lock:
-        _clusters[repr((backend, options))] = _made()
-    return get_cluster()
-
-
 def another_cluster() -> Cluster:
     """Return one of ``USERPODS_CLUSTER`` that is the caller's own.
 

@@ -7,6 +7,7 @@ controller is told at the commit; elsewhere it finds the mark within a second.
 
 from __future__ import annotations
 
+import datetime
 from typing import TYPE_CHECKING
 
 from django.db import connections, transaction
@@ -14,15 +15,17 @@ from django.db.models import Q
 from django.utils import timezone
 
 from django_userpods.reconcile.rows import alias, batches, lock, retried, rows, update
+from django_userpods.times import stored
 
 if TYPE_CHECKING:
-    import datetime
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from django_userpods.reconcile.entries import Scope
 
 #: What PostgreSQL's LISTEN and NOTIFY call it.
 CHANNEL = "django_userpods"
+#: Before any mark, also those of a machine whose clock was not set yet.
+_EVER = datetime.datetime(1900, 1, 1, tzinfo=datetime.UTC)
 #: Maximum number of marks that one statement takes back.
 _TOGETHER = 100
 
@@ -50,8 +53,11 @@ def _set(scope: Scope) -> None:
 
 
 def waiting() -> dict[str, datetime.datetime]:
-    """Return the marks of all rows that have one, by the rows' ids: one query, by an index."""
-    found = rows().exclude(asked_at=None).values_list("pk", "asked_at")
+    """Return the marks of all rows that have one, by the rows' ids: one query, by an index.
+
+    (For IS NOT NULL SQLite reads the whole table.)
+    """
+    found = rows().filter(asked_at__gt=stored(_EVER)).values_list("pk", "asked_at")
     return {pk: asked_at for pk, asked_at in found if asked_at is not None}
 
 

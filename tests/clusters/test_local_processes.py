@@ -6,12 +6,15 @@ import os
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from django_userpods.clusters.local import LocalCluster
+from django_userpods.clusters.local import LocalCluster, workload
+from django_userpods.clusters.local.reaper import Reaper
 from django_userpods.core import step_times
 from tests.clusters.local import (
     APP,
@@ -28,6 +31,10 @@ from tests.clusters.local import (
     wait_ready,
     wait_reason,
 )
+from tests.testcluster.processes import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.processes
 
@@ -221,3 +228,100 @@ class TestProcesses:
         assert port_of(cluster) == port
         wait_for(lambda: not alive(pid))
         wait_for(lambda: ask(cluster)["pid"] != pid)
+
+
+def have_ended(workloads: list[workload.Workload]) -> bool:
+    return all(one.ended for one in workloads)
+
+
+#: It takes a second of its time to end.
+ENDS_SLOWLY = """
+import signal, sys, time
+def end(*_):
+    time.sleep(1)
+    sys.exit("clean end")
+signal.signal(signal.SIGTERM, end)
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+def sleeping(folder: Path, name: str) -> workload.Spec:
+    """A process that listens nowhere."""
+    return workload.Spec(
+        argv=("sleep", "600"),
+        env=(("PATH", os.environ["PATH"]),),
+        port=free_port(),
+        work=folder / name,
+        log=folder / f"{name}.log",
+        grace=5.0,
+        template="",
+    )
+
+
+def test_the_time_to_listen_begins_with_the_start_of_the_process(tmp_path: Path) -> None:
+    """Where hundreds are started in one turn, the last had none of what that turn has taken."""
+    reaper = Reaper("run")
+    one = workload.Workload("a", run="run", reaper=reaper)
+    try:
+        one.want(sleeping(tmp_path, "a"))
+        begin_of_the_turn = time.monotonic() - 2 * workload.SLOW_START
+        one.step(begin_of_the_turn, port_busy=False)
+        one.step(time.monotonic() + 2 * workload.PROBE_STARTING, port_busy=False)
+        assert one.report.reason == "Starting"
+        one.step(time.monotonic() + 2 * workload.SLOW_START, port_busy=False)
+        assert one.report.reason == "NotListening"
+    finally:
+        one.want(None)
+        one.step(time.monotonic(), port_busy=False)
+        wait_for(lambda: one.ended)
+        workload.bury([one], time.monotonic())
+        reaper.close()
+
+
+def test_the_time_to_end_begins_with_the_signal(tmp_path: Path) -> None:
+    """Not with the turn, in which hundreds of others were started before."""
+    reaper = Reaper("run")
+    one = workload.Workload("a", run="run", reaper=reaper)
+    spec = sleeping(tmp_path, "a")
+    try:
+        one.want(replace(spec, argv=(sys.executable, "-c", ENDS_SLOWLY)))
+        one.step(time.monotonic(), port_busy=False)
+        wait_for(lambda: spec.log.read_text().endswith("\nup\n"))
+        one.want(None)
+        one.step(time.monotonic() - 2 * spec.grace, port_busy=False)
+        one.step(time.monotonic(), port_busy=False)
+        wait_for(lambda: one.ended)
+        workload.bury([one], time.monotonic())
+    finally:
+        reaper.close()
+    assert spec.log.read_text().splitlines()[-1] == "clean end"
+
+
+def test_of_those_that_end_together_there_is_one_look_at_the_machines_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[set[str]] = []
+
+    def look(accept: Callable[[str], bool]) -> int:
+        looks.append({mark for mark in ("run/a", "run/b", "run/c") if accept(mark)})
+        return 0
+
+    monkeypatch.setattr(workload, "kill_marked", look)
+    reaper = Reaper("run")
+    found = {uid: workload.Workload(uid, run="run", reaper=reaper) for uid in "abc"}
+    try:
+        for uid, one in found.items():
+            one.want(sleeping(tmp_path, uid))
+            one.step(time.monotonic(), port_busy=False)
+        for together in ("ab", "c"):
+            for uid in together:
+                found[uid].want(None)
+                found[uid].step(time.monotonic(), port_busy=False)
+            asked = [found[uid] for uid in together]
+            wait_for(partial(have_ended, asked))
+            workload.bury(found.values(), time.monotonic())
+        assert all(one.idle for one in found.values())
+        assert looks == [{"run/a", "run/b"}, {"run/c"}]
+    finally:
+        reaper.close()

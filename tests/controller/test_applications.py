@@ -73,6 +73,31 @@ def test_one_that_drips_holds_up_nobody(what: str, monkeypatch: pytest.MonkeyPat
         assert time.monotonic() - begun < 30
 
 
+def test_many_that_hang_hold_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are asked some at a time, and no more of them after a while."""
+    monkeypatch.setattr(applications, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(applications, "_ALL", 0.3)
+    connections: list[None] = []
+
+    def hang(connection: socket.socket) -> None:
+        connections.append(None)
+        connection.recv(65536)
+        connection.recv(65536)
+
+    with peer(hang) as port:
+        assert applications.last_uses([pod(str(n), port) for n in range(200)], now=NOW) == {}
+    assert 0 < len(connections) < 100
+
+
+def test_one_that_says_too_much_is_left_out_and_that_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    words = b'{"last_activity": "2026-11-29T11:00:00Z", "x": "%s"}' % (b"x" * 256 * 1024)
+    with peer(says(answer(words))) as port:
+        assert applications.last_uses([pod("long", port)], now=NOW) == {}
+    assert "says more at /status than the 256 KiB it may; it is not stopped" in caplog.text
+
+
 @pytest.mark.parametrize(
     "said",
     [

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from django_userpods import tasks
+from django_userpods import marks, tasks
 from django_userpods.controller.changes import Changes
 from django_userpods.models import UserPod
+from django_userpods.reconcile import rollout
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
@@ -104,6 +106,19 @@ def test_a_quiet_second_costs_two_queries(asked: Asked, django_assert_num_querie
     asked.clock += 60
     with django_assert_num_queries(2):
         asked.changes.poll()
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="NOT RUN: asks SQLite for its plan")
+def test_what_is_asked_each_second_reads_no_table_of_pods(asked: Asked) -> None:
+    UserFactory(username="alice")
+    for ask in (marks.waiting, rollout.counts):
+        with CaptureQueriesContext(connection) as queries:
+            ask()
+        [query] = queries.captured_queries
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
+            [plan] = [row[3] for row in cursor.fetchall()]
+        assert plan.startswith("SEARCH userpods_userpod USING"), plan
 
 
 def test_a_user_by_sql_gets_a_row_and_is_asked_for(asked: Asked) -> None:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from django_userpods.cluster import another_cluster
+from django_userpods.conf import conf
 from django_userpods.controller.loop import Controller
 from django_userpods.controller.queue import KeyedQueue
 from django_userpods.controller.term import Options, Term
-from django_userpods.exceptions import ClusterUnavailable
+from django_userpods.core.objects import POD
+from django_userpods.exceptions import ClusterUnavailable, Forbidden
 
 if TYPE_CHECKING:
     from django_userpods.testing import MemoryCluster
@@ -48,7 +51,7 @@ def term(controller: Controller, clock: Clock) -> Term:
     """The term of one that leads and has looked at everything."""
     controller.leader.step()
     assert controller.leader.is_leading
-    made = Term(Options(), controller.metrics)
+    made = Term(Options(), controller.metrics, another_cluster())
     made.pods = KeyedQueue(clock=clock)
     made.is_synced = True
     controller._term = made
@@ -103,6 +106,35 @@ def test_a_pod_that_has_waited_too_long_is_told(
     assert (controller.healthy(), controller.ready()) == ("", "")
     clock.now += 1
     assert (controller.healthy(), controller.ready()) == ("", "a pod has waited for 61 s")
+
+
+def test_a_look_at_everything_that_failed_is_told_until_one_does_not(
+    controller: Controller, term: Term, memory: MemoryCluster
+) -> None:
+    """The Lease is another right than the lists."""
+    memory.fail_with(Forbidden("deployments is forbidden", status=403), verb="list")
+    term.do_everything()
+    controller.leader.step()
+    said = "the last look at everything: deployments is forbidden"
+    assert (controller.healthy(), controller.ready()) == ("", said)
+    memory.heal()
+    term.do_everything()
+    assert controller.ready() == ""
+
+
+def test_a_kind_that_is_not_watched_is_told(
+    controller: Controller, term: Term, memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(term, "run", lambda *_: None)
+    controller._watch(term)
+    assert controller.ready() == "", "they have just begun"
+    for watcher in term.watchers:
+        watcher._closed_at -= 61
+        watcher._is_unknown = watcher._kind != POD
+    assert (controller.healthy(), controller.ready()) == (
+        "",
+        f"Pods in {conf.USERPODS_NAMESPACE}: not watched for 61 s",
+    )
 
 
 def test_a_thread_that_died_is_told(controller: Controller, term: Term) -> None:

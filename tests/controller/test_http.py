@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import http.client
 import socket
+import threading
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import pytest
+from django.db import OperationalError
 
+from django_userpods.controller import metrics as module
 from django_userpods.controller.http import Server
 from django_userpods.controller.metrics import Metrics
 from tests.django.support import sync
@@ -73,3 +76,35 @@ def test_clients_that_say_nothing_hold_up_nobody(server: Server) -> None:
             client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
             client.sendall(b"" if number % 2 else b"GET /healthz HTTP/1.1\r\nA: b")
         assert ask(server, "/healthz") == (200, "ok\n")
+
+
+def test_a_database_that_hangs_holds_up_no_answer_of_the_api_server_and_no_other_scrape(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer is counted before a watch or a worker has it."""
+    asked, freed = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        asked.set()
+        assert freed.wait(120)
+        message = "canceling statement due to user request"
+        raise OperationalError(message)
+
+    monkeypatch.setattr(module, "rows", hang)
+    metrics = Metrics()
+    hanging = Server("127.0.0.1", 0, healthy=lambda: "", ready=lambda: "", metrics=metrics)
+    scrape = threading.Thread(target=ask, args=[hanging, "/metrics"])
+    scrape.start()
+    try:
+        assert asked.wait(60)
+        answer = threading.Thread(target=metrics.answered, args=["PUT", 418], daemon=True)
+        answer.start()
+        answer.join(30)
+        assert not answer.is_alive()
+        assert (
+            'userpods_api_calls_total{code="418",method="PUT"} 1.0' in ask(hanging, "/metrics")[1]
+        )
+    finally:
+        freed.set()
+        scrape.join()
+        hanging.close()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import http.server
-import json
 import logging
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,73 +12,17 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_userpods import lifecycle
-from django_userpods.access import router_activity
-from django_userpods.access.router_activity import Heard
 from django_userpods.controller import idle
-from django_userpods.core.objects import DEPLOYMENT
-from django_userpods.exceptions import NothingHeard
 from django_userpods.models import Installation, Transition, UserPod
 from django_userpods.reconcile import reconcile
-from tests.django.support import bulk, deployment, sync, template_with
+from tests.controller.unused import HOUR, Routers, tick, wanted
+from tests.django.support import bulk, deployment, sync
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from django_userpods.testing import MemoryCluster
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-HOUR = datetime.timedelta(hours=1)
-RULES = "ignore /api/*\nask /status\n"
-
-
-class Routers:
-    """What routers would say."""
-
-    def __init__(self) -> None:
-        self.used: dict[str, datetime.datetime] = {}
-        self.since = timezone.now() - 24 * HOUR
-        self.silent = False
-        self.within: list[float] = []
-
-    def ask(self, *, within: float) -> Heard:
-        self.within.append(within)
-        if self.silent:
-            message = "no route to router"
-            raise NothingHeard(message)
-        return Heard(dict(self.used), self.since)
-
-
-@pytest.fixture
-def routers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Routers]:
-    """Routers that have been up for a day."""
-    found = Routers()
-    monkeypatch.setattr(router_activity, "ask", found.ask)
-    idle.forget()
-    yield found
-    idle.forget()
-
-
-@pytest.fixture
-def old(memory: MemoryCluster, settings: Any) -> UserPod:
-    """Alice's pod, started two hours ago and not used since, where an hour is allowed."""
-    settings.USERPODS_IDLE_TIMEOUT = 3600
-    UserFactory(username="alice")
-    reconcile()
-    started = timezone.now() - 2 * HOUR
-    UserPod.objects.update(started_at=started, looked_at=started, last_activity=None)
-    Transition.objects.all().delete()
-    return UserPod.objects.get()
-
-
-def wanted(name: str = "user-alice") -> str:
-    return UserPod.objects.get(name=name).wanted
-
-
-def tick() -> None:
-    idle.forget()
-    idle.tick(timezone.now())
 
 
 def test_an_idle_pod_is_stopped_and_its_history_says_by_whom(
@@ -202,6 +143,24 @@ def test_a_pod_that_is_used_at_the_last_moment_is_not_stopped(old: UserPod) -> N
     assert not Transition.objects.filter(operation="stop").exists()
 
 
+@pytest.mark.parametrize("rule", ["USERPODS_IDLE_TIMEOUT", "USERPODS_MAX_AGE"])
+def test_a_pod_that_is_restarted_at_the_last_moment_is_not_stopped(
+    old: UserPod, routers: Routers, settings: Any, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    settings.USERPODS_IDLE_TIMEOUT = settings.USERPODS_MAX_AGE = None
+    setattr(settings, rule, 60)
+    found = idle.decide
+
+    def meanwhile(*args: Any, **kwargs: Any) -> idle.Decision:
+        decision = found(*args, **kwargs)
+        lifecycle.restart(UserPod.objects.all(), actor="alice")
+        return decision
+
+    monkeypatch.setattr(idle, "decide", meanwhile)
+    tick()
+    assert wanted() == "running"
+
+
 def test_each_pod_has_its_own_time_and_some_have_none(
     memory: MemoryCluster, old: UserPod, routers: Routers, settings: Any
 ) -> None:
@@ -251,14 +210,31 @@ def test_a_look_takes_the_same_few_statements_for_any_number(
     for number in (5, 60):
         bulk(number, prefix=f"b{number}x")
         reconcile()
-        routers.used = {
-            str(name): timezone.now() for name in UserPod.objects.values_list("name", flat=True)
-        }
+        # By the second, as ``router_activity`` takes what routers say.
+        now, names = timezone.now(), UserPod.objects.values_list("name", flat=True)
+        routers.used = {str(name): now for name in names}
         UserPod.objects.update(last_activity=None)
         with CaptureQueriesContext(connection) as queries:
             tick()
         counts.append(len(queries))
     assert counts[0] == counts[1] <= 8
+
+
+def test_many_uses_are_each_written_with_their_own_time(
+    memory: MemoryCluster, old: UserPod, routers: Routers
+) -> None:
+    bulk(600)
+    reconcile()
+    now, names = timezone.now(), UserPod.objects.values_list("name", flat=True)
+    routers.used = {
+        str(name): now - datetime.timedelta(seconds=number % 25)
+        for number, name in enumerate(names)
+    }
+    with CaptureQueriesContext(connection) as queries:
+        tick()
+    assert dict(UserPod.objects.values_list("name", "last_activity")) == routers.used
+    updates = [query for query in queries.captured_queries if "last_activity" in query["sql"]]
+    assert len(updates) < 100
 
 
 def test_a_sync_stops_them_as_well(memory: MemoryCluster, old: UserPod, routers: Routers) -> None:
@@ -289,110 +265,3 @@ def test_when_it_stops_is_known_beforehand(
     assert pod.stops_at == used + HOUR
     client.force_login(pod.owner)
     assert client.get("/userpods/status/").json()["stops_at"] == (used + HOUR).isoformat()
-
-
-class Application:
-    """An application that says itself when it was used."""
-
-    def __init__(self) -> None:
-        self.words: Any = {}
-        self.status = 200
-        self.asked: list[dict[str, str]] = []
-        application = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                application.asked.append({"path": self.path, **dict(self.headers)})
-                body = json.dumps(application.words).encode()
-                self.send_response(application.status)
-                self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                """Nobody reads it."""
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-
-@pytest.fixture
-def application(
-    memory: MemoryCluster, settings: Any, old: UserPod, routers: Routers
-) -> Iterator[Application]:
-    """The application in alice's pod, whose template says where it is to be asked."""
-    found = Application()
-    template = template_with()
-    template[0]["metadata"]["annotations"] = {"django-userpods/activity": RULES}
-    settings.USERPODS_TEMPLATE = template
-    reconcile()
-    long_ago = timezone.now() - 2 * HOUR
-    UserPod.objects.update(address=found.address, state="running", looked_at=long_ago)
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
-
-
-def test_the_rules_of_a_template_are_on_the_row_and_in_whoamis_answer(
-    memory: MemoryCluster, application: Application, client: Any, settings: Any
-) -> None:
-    pod = UserPod.objects.get()
-    assert pod.activity == "ignore /api/*; ask /status"
-    annotations = memory.objects[next(ref for ref in memory.objects if ref.kind == DEPLOYMENT)][
-        "metadata"
-    ]["annotations"]
-    assert annotations["django-userpods/activity"] == RULES
-    client.force_login(pod.owner)
-    answer = client.get("/whoami")
-    assert answer["X-Userpods-Activity"] == pod.activity
-    assert answer["X-Userpods-State"] == "running"
-    settings.USERPODS_TEMPLATE = template_with()
-    reconcile()
-    assert UserPod.objects.get().activity == ""
-
-
-def test_an_application_at_work_is_not_stopped(application: Application) -> None:
-    application.words = [{"execution_state": "busy", "last_activity": "2020-01-01T00:00:00Z"}]
-    tick()
-    assert wanted() == "running"
-    assert application.asked[0]["path"] == "/status"
-    assert application.asked[0]["X-Userpods-User"] == "alice"
-    # Not asked again before its time is over anew.
-    tick()
-    assert len(application.asked) == 1
-
-
-def test_an_application_without_work_is_stopped(application: Application) -> None:
-    application.words = [{"execution_state": "idle", "last_activity": "2020-01-01T00:00:00Z"}]
-    tick()
-    assert wanted() == "stopped"
-
-
-@pytest.mark.parametrize("status", [500, 404, 302])
-def test_an_application_that_cannot_be_asked_is_not_stopped(
-    application: Application, status: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    application.status = status
-    tick()
-    assert wanted() == "running"
-    assert f"answered {status} at /status" in caplog.text
-    assert [asked["path"] for asked in application.asked] == ["/status"], "it follows nobody"
-
-
-def test_one_that_nobody_reaches_is_not_stopped_and_that_is_said(
-    application: Application, caplog: pytest.LogCaptureFixture
-) -> None:
-    application.server.server_close()
-    UserPod.objects.update(address="127.0.0.1:9")
-    tick()
-    assert wanted() == "running"
-    assert "cannot be asked at /status" in caplog.text
-
-
-def test_a_pod_that_failed_is_not_asked(application: Application) -> None:
-    UserPod.objects.update(state="failed")
-    tick()
-    assert wanted() == "stopped"
-    assert application.asked == []

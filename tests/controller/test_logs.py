@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from django_userpods.cluster import another_cluster
 from django_userpods.controller import term as terms
 from django_userpods.controller.logs import log_to_stderr
 from django_userpods.controller.metrics import Metrics
@@ -52,7 +53,7 @@ def lines(said: io.StringIO) -> list[dict[str, Any]]:
 @pytest.fixture
 def term(settings: Any, memory: MemoryCluster) -> Term:
     settings.USERPODS_CONTROLLER = True
-    return Term(Options(), Metrics())
+    return Term(Options(), Metrics(), another_cluster())
 
 
 def test_a_json_line_of_a_change_says_of_which_pod_it_is_and_why(

@@ -102,6 +102,13 @@ def test_a_mark_that_was_set_anew_is_not_taken_back() -> None:
     assert bob.userpods.get().asked_at is None
 
 
+def test_a_mark_of_a_machine_whose_clock_was_not_set_is_found() -> None:
+    alice = UserFactory(username="alice")
+    early = datetime.datetime(1970, 1, 1, 0, 5, tzinfo=datetime.UTC)
+    UserPod.objects.update(asked_at=early)
+    assert marks.waiting() == {alice.userpods.get().pk: early}
+
+
 def test_hundreds_of_marks_are_taken_back(django_assert_max_num_queries: Any) -> None:
     get_user_model().objects.bulk_create([UserFactory.build(username=f"u{n}") for n in range(350)])
     pks = list(get_user_model().objects.values_list("pk", flat=True))

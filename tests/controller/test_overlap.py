@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from django_userpods.cluster import another_cluster
 from django_userpods.controller import term as terms
 from django_userpods.controller.metrics import Metrics
 from django_userpods.controller.term import Options, Term
@@ -25,7 +26,7 @@ def term(settings: Any, memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch) 
     settings.USERPODS_CONTROLLER = True
     for name in ("_SETTLE", "_WAITING", "_GATHER", "_PAUSE"):
         monkeypatch.setattr(terms, name, 0.0)
-    return Term(Options(), Metrics())
+    return Term(Options(), Metrics(), another_cluster())
 
 
 def work(term: Term) -> None:

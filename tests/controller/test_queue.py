@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from django_userpods.controller.queue import LONGEST_PAUSE, KeyedQueue
+from django_userpods.controller.queue import LONGEST_PAUSE, SOON_PAUSE, SOON_RATE, KeyedQueue
 
 
 class Clock:
@@ -121,6 +121,77 @@ def test_a_failing_key_holds_up_no_other(queue: KeyedQueue) -> None:
     queue.failed("bad")
     queue.add("good")
     assert queue.take(5) == ["good"]
+
+
+def fail(queue: KeyedQueue, key: str, times: int, *, may_be_over: bool = False) -> float:
+    """Have work on a key fail so often; return the last pause."""
+    for _ in range(times):
+        queue.add(key)
+        assert queue.take(1) == [key]
+        pause = queue.failed(key, may_be_over=may_be_over)
+    return pause
+
+
+def test_what_may_be_over_at_any_moment_is_tried_again_within_seconds(
+    queue: KeyedQueue, clock: Clock
+) -> None:
+    fail(queue, "a", 15)
+    assert fail(queue, "a", 1, may_be_over=True) == SOON_PAUSE
+    clock.now += SOON_PAUSE - 0.1
+    assert queue.take(1) == []
+    clock.now += 0.1
+    assert queue.take(1) == ["a"]
+    # The same key may fail for another reason after that.
+    assert queue.failed("a") == LONGEST_PAUSE
+
+
+def test_so_many_that_fail_are_tried_again_no_faster_than_is_kind(queue: KeyedQueue) -> None:
+    keys = [f"key {number}" for number in range(100 * SOON_RATE)]
+    for _ in range(20):
+        for key in keys:
+            pause = queue.failed(key, may_be_over=True)
+    assert pause == 100
+    queue.done(*keys[1:])
+    assert queue.failed(keys[0], may_be_over=True) == SOON_PAUSE
+
+
+def test_pauses_of_what_may_be_over_differ_by_chance(clock: Clock) -> None:
+    queue = KeyedQueue(clock=clock, chance=random.Random(7).random, first_pause=100.0)
+    pauses = [queue.failed(f"key {number}", may_be_over=True) for number in range(100)]
+    assert len(set(pauses)) > 90
+    assert all(SOON_PAUSE / 2 < pause <= SOON_PAUSE for pause in pauses)
+
+
+def test_what_is_noticed_of_a_key_that_failed_a_while_ago_is_heeded_at_once(
+    queue: KeyedQueue, clock: Clock
+) -> None:
+    assert fail(queue, "a", 15) == LONGEST_PAUSE
+    clock.now += LONGEST_PAUSE / 10
+    assert queue.take(1) == []
+    queue.notice("a", after=0.05)
+    clock.now += 0.05
+    assert queue.take(1) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("may_be_over", "first"), [(False, LONGEST_PAUSE / 10), (True, 1.0)], ids=["not so", "so"]
+)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_a_try_that_fails_has_changed_itself_does_not_have_it_tried_all_the_time(
+    queue: KeyedQueue, clock: Clock, may_be_over: bool, first: float, when: str
+) -> None:
+    fail(queue, "a", 15, may_be_over=may_be_over)
+    queue.add("a")
+    queue.take(1)
+    if when == "before":
+        queue.notice("a")
+    queue.failed("a", may_be_over=may_be_over)
+    if when == "after":
+        queue.notice("a")
+    clock.now += first - 0.1
+    assert queue.take(1) == []
+    clock.now += 0.1
+    assert queue.take(1) == ["a"]
 
 
 def test_what_is_noticed_of_a_failing_key_does_not_shorten_its_pause(

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from django_userpods.cluster import another_cluster
 from django_userpods.controller import term as terms
 from django_userpods.controller.metrics import Metrics
 from django_userpods.controller.term import Options, Term
@@ -28,7 +29,7 @@ def term(settings: Any, memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch) 
     settings.USERPODS_ROLLOUT = {"MAX_UNREADY": 1, "MAX_FAILURES": 1}
     for name in ("_SETTLE", "_WAITING", "_GATHER", "_PAUSE"):
         monkeypatch.setattr(terms, name, 0.0)
-    made = Term(Options(), Metrics())
+    made = Term(Options(), Metrics(), another_cluster())
     bulk(4)
     made.do_everything()
     settings.USERPODS_IMAGE = "example.org/app:2"
@@ -101,7 +102,7 @@ def test_the_metrics_tell_how_far_it_is_and_that_it_was_stopped(
     for _ in range(3):
         look(term, memory)
     assert updated(memory) == [first]
-    term._metrics._rollout = (float("-inf"), {}, False)
+    term._metrics.rollout._when = float("-inf")
     found = term._metrics.exposition()
     assert found is not None
     assert "userpods_rollout_stopped 1.0" in found[0].decode()

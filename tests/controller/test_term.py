@@ -12,13 +12,12 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from django_userpods import lifecycle
-from django_userpods.cluster import get_cluster
+from django_userpods.cluster import another_cluster
 from django_userpods.controller import idle
 from django_userpods.controller import term as terms
 from django_userpods.controller.metrics import Metrics
 from django_userpods.controller.queue import KeyedQueue
 from django_userpods.controller.term import EVERYTHING, Options, Term
-from django_userpods.core import naming
 from django_userpods.exceptions import ClusterUnavailable, Invalid, NotLeading
 from django_userpods.models import UserPod
 from django_userpods.reconcile import observe, reconcile
@@ -26,8 +25,6 @@ from tests.django.support import deployment, names, pairs, writes
 from tests.factories import UserFactory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from django_userpods.testing import MemoryCluster
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,7 +36,7 @@ def term(settings: Any, memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch) 
     # What has failed, or waits, is due again at once: nobody sleeps here.
     for name in ("_SETTLE", "_WAITING", "_GATHER", "_PAUSE", "_LONGER_PAUSE"):
         monkeypatch.setattr(terms, name, 0.0)
-    made = Term(Options(), Metrics())
+    made = Term(Options(), Metrics(), another_cluster())
     made.pods._first = made.everything._first = 0.0
     return made
 
@@ -79,21 +76,6 @@ def test_who_is_deleted_or_stopped_has_it_done(term: Term, memory: MemoryCluster
     assert pairs(memory) == ["user-bob"]
     assert deployment(memory, "user-bob")["spec"]["replicas"] == 0
     assert (state("bob"), marked()) == ("stopped", 0)
-
-
-def test_an_object_that_names_a_pod_of_nobody_has_everything_looked_at(
-    term: Term, memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(terms, "_STRANGE", 0.0)
-    UserFactory(username="alice")
-    work(term)
-    label = UserPod.objects.get().pk
-    deployment(memory, "user-alice")["metadata"]["labels"][naming.POD_LABEL] = "nobodys"
-    term.notice("nobodys")
-    work(term, rounds=4)
-    assert pairs(memory) == ["user-alice"]
-    assert deployment(memory, "user-alice")["metadata"]["labels"][naming.POD_LABEL] == label
-    assert state("alice") == "running"
 
 
 def test_a_pod_that_is_too_old_is_stopped(
@@ -190,14 +172,11 @@ def test_who_does_not_lead_writes_nothing_and_takes_no_mark(
     def refuse() -> None:
         raise NotLeading("another leads")
 
-    cluster = get_cluster()
-    cluster.guard = refuse
-    try:
-        work(term, rounds=2)
-        assert not memory.objects
-        assert marked() == 1
-    finally:
-        cluster.guard = None
+    term._leads = refuse
+    work(term, rounds=2)
+    assert not memory.objects
+    assert marked() == 1
+    term._leads = lambda: None
     work(term)
     assert (pairs(memory), marked()) == (["user-alice"], 0)
 
@@ -348,8 +327,6 @@ def test_a_term_that_was_lost_writes_neither_objects_nor_rows(
 ) -> None:
     """Even where its leader leads anew: another term does that."""
     UserFactory(username="alice")
-    cluster = get_cluster()
-    cluster.guard = lambda: term.check(lambda: None)
     work(term)
     deployment(memory, "user-alice")["status"]["readyReplicas"] = 0
     term.notice(UserPod.objects.get().pk)
@@ -385,9 +362,3 @@ def test_time_from_asked_to_settled_is_counted(term: Term) -> None:
     found = term._metrics.exposition()
     assert found is not None
     assert b'userpods_asked_to_settled_seconds_count{state="running"} 1.0' in found[0]
-
-
-@pytest.fixture(autouse=True)
-def _no_guard() -> Iterator[None]:
-    yield
-    get_cluster().guard = None

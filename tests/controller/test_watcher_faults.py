@@ -143,6 +143,28 @@ def test_an_api_server_that_was_gone_is_watched_again_soon(
     assert told.pods == ["*", "1"]
 
 
+def test_how_long_a_watch_has_been_closed_counts_from_the_last_that_was_open(
+    through: KubernetesCluster, proxy: FaultProxy, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(module, "LONGEST_PAUSE", 0.1)
+    proxy.on(faults.status(403), query=WATCH)
+    told = Told()
+    with watching(through, told, room) as watcher:
+        until(lambda: told.restarts)
+        refused = watcher.closed_for
+        until(lambda: len(told.restarts) >= 3)
+        assert watcher.closed_for > refused > 0, "its version can be read all the same"
+        proxy.clear()
+        until(lambda: watcher.is_watching)
+        assert watcher.closed_for == 0
+        began = time.monotonic()
+        before = len(told.restarts)
+        proxy.refuse()
+        until(lambda: len(told.restarts) > before)
+        assert 0 < watcher.closed_for <= time.monotonic() - began
+
+
 def test_watches_that_end_all_the_time_lose_nothing(
     through: KubernetesCluster,
     direct: KubernetesCluster,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 EARLY, LATE = "2026-01-21T09:00:00Z", "2026-01-21T12:00:00Z"
 DB = ("StatefulSet", "user-alice--db")
+OLD, NEW = {"pod-template-hash": "5d9f"}, {"pod-template-hash": "7c4b"}
+REVISION = {"controller-revision-hash": "user-alice-6f"}
 
 
 def pod(
@@ -22,7 +24,8 @@ def pod(
     init: Sequence[int] = (),
     **more: Any,
 ) -> dict[str, Any]:
-    metadata = {"name": name, "creationTimestamp": made, "labels": {"a": "b"}}
+    labels = {"a": "b", **more.pop("labels", {})}
+    metadata = {"name": name, "creationTimestamp": made, "labels": labels}
     if more.pop("leaves", False):
         metadata["deletionTimestamp"] = LATE
     status = {
@@ -46,7 +49,13 @@ def pod(
         ([pod(7, made=LATE, leaves=True), pod(1)], 1),
         ([pod(7, made=LATE, phase="Failed"), pod(1)], 1),
         ([pod(7, made=LATE, phase="Failed")], 7),
-        # Each workload has one.
+        # All replicas are present, but for those that an update replaces, and that were evicted.
+        ([pod(7, labels=OLD), pod(1, made=LATE, labels=NEW), pod(2, labels=NEW)], 3),
+        ([pod(4, labels=REVISION), pod(1, made=LATE, labels=REVISION)], 5),
+        ([pod(7, labels=NEW, phase="Failed"), pod(1, labels=NEW), pod(2, labels=NEW)], 3),
+        ([pod(7, labels=NEW, leaves=True), pod(1, labels=NEW)], 1),
+        ([pod(7, labels=NEW, phase="Failed"), pod(5, labels=NEW, phase="Failed")], 7),
+        # Each workload has its own.
         ([pod(7), pod(2, name="user-alice--db-0")], 9),
         ([{"metadata": {"name": "user-alice-1"}, "spec": {}}], 0),
         ([pod(40_000)], 32_767),
@@ -57,8 +66,8 @@ def test_restarts_are_those_of_present_pods(read: Any, pods: list[Any], count: i
 
 
 def test_a_pod_in_brief_keeps_nothing_else() -> None:
-    assert restarts.in_brief(pod(3, init=[1])) == {
-        "metadata": {"name": "user-alice-1", "creationTimestamp": EARLY},
+    assert restarts.in_brief(pod(3, init=[1], labels=NEW)) == {
+        "metadata": {"name": "user-alice-1", "creationTimestamp": EARLY, "labels": NEW},
         "status": {
             "phase": "Running",
             "containerStatuses": [{"restartCount": 3}],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_userpods import marks
+from django_userpods.cluster import another_cluster
+from django_userpods.controller import changes
 from django_userpods.controller import term as terms
 from django_userpods.controller.metrics import Metrics
 from django_userpods.controller.term import Options, Term
@@ -20,7 +23,7 @@ from tests.django.support import names
 from tests.testcluster.processes import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from django_userpods.testing import MemoryCluster
     from tests.databases.servers import Server
@@ -32,7 +35,7 @@ pytestmark = [pytest.mark.databases, pytest.mark.filterwarnings("ignore::Resourc
 def term(settings: Any, database: None, memory: MemoryCluster) -> Iterator[Term]:
     """A term that has begun, and is in sync."""
     settings.USERPODS_CONTROLLER = True
-    made = Term(Options(), Metrics())
+    made = Term(Options(), Metrics(), another_cluster())
     made.start()
     try:
         wait_for(lambda: made.is_synced, "a look at everything")
@@ -64,6 +67,24 @@ def test_postgresql_tells_of_a_mark_at_its_commit(
         User.objects.create(username=name)
         wait_for(lambda name=name: f"user-{name}" in names(memory), "its pod")  # type: ignore[misc]
     assert term.dead_thread() == ""
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_who_listens_to_postgresql_ends_at_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """However long it would wait for a word: a leader that ends gives its Lease back after it."""
+    monkeypatch.setattr(changes, "_QUIET", 3600.0)
+    told: list[None] = []
+    monkeypatch.setattr(changes, "_is_told", partial(noted, changes._is_told, told))
+    term: Term = request.getfixturevalue("term")
+    wait_for(lambda: told, "somebody who listens")
+    assert term.end(30)
+
+
+def noted(is_told: Callable[..., bool], told: list[None], *connection: Any) -> bool:
+    told.append(None)
+    return is_told(*connection)
 
 
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)

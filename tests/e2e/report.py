@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.e2e.images import TOP
+from tests.real.matrix import busy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,15 @@ class Disruption:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Prompt:
+    """How many seconds something took, and may take on a machine that has nothing else to do."""
+
+    what: str
+    bound: float
+    seconds: float
+
+
 @dataclass
 class Report:
     """The measured numbers of one run."""
@@ -37,6 +47,15 @@ class Report:
     #: Seconds from a user's creation, and from ``kubectl create``, to the first answer.
     users: list[float] = field(default_factory=list)
     kubectl: list[float] = field(default_factory=list)
+    #: What the controller did, and the busiest that the machine was meanwhile.
+    prompt: list[Prompt] = field(default_factory=list)
+    busiest: float = 1.0
+
+    def hold(self, what: str, seconds: float, *, bound: float) -> None:
+        """Note how long something took, and hold it to its bound, as ``tests.real.matrix`` does."""
+        self.prompt.append(Prompt(what, bound, seconds))
+        self.busiest = max(self.busiest, load := busy())
+        assert seconds <= bound * load, f"{what}: {seconds:.1f} s of {bound}, at {load:.1f} a core"
 
     def write(self) -> None:
         """Write the page; only a run that measured everything replaces it."""
@@ -74,6 +93,7 @@ class Report:
                 f" {quantile(self.users, 0.99) / quantile(self.kubectl, 0.99):.2f} |"
             ),
             "",
+            *self._of_controller(),
             "## Requests that fail while something is disrupted",
             "",
             (
@@ -90,6 +110,23 @@ class Report:
             for item in self.disruptions
         ]
         return "\n".join([*head, *rows, ""])
+
+    def _of_controller(self) -> list[str]:
+        if not self.prompt:
+            return []
+        return [
+            "## How prompt the controller is",
+            "",
+            (
+                "The bounds are those of a machine that has nothing else to do; where others wanted"
+                f" its cores, too (here up to {self.busiest:.1f} processes each), they are longer."
+            ),
+            "",
+            "| | at most | measured |",
+            "| --- | --- | --- |",
+            *(f"| {it.what} | {it.bound:g} s | {it.seconds:.1f} s |" for it in self.prompt),
+            "",
+        ]
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.real.products import NEMO, WAFER, Product, Site, installed
-from tests.router.harness import Process, Response, Router, eventually, free_port, is_open
+from tests.router.harness import Process, Response, Router, eventually, is_open
 from tests.testcluster.node import WORKLOAD
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

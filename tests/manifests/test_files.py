@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from django_userpods import evidence
 from django_userpods.core.objects import Kind
 from django_userpods.deploy import kustomize, project, rights, shipped
 from django_userpods.exceptions import ManifestError
+from django_userpods.pages import stream
 from tests.router.harness import ROOT, nginx_binary
 from tests.testcluster.processes import wait_for
 
@@ -186,3 +188,17 @@ def test_the_routers_files_are_filled_in() -> None:
     assert 'cookies = { "acme_session", "acme_csrf" },' in lua
     public = tree["router/settings/public.conf"]
     assert re.findall(r"^location (.*?) +\{", public, flags=re.MULTILINE) == ["/admin/", "= /in"]
+
+
+def test_django_may_be_silent_for_as_long_as_its_slowest_pages_and_no_longer() -> None:
+    """The bounds of a Django that hangs, as shipped: tests with a router have shorter ones."""
+
+    def seconds(file: str) -> float:
+        text = (ROOT / "manifests" / "router" / file).read_text()
+        [found] = re.findall(r"^proxy_read_timeout (\d+)s;", text, re.MULTILINE)
+        return float(found)
+
+    assert seconds("asking.conf") == 5
+    assert seconds("settings/site.conf") == 20
+    # A page that waits for the cluster says so itself, and a stream that it lives, before 10 s.
+    assert max(evidence.SECONDS, stream.BEATS) + 2 <= 10

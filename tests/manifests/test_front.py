@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from django_userpods.deploy import shipped
-from tests.router.harness import Process, eventually, free_port, is_open, nginx_binary
+from tests.router.harness import Process, eventually, is_open, nginx_binary
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,6 +20,7 @@ def counted(db: None) -> dict[str, str]:
     """The names of what a controller that leads exposes, and their types."""
     metrics = Metrics()
     metrics.backlog = lambda: Backlog(due=0, later=0, running=0, lag=0.0)
+    metrics.rate = lambda: 200.0
     exposed = metrics.exposition()
     assert exposed is not None
     found = dict(re.findall(r"^# TYPE (\w+) (\w+)$", exposed[0].decode(), re.MULTILINE))

@@ -7,6 +7,7 @@ by SQL. What a controller does is seen in the cluster, in the rows and in its lo
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -118,6 +119,12 @@ class Controller:
     def is_synced(self) -> bool:
         return self.is_leading and self.get("/readyz")[0] == 200
 
+    @property
+    def rate(self) -> float:
+        """How many calls a second it makes at most."""
+        said = re.search(r"^userpods_api_rate_limit (.+)$", self.get("/metrics")[1], re.MULTILINE)
+        return float(said[1]) if said else 0.0
+
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
@@ -157,7 +164,7 @@ class Site:
             _SETTINGS.format(
                 database=self.database,
                 backend=BACKEND,
-                options={"kubeconfig": str(kubeconfig), "qps": 0, **(cluster or {})},
+                options={"kubeconfig": str(kubeconfig), **(cluster or {})},
                 namespace=self.namespace,
             )
             + settings

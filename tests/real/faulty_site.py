@@ -111,6 +111,24 @@ def forget_lease() -> None:
             get_cluster().delete(Ref.of(found), uid=found["metadata"]["uid"])
 
 
+def put_quota(cluster: Cluster, namespace: str, what: str, most: int) -> None:
+    """Allow so many of something, by a quota of ours beside the foreign one: ``few``."""
+    cluster.create(
+        {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "few", "namespace": namespace},
+            "spec": {"hard": {what: str(most)}},
+        }
+    )
+
+    def is_in_force() -> bool:
+        quota = cluster.get("resourcequota", "few", "-n", namespace)
+        return bool(quota.get("status", {}).get("hard"))
+
+    until(is_in_force, LONG, "a quota in force")
+
+
 def make(*names: str) -> None:
     with transaction.atomic():
         for name in names:

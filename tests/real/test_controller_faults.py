@@ -17,7 +17,7 @@ from django_userpods.models import UserPod
 from tests import faults
 from tests.faultproxy import FaultProxy
 from tests.real.controllers import until
-from tests.real.faulty_site import LONG, agreed, has_one_replica, make, pods
+from tests.real.faulty_site import LONG, agreed, has_one_replica, make, pods, put_quota
 from tests.real.matrix import MATRIX
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.cluster
 
+#: Calls a second that a controller makes at most, as shipped.
+QPS = 200.0
 WRITES = ("POST", "PATCH", "DELETE", "PUT")
 
 
@@ -225,8 +227,13 @@ def test_calls_that_fail_for_a_while_are_made_good(
     headers: dict[str, str],
     calls: list[tuple[str, str, str]],
 ) -> None:
-    """One is to come, one to go, and one was edited by hand."""
-    leader()
+    """One is to come, one to go, and one was edited by hand.
+
+    An API server that has enough (429) is asked less often for a while, which is then over.
+    """
+    controller = leader()
+    until(lambda: controller.rate > QPS / 4, LONG, "much of the rate, after another 429")
+    rate = controller.rate
     make("keep", "gone")
     until(agreed(here, "keep", "gone"), LONG)
     faulty.forget()
@@ -243,6 +250,9 @@ def test_calls_that_fail_for_a_while_are_made_good(
         return set(failed) == methods and len(failed) >= 3
 
     until(have_failed, LONG, "some tries of each")
+    if code == 429:
+        until(lambda: controller.rate < rate / 2, LONG, "less than half of the rate")
+    slowed = controller.rate
     faulty.clear()
 
     def is_right() -> bool:
@@ -250,27 +260,17 @@ def test_calls_that_fail_for_a_while_are_made_good(
 
     MATRIX.note(row, until(is_right, LONG))
     assert here.changes_of_a_sync() == 0
+    if code == 429:
+        until(lambda: controller.rate > 1.5 * slowed, LONG, "more of the rate again")
+    else:
+        assert controller.rate >= rate
 
 
 def test_a_quota_that_is_lifted_lets_the_rest_in(
     here: Site, cluster: Cluster, leader: Leaders
 ) -> None:
     leader()
-    # One of ours beside the foreign one.
-    cluster.create(
-        {
-            "apiVersion": "v1",
-            "kind": "ResourceQuota",
-            "metadata": {"name": "few", "namespace": here.namespace},
-            "spec": {"hard": {"count/deployments.apps": "2"}},
-        }
-    )
-
-    def is_in_force() -> bool:
-        quota = cluster.get("resourcequota", "few", "-n", here.namespace)
-        return bool(quota.get("status", {}).get("hard"))
-
-    until(is_in_force, LONG)
+    put_quota(cluster, here.namespace, "count/deployments.apps", 2)
     make("alice", "bob", "carol")
     until(lambda: UserPod.objects.filter(message__contains="quota").count() == 2, LONG, "a word")
     cluster.kubectl("delete", "resourcequota", "few", "-n", here.namespace)

@@ -26,10 +26,11 @@ from tests.real.controllers import Site, site, until
 from tests.real.faulty_site import LONG, agreed, make
 from tests.real.matrix import MATRIX
 from tests.real.pretended import ready
-from tests.router.harness import ROOT, Router, free_port, workload
+from tests.router.harness import ROOT, Router, workload
 from tests.router.real_django import SLOW, serving
 from tests.testcluster.controlplane import ControlPlane
 from tests.testcluster.fixtures import restricted_namespace
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -82,6 +82,11 @@ class Watch(Iterator[Event]):
         """Whether the cluster has agreed to tell; it may be asked by the first ``next`` only."""
         return True
 
+    @property
+    def was_open(self) -> bool:
+        """Whether it ``is_open``, or was before it ended."""
+        return True
+
     @abstractmethod
     def close(self) -> None:
         """Let go of the connection."""
@@ -123,6 +128,11 @@ class Cluster(ABC):
 
     #: Told of each answer of an API server: the method and the status, 0 where there was none.
     on_answer: Callable[[str, int], None] | None = None
+
+    @property
+    def rate(self) -> float:
+        """Calls a second that are made at most in the long run, as of now; 0: no limit."""
+        return 0.0
 
     def prepare(self) -> None:  # noqa: B027 - most clusters have nothing to get ready
         """Load what the first call needs, without connecting, so that its time can be counted.

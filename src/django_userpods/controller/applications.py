@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
+import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -24,6 +26,9 @@ logger = logging.getLogger("django_userpods")
 
 #: Seconds that one answer may take, its most bytes, and how many are asked at once.
 _TIMEOUT, _LONGEST, _AT_ONCE = 3.0, 256 * 1024, 8
+#: Seconds after which no more are asked. They are asked in any order, so that those who hang keep
+#: nobody else from being asked the next time.
+_ALL = 10.0
 
 
 class _Unreadable(Exception):  # noqa: N818 - never leaves this module
@@ -35,14 +40,19 @@ def last_uses(
 ) -> dict[str, datetime.datetime | None]:
     """Return when each of these pods was used by its application's own words, by the rows' ids.
 
-    None for one that says nothing of use. One that cannot be asked is left out, and logged.
+    None for one that says nothing of use. One that cannot be asked is left out, and logged; one
+    for which there is no time is left out as well.
     """
     asked = list(pods)
+    random.shuffle(asked)
+    until = time.monotonic() + _ALL
     found: dict[str, datetime.datetime | None] = {}
     if not asked:
         return found
 
     def ask(pod: UserPod) -> None:
+        if time.monotonic() >= until:
+            return
         try:
             said = [_last_use(pod, path, now) for path in activity.addresses(pod.activity)]
         except _Unreadable as error:
@@ -72,9 +82,12 @@ def _last_use(pod: UserPod, path: str, now: datetime.datetime) -> datetime.datet
             response = pool.request(
                 "GET", path, headers=headers, retries=False, redirect=False, preload_content=False
             )
-            body = response.read(_LONGEST)
+            body = response.read(_LONGEST + 1)
         if response.status != 200:
             message = f"its application answered {response.status} at {path}"
+            raise _Unreadable(message)
+        if len(body) > _LONGEST:
+            message = f"its application says more at {path} than the {_LONGEST >> 10} KiB it may"
             raise _Unreadable(message)
         found = activity.last_use(json.loads(body), now=times.aware(now))
     except (HTTPError, OSError, ValueError, RecursionError) as error:

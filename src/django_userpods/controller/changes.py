@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import select
+import socket
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +29,6 @@ from django_userpods.reconcile.users import everybody
 
 if TYPE_CHECKING:
     import datetime
-    import threading
     from collections.abc import Callable, Iterable
 
     from django.db.models import QuerySet
@@ -146,6 +147,18 @@ def listen(stop: threading.Event, wake: Callable[[], None]) -> None:
     """
     if connections[alias()].vendor != "postgresql":
         return
+    end, ends = socket.socketpair()
+
+    def hang_up() -> None:
+        stop.wait()
+        ends.close()
+
+    threading.Thread(target=hang_up, name="userpods-listen-closer", daemon=True).start()
+    with end:
+        _listen(stop, wake, end)
+
+
+def _listen(stop: threading.Event, wake: Callable[[], None], end: socket.socket) -> None:
     while not stop.is_set():
         connection = connections.create_connection(alias())
         try:
@@ -156,7 +169,7 @@ def listen(stop: threading.Event, wake: Callable[[], None]) -> None:
             while not stop.is_set():
                 # Here the driver's own methods are called, with errors of its own.
                 with connection.wrap_database_errors:
-                    told = _is_told(connection.connection)
+                    told = _is_told(connection.connection, end)
                 if told:
                     wake()
         except (db.Error, OSError, ValueError) as error:
@@ -166,10 +179,14 @@ def listen(stop: threading.Event, wake: Callable[[], None]) -> None:
         stop.wait(_RECONNECT)
 
 
-def _is_told(raw: Any) -> bool:  # noqa: ANN401 - a connection of psycopg 3 or 2
-    """Wait a while; tell whether there was a notification. Raises where the connection is lost."""
-    ready, _, _ = select.select([raw.fileno()], [], [], _QUIET)
-    if not ready:
+def _is_told(raw: Any, end: socket.socket) -> bool:  # noqa: ANN401 - of psycopg 3 or 2
+    """Wait a while, no longer than ``end`` is open; tell whether there was a notification.
+
+    Raises where the connection is lost.
+    """
+    heard = raw.fileno()
+    ready, _, _ = select.select([heard, end], [], [], _QUIET)
+    if heard not in ready:
         return False
     if hasattr(raw, "pgconn"):
         raw.pgconn.consume_input()

@@ -71,7 +71,12 @@ def log_done(what: str, report: Report, took: float) -> None:
     logger.log(level, "looked at %s: %d users, %.3f s", what, report.users, took)
 
 
-def log_failure(pod: str, failure: Failure, pause: float) -> None:
-    """Log why a pod failed, and when it is tried again."""
+def log_failure(pod: str, failure: Failure, pause: float, *, times: int) -> None:
+    """Log why a pod failed, and when it is tried again.
+
+    That is a warning the first of so many ``times`` in a row, the second, fourth, eighth and so on.
+    """
     extra = {"pod": pod, "user_pk": failure.user_pk, "reason": failure.message}
-    logger.warning("%s: %s; again in %.1f s", failure.name, failure.message, pause, extra=extra)
+    level = logging.DEBUG if times & (times - 1) else logging.WARNING
+    text = "%s: %s; again in %.1f s"
+    logger.log(level, text, failure.name, failure.message, pause, extra=extra)

@@ -11,13 +11,12 @@ import os
 import secrets
 import socket
 import threading
-from functools import partial
 from typing import TYPE_CHECKING
 
 from django import db
 from django.db import connections
 
-from django_userpods.cluster import another_cluster, get_cluster, renew_cluster
+from django_userpods.cluster import another_cluster, get_cluster
 from django_userpods.conf import conf
 from django_userpods.controller.leader import Leader
 from django_userpods.controller.metrics import Metrics
@@ -36,19 +35,23 @@ logger = logging.getLogger("django_userpods.controller")
 
 #: Seconds between looks at whether this one leads, and between tries to begin.
 _LOOK, _AGAIN = 0.1, 2.0
-#: Seconds of lag from which a controller is not ready, and without an election's try from which it
-#: is not healthy.
-_LONGEST_LAG, _STUCK = 60.0, 60.0
+#: Seconds of lag, and without a watch, from which a controller is not ready, and without an
+#: election's try from which it is not healthy.
+_LONGEST_LAG, _UNWATCHED, _STUCK = 60.0, 60.0, 60.0
 
 
 class Controller:
-    """What ``run_userpods`` runs; once. Raises SettingError and ClusterError at construction."""
+    """What ``run_userpods`` runs; once.
 
-    def __init__(self, options: Options, *, lease_namespace: str) -> None:
+    Raises SettingError and ClusterError at construction, and database errors as they are.
+    """
+
+    def __init__(
+        self, options: Options, *, lease_namespace: str, metrics: Metrics | None = None
+    ) -> None:
         self._options = options
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics()
         self.installation = this_installation()
-        self._cluster = get_cluster()
         self._stop = threading.Event()
         self._stop_election = threading.Event()
         self.leader = Leader(
@@ -66,9 +69,8 @@ class Controller:
             target=self.leader.run, args=[self._stop_election], name="userpods-leader", daemon=True
         )
         self._term: Term | None = None
-        self._watched: set[tuple[Kind, str | None]] = set()
-        self._watched_lock = threading.Lock()
         self.metrics.is_leading = lambda: self.leader.is_leading
+        self.metrics.rate = lambda: term.cluster.rate if (term := self._term) else 0.0
         self.metrics.backlog = lambda: term.pods.backlog() if (term := self._term) else None
 
     def stop(self) -> None:
@@ -77,18 +79,13 @@ class Controller:
 
     def run(self) -> bool:
         """Run until ``stop``; tell whether all that had begun came to its end."""
+        # What this process may yet write outside of a term, it may write as a leader alone.
+        get_cluster().guard = self.leader.check
         self._election.start()
         ended = True
         try:
             while not self._stop.is_set():
-                if self._term is None and self.leader.is_leading:
-                    self._begin_term()
-                elif self._term is not None and not self.leader.is_leading:
-                    # Its writes are refused from now on, even if this one leads again before it
-                    # has ended, so it ends by itself, and nobody waits for it.
-                    self._term.is_lost = True
-                    self._end_term(0.0)
-                    self._cluster = renew_cluster()
+                self.follow_election()
                 self._stop.wait(_LOOK if self._term or not self.leader.is_leading else _AGAIN)
             ended = self._end_term(self._options.grace)
         finally:
@@ -98,14 +95,21 @@ class Controller:
             connections.close_all()
         return ended
 
+    def follow_election(self) -> None:
+        """Begin a term where this one leads and has none, and end one that it has lost."""
+        if self._term is None and self.leader.is_leading:
+            self._begin_term()
+        elif self._term is not None and not self.leader.is_leading:
+            # Its writes are refused from now on, even if this one leads again before it has ended,
+            # so it ends by itself, and nobody waits for it.
+            self._term.is_lost = True
+            self._end_term(0.0)
+
     def _begin_term(self) -> None:
         """Begin a term, if all that it needs can be had now; else the next look tries again."""
-        term = Term(self._options, self.metrics)
-        self._cluster.guard = partial(term.check, self.leader.check)
-        self._cluster.on_answer = self.metrics.answered
+        term = Term(self._options, self.metrics, another_cluster(), leads=self.leader.check)
         try:
             # Before anything is looked at, so that nothing is missed in between.
-            self._watched.clear()
             self._watch(term)
         except (SettingError, TemplateError, db.Error) as error:
             logger.error("nothing can be done: %s", error)
@@ -130,16 +134,18 @@ class Controller:
     def _watch(self, term: Term) -> None:
         """Watch what is not watched yet of all kinds that pods' objects have, or once had."""
         labels = {naming.INSTALLATION_LABEL: self.installation.id}
-        with self._watched_lock:
+        with term.watched_lock:
+            if term.stopping.is_set():
+                return
             for kind, namespace in sorted(
-                _watchable(self.installation) - self._watched, key=lambda item: str(item)
+                _watchable(self.installation) - term.watched, key=lambda item: str(item)
             ):
-                self._watched.add((kind, namespace))
+                term.watched.add((kind, namespace))
                 notice, everything = term.notice, term.look_at_everything
                 if kind == POD:
                     notice, everything = term.notice_restarts, term.look_at_all_restarts
                 watcher = Watcher(
-                    self._cluster,
+                    term.cluster,
                     kind,
                     namespace=namespace,
                     labels=labels,
@@ -148,6 +154,7 @@ class Controller:
                     stop=term.stopping,
                     metrics=self.metrics,
                 )
+                term.watchers.append(watcher)
                 term.run(f"watch-{kind.kind.lower()}", watcher.run)
 
     # --- health
@@ -171,8 +178,13 @@ class Controller:
         if not self.leader.is_leading:
             return "" if self.leader.holder else "nobody leads yet"
         term = self._term
+        if term is not None and term.trouble:
+            return f"the last look at everything: {term.trouble}"
         if term is None or not term.is_synced:
             return "not everything was looked at yet"
+        for watcher in tuple(term.watchers):
+            if (closed := watcher.closed_for) > _UNWATCHED:
+                return f"{watcher}: not watched for {closed:.0f} s"
         lag = term.pods.backlog().lag
         return f"a pod has waited for {lag:.0f} s" if lag > _LONGEST_LAG else ""
 

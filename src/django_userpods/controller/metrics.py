@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django import db
 from django.db.models import Count
@@ -36,6 +36,41 @@ _REMEMBERED = 5.0
 _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _READY_BUCKETS = (0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600)
 
+T = TypeVar("T")
+
+
+class _Remembered(Generic[T]):
+    """What a query finds, as it was within the last few seconds.
+
+    One thread at a time, whoever has the lock ``asking``, asks the database, which may hang. The
+    others have what was found before.
+    """
+
+    def __init__(self, find: Callable[[], T], before: T, asking: threading.Lock) -> None:
+        self._find, self._found, self._asking = find, before, asking
+        self._when = float("-inf")
+
+    def __call__(self) -> T:
+        """Return it; raises what the query raises."""
+        if self._asking.acquire(blocking=False):
+            try:
+                if time.monotonic() - self._when >= _REMEMBERED:
+                    self._found = self._find()
+                    self._when = time.monotonic()
+            finally:
+                self._asking.release()
+        return self._found
+
+
+def _pods_by_state() -> dict[str, int]:
+    counted = rows().order_by().values_list("state").annotate(number=Count("pk"))
+    return dict.fromkeys(map(str, State), 0) | dict(counted)
+
+
+def _rollout() -> tuple[dict[str, int], bool]:
+    counted = {str(turn): number for turn, number in rollout.counts().items()}
+    return counted, rollout.stopped() is not None
+
 
 class Metrics:
     """What is counted. Each controller has its own; the methods may be called by any thread."""
@@ -43,9 +78,14 @@ class Metrics:
     def __init__(self) -> None:
         self.is_leading: Callable[[], bool] = lambda: False
         self.backlog: Callable[[], Backlog | None] = lambda: None
+        self.rate: Callable[[], float] = lambda: 0.0
         self._answers: Counter[tuple[str, str]] = Counter()
-        self._states: tuple[float, dict[str, int]] = (float("-inf"), {})
-        self._rollout: tuple[float, dict[str, int], bool] = (float("-inf"), {}, False)
+        #: The number of pods in each state; how many are where in a rollout, and whether that was
+        #: stopped. Of the last few seconds; nothing while the first answer is waited for.
+        asking = threading.Lock()
+        self.pods_by_state = _Remembered[dict[str, int]](_pods_by_state, {}, asking)
+        self.rollout = _Remembered[tuple[dict[str, int], bool]](_rollout, ({}, False), asking)
+        #: Each answer of the API server waits for it, so nobody asks the database under it.
         self._lock = threading.Lock()
         self._registry: Any = None
         if prometheus is None:
@@ -109,26 +149,6 @@ class Metrics:
             return None
         return prometheus.generate_latest(self._registry), prometheus.CONTENT_TYPE_LATEST
 
-    def pods_by_state(self) -> dict[str, int]:
-        """Return the number of pods in each state, as it was within the last few seconds."""
-        with self._lock:
-            when, found = self._states
-            if time.monotonic() - when >= _REMEMBERED:
-                counted = rows().order_by().values_list("state").annotate(number=Count("pk"))
-                found = dict.fromkeys(map(str, State), 0) | dict(counted)
-                self._states = (time.monotonic(), found)
-            return found
-
-    def rollout(self) -> tuple[dict[str, int], bool]:
-        """Return how many pods are where in a rollout, and whether it was stopped; as above."""
-        with self._lock:
-            when, counted, is_stopped = self._rollout
-            if time.monotonic() - when >= _REMEMBERED:
-                counted = {str(turn): number for turn, number in rollout.counts().items()}
-                is_stopped = rollout.stopped() is not None
-                self._rollout = (time.monotonic(), counted, is_stopped)
-            return counted, is_stopped
-
 
 class _Now:
     """What is not counted but looked up when somebody asks."""
@@ -163,6 +183,12 @@ class _Now:
         for (method, code), number in sorted(metrics.answers().items()):
             calls.add_metric([method, code], number)
         yield calls
+        if rate := metrics.rate():
+            yield GaugeMetricFamily(
+                "userpods_api_rate_limit",
+                "Calls a second to the API server at most; fewer for a while after a 429",
+                value=rate,
+            )
         try:
             states = metrics.pods_by_state()
         except db.Error:

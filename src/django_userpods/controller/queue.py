@@ -3,6 +3,7 @@
 A key that is there already is not added again, and one that is being worked on is worked on again
 afterwards, so that each is in one pair of hands at a time (*single flight*) and nothing said about
 it meanwhile is lost. A key that failed comes back later each time; the others do not wait for it.
+What failed for a reason that may be over at any moment comes back within seconds.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 #: Seconds that a key waits after its first failure, and at the most.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 300.0
+#: The most seconds after a failure that may be over at any moment, and how many keys that failed
+#: are tried again a second: where they are so many that it would be more, each waits longer.
+SOON_PAUSE, SOON_RATE = 5.0, 40
+#: What is noticed of a key that failed is heeded after this part of its pause, and this many
+#: seconds: a try may change something itself before it fails, which is noticed in turn.
+_HEED_PART, _HEED_PAUSE = 10, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,8 @@ class KeyedQueue:
         self._noticed: set[str] = set()
         self._running: set[str] = set()
         self._failures: dict[str, int] = {}
+        #: Of those that failed, the first moment at which what is noticed of them is heeded.
+        self._heeded: dict[str, float] = {}
 
     def add(self, *keys: str, after: float = 0.0) -> None:
         """Have keys worked on as soon as somebody takes them, or ``after`` seconds.
@@ -75,17 +84,18 @@ class KeyedQueue:
             self._changed.notify_all()
 
     def notice(self, key: str, *, after: float = 0.0) -> None:
-        """Have a key worked on as ``add`` does, but no sooner than its failures let it.
+        """Have a key worked on as ``add`` does, but of one that fails not at each word.
 
-        For what happens by itself: a pod that keeps failing is talked about all the time.
+        For what happens by itself: a pod that keeps failing is talked about all the time. It is
+        heeded a second after the last try, and a tenth of its pause.
         """
         with self._changed:
-            if key in self._running:
-                if key not in self._when:
-                    self._noticed.add(key)
-            elif key in self._failures:
-                return
-            self._put(key, self._clock() + after)
+            if key in self._running and key not in self._when:
+                self._noticed.add(key)
+            when = self._clock() + after
+            if key not in self._running:
+                when = max(when, self._heeded.get(key, when))
+            self._put(key, when)
             self._changed.notify_all()
 
     def take(self, most: int) -> list[str]:
@@ -132,25 +142,33 @@ class KeyedQueue:
         with self._changed:
             for key in keys:
                 self._running.discard(key)
-                self._failures.pop(key, None)
+                self._forget_failures(key)
             self._changed.notify_all()
 
-    def failed(self, key: str) -> float:
+    def failed(self, key: str, *, may_be_over: bool = False) -> float:
         """Say that work on a key failed; it comes back by itself, in the seconds returned.
 
-        They double with each failure in a row, less up to half of them by chance. Where the key
-        was added meanwhile, it is due as that said.
+        They double with each failure in a row, less up to half of them by chance. Where its reason
+        ``may_be_over`` at any moment, they stay few. Where the key was added meanwhile, it is due
+        as that said.
         """
         with self._changed:
             times = self._failures.get(key, 0)
             self._failures[key] = times + 1
+            longest = self._longest
+            if may_be_over:
+                longest = min(longest, max(SOON_PAUSE, len(self._failures) / SOON_RATE))
             # (A power that is too large is no number.)
-            whole = min(self._longest, self._first * 2.0 ** min(times, 60))
+            whole = min(longest, self._first * 2.0 ** min(times, 60))
             pause = whole * (1 - self._chance() / 2)
+            heeded = min(pause, max(_HEED_PAUSE, pause / _HEED_PART))
+            now = self._clock()
+            self._heeded[key] = now + heeded
             self._running.discard(key)
             if key in self._noticed:
                 self._drop(key)
-            self._put(key, self._clock() + pause)
+                self._put(key, now + heeded)
+            self._put(key, now + pause)
             self._changed.notify_all()
         return pause
 
@@ -166,7 +184,7 @@ class KeyedQueue:
         """Drop a key that waits, and its failures; one that is being worked on ends as it will."""
         with self._changed:
             self._drop(key)
-            self._failures.pop(key, None)
+            self._forget_failures(key)
 
     def failures(self, key: str) -> int:
         """Return how often work on a key failed in a row."""
@@ -200,6 +218,10 @@ class KeyedQueue:
             return
         self._when[key] = when
         heapq.heappush(self._heap, (when, next(self._numbers), key))
+
+    def _forget_failures(self, key: str) -> None:
+        self._failures.pop(key, None)
+        self._heeded.pop(key, None)
 
     def _drop(self, key: str) -> None:
         self._when.pop(key, None)

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 from django import db
 from django.db import connections
-from django.db.models import Q
 from django.utils import timezone
 
 from django_userpods.controller import changes, idle
 from django_userpods.controller.logs import log_done, log_failure
 from django_userpods.controller.queue import KeyedQueue
 from django_userpods.controller.restarts import Restarts
+from django_userpods.controller.strangers import Strangers
+from django_userpods.controller.unfinished import unfinished_of
 from django_userpods.core.states import State
 from django_userpods.exceptions import (
     ClusterError,
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable, Sequence
 
+    from django_userpods.clusters.base import Cluster
     from django_userpods.controller.metrics import Metrics
-    from django_userpods.reconcile.report import Failure, Report
+    from django_userpods.controller.watcher import Watcher
+    from django_userpods.core.objects import Kind
 
 logger = logging.getLogger("django_userpods.controller")
 
@@ -50,8 +53,6 @@ BATCH = 50
 #: same pod, between tries of pods that wait for something else, after which a look at everything
 #: that was asked for begins.
 _POLL, _SETTLE, _WAITING, _GATHER = 1.0, 0.05, 1.0, 0.2
-#: Seconds until a look at everything because of objects of a pod that there is no row of.
-_STRANGE = 3.0
 #: Seconds of a pause after the cluster, or the database, did not answer; settings do not heal.
 _PAUSE, _LONGER_PAUSE = 1.0, 30.0
 
@@ -66,10 +67,24 @@ class Options:
 
 
 class Term:
-    """One term as the leader. ``start`` it, ``end`` it; never used again after that."""
+    """One term as the leader. ``start`` it, ``end`` it; never used again after that.
 
-    def __init__(self, options: Options, metrics: Metrics) -> None:
+    ``cluster`` is this term's alone, so that its guard is of this term to the last write. ``leads``
+    raises NotLeading where its leader does not lead (any more).
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        metrics: Metrics,
+        cluster: Cluster,
+        *,
+        leads: Callable[[], None] = lambda: None,
+    ) -> None:
         self._options, self._metrics = options, metrics
+        self.cluster, self._leads = cluster, leads
+        cluster.guard = self.check
+        cluster.on_answer = metrics.answered
         self.stopping = threading.Event()
         self.pods, self.everything = KeyedQueue(), KeyedQueue()
         self.changes = changes.Changes(ask=self.pods.add, ask_all=self.look_at_everything)
@@ -81,20 +96,27 @@ class Term:
         self._may_end: set[threading.Thread] = set()
         #: Called after each look at everything that came to an end.
         self.after_full_look: Callable[[], None] = lambda: None
+        #: What is watched, by kinds and namespaces: a late look of an earlier term adds nothing.
+        self.watched: set[tuple[Kind, str | None]] = set()
+        self.watched_lock = threading.Lock()
+        self.watchers: list[Watcher] = []
         self.is_synced = False
+        #: What was in the way of the last look at everything, or "".
+        self.trouble = ""
         #: Whether it ended because its leader led no more; see ``check``.
         self.is_lost = False
         #: Pods that were worked on while everything is looked at; None while it is not.
         self._overlapping: set[str] | None = None
         self._overlapping_lock = threading.Lock()
         self._restarts = Restarts()
+        self._strangers = Strangers(options.resync)
 
-    def check(self, leads: Callable[[], None]) -> None:
-        """Raise NotLeading unless this is still the term of a leader; ``leads`` raises it, too."""
+    def check(self) -> None:
+        """Raise NotLeading unless this is still the term of a leader."""
         if self.is_lost:
             message = "this controller's term is over, so nothing of it is written any more"
             raise NotLeading(message)
-        leads()
+        self._leads()
 
     # --- told by watches
 
@@ -232,9 +254,12 @@ class Term:
         try:
             self._look_for_strangers(keys)
             report = reconcile(
-                pods=keys, asked_deletions=True, may_have_restarted=restarted.__contains__
+                pods=keys,
+                asked_deletions=True,
+                may_have_restarted=restarted.__contains__,
+                cluster=self.cluster,
             )
-            put_off, failed = self._unfinished(report, keys)
+            put_off, failed = unfinished_of(report, keys)
             unfinished = put_off | failed.keys()
             self._restarts.note(restarted & unfinished)
             self.changes.answered({p: mark for p, mark in marks.items() if p not in unfinished})
@@ -244,6 +269,8 @@ class Term:
             if (pause := self._pause_after(error)) is None and len(keys) > 1:
                 # One of them is at fault: no other is to suffer for it.
                 for key in keys:
+                    if self.stopping.is_set():
+                        return
                     self.do([key])
                 return
             if pause is not None:
@@ -254,8 +281,8 @@ class Term:
             self._metrics.reconciled("pods", "error", time.monotonic() - began)
             return
         for pod, failure in failed.items():
-            pause = self.pods.failed(pod)
-            log_failure(pod, failure, pause)
+            pause = self.pods.failed(pod, may_be_over=failure.may_be_over)
+            log_failure(pod, failure, pause, times=self.pods.failures(pod))
         self.pods.put_back(put_off, _PAUSE if report.unavailable else _WAITING)
         self.pods.done(*(key for key in keys if key not in put_off and key not in failed))
         if report.left_alone:
@@ -265,13 +292,9 @@ class Term:
         log_done("pods", report, time.monotonic() - began)
 
     def _look_for_strangers(self, keys: Sequence[str]) -> None:
-        """Have a look at everything where objects name a pod that there is no row of.
-
-        Somebody may have changed that label, and then it is another pod that lacks an object. Not
-        at once: what is left of a pod whose row has gone says the same for a moment.
-        """
-        if rows().filter(pk__in=keys).count() < len(keys):
-            self.everything.add(EVERYTHING, after=_STRANGE)
+        """Have a look at everything where objects name a pod that there is no row of."""
+        if (pause := self._strangers.pause(keys)) is not None:
+            self.everything.add(EVERYTHING, after=pause)
 
     def do_everything(self) -> None:
         """Look at all pods and users, as ``sync_userpods`` does.
@@ -295,13 +318,16 @@ class Term:
         missed = self._restarts.take_all()
         try:
             report = reconcile(
-                is_made_elsewhere=self._is_at_hand, may_have_restarted=lambda _: missed
+                is_made_elsewhere=self._is_at_hand,
+                may_have_restarted=lambda _: missed,
+                cluster=self.cluster,
             )
-            put_off, failed = self._unfinished(report, None)
+            put_off, failed = unfinished_of(report, None)
             self.after_full_look()
         except Exception as error:
             if missed:
                 self._restarts.note_all()
+            self.trouble = str(error) or type(error).__name__
             pause = self._pause_after(error)
             if pause is None:
                 logger.exception("not everything could be looked at")
@@ -320,7 +346,9 @@ class Term:
         again = report.unavailable
         self.everything.done(EVERYTHING)
         self.everything.add(EVERYTHING, after=_PAUSE if again else self._options.resync)
+        self.trouble = "the cluster stopped answering on the way" if again else ""
         self.is_synced = self.is_synced or not again
+        self._strangers.left(report.strangers)
         self._metrics.reconciled("everything", "ok" if report.ok else "failed", took)
         log_done("everything", report, took)
 
@@ -333,25 +361,6 @@ class Term:
             if self._overlapping is not None and pod in self._overlapping:
                 return True
         return self.pods.is_at_hand(pod)
-
-    def _unfinished(
-        self, report: Report, keys: Sequence[str] | None
-    ) -> tuple[set[str], dict[str, Failure]]:
-        """Return the pods that were not done for no fault of theirs, and those that failed."""
-        failed = {failure.pod: failure for failure in report.failed if failure.pod}
-        users = {failure.user_pk: failure for failure in report.failed if not failure.pod}
-        put_off: set[str] = set()
-        if left := [*report.not_done, *report.crossed, *users]:
-            where = Q(owner_pk__in=left) | Q(name__in=report.not_done)
-            found = rows().filter(where) if keys is None else rows().filter(where, pk__in=keys)
-            for pod, owner_pk in found.values_list("pk", "owner_pk"):
-                if owner_pk in users:
-                    failed.setdefault(pod, users[owner_pk])
-                elif pod not in failed:
-                    put_off.add(pod)
-        if keys is not None:
-            failed = {pod: failure for pod, failure in failed.items() if pod in keys}
-        return put_off, failed
 
     def _note_settled(self, keys: Sequence[str], marks: dict[str, datetime.datetime]) -> None:
         """Count how long those took who were asked for and have come to run, stop or fail."""

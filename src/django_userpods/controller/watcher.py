@@ -38,6 +38,8 @@ logger = logging.getLogger("django_userpods.controller")
 #: where the cluster says no, and the longest where it does not answer or answers 5xx. That is over
 #: in one moment for all, and 10 s later all has to be well again; a try costs it next to nothing.
 FIRST_PAUSE, LONGEST_PAUSE, LONGEST_SILENT_PAUSE = 0.8, 30.0, 5.0
+#: The most seconds that are waited where the server asks for it (``Retry-After``).
+LONGEST_WISH = 120.0
 #: Seconds after which a watch that ends was a good one: the next pause is the first again.
 _WELL = 10.0
 #: Seconds for which a watch is asked for, at least; up to twice as long, so that those of many
@@ -88,6 +90,8 @@ class Watcher:
         #: By ``time.monotonic()``, when the cluster last had something to say: an event, a bookmark
         #: (there is one a minute), the beginning or the end of a watch.
         self.heard = float("-inf")
+        #: Since when nothing is watched, unless something is.
+        self._closed_at = time.monotonic()
 
     def __str__(self) -> str:
         where = self._namespace if self._namespace is not None else "all namespaces"
@@ -99,6 +103,14 @@ class Watcher:
         watch = self._watch
         return self._is_unknown or (watch is not None and watch.is_open)
 
+    @property
+    def closed_for(self) -> float:
+        """Seconds for which something may have been missed; 0 while ``is_watching``."""
+        watch = self._watch
+        if self._is_unknown or (watch is not None and watch.was_open):
+            return 0.0
+        return time.monotonic() - self._closed_at
+
     def run(self) -> None:
         """Watch until ``stop`` is set."""
         threading.Thread(
@@ -106,7 +118,7 @@ class Watcher:
         ).start()
         while not self._stop.is_set():
             began = time.monotonic()
-            longest = LONGEST_PAUSE
+            longest, wish = LONGEST_PAUSE, 0.0
             try:
                 self._begin()
                 self._follow()
@@ -122,15 +134,25 @@ class Watcher:
                 self._broke_off(error)
                 if isinstance(error, TooManyRequests):
                     longest = LONGEST_PAUSE
-                    self._pause = max(self._pause, error.retry_after or 0.0)
+                    wish = min(LONGEST_WISH, error.retry_after or 0.0)
             except Exception as error:
                 logger.exception("the watch of %s broke off", self)
                 self._since = None
                 self._metrics.watch_restarted(self._kind.kind, type(error).__name__)
             if time.monotonic() - began >= _WELL:
                 self._pause = FIRST_PAUSE
-            self._stop.wait(min(longest, self._pause * random.uniform(1.0, 1.5)))  # noqa: S311 - no secret
-            self._pause = min(longest, self._pause * 2)
+            self._stop.wait(self._next_pause(longest, wish))
+
+    def _next_pause(self, longest: float, wish: float) -> float:
+        """Return the seconds of a pause; the next one is twice as long.
+
+        It differs by chance, at the longest as well: what was lost by all in one moment would be
+        asked for by all in one moment for ever. No server waits less than it wished.
+        """
+        chance = random.uniform(1.0, 1.5)  # noqa: S311 - no secret
+        pause = min(longest / 1.5, self._pause) * chance
+        self._pause = min(longest, self._pause * 2)
+        return max(pause, wish * (0.8 + chance / 5))
 
     def _begin(self) -> None:
         """Take the version of now, and have everything looked at unless nothing was missed."""
@@ -171,6 +193,8 @@ class Watcher:
                     if self._stop.is_set() or not self._take(event):
                         break
             finally:
+                if watch.was_open:
+                    self._closed_at = time.monotonic()
                 self._watch = None
 
     def _take(self, event: Event) -> bool:

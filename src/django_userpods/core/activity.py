@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from django_userpods.exceptions import TemplateError
+from django_userpods.texts import said
 
 #: Maximum number of characters of a pod's rules: they are a header of each answer of whoami.
 LONGEST = 2000
@@ -32,17 +33,21 @@ _SEPARATOR = "; "
 def check(text: object, *, where: str) -> None:
     """Refuse rules that nobody could follow: TemplateError with the place and the remedy."""
     if not isinstance(text, str):
-        raise TemplateError("is not a text", where=where)
+        raise TemplateError(said("is not a text"), where=where)
     for line in _lines(text):
         if not _LINE.fullmatch(line):
-            message = (
-                f"has the line {line!r}; a line is 'ignore', 'quiet' or 'open', methods where it "
+            message = said(
+                "has the line %(line)s; a line is 'ignore', 'quiet' or 'open', methods where it "
                 "is not for all (GET,HEAD), and a path; or 'ask' and a path. A path begins with / "
-                "or {path}, has no blanks and no semicolons, and * in it stands for anything"
+                "or {path}, has no blanks and no semicolons, and * in it stands for anything",
+                line=repr(line),
             )
             raise TemplateError(message, where=where)
     if len(one_line(text)) > LONGEST:
-        message = f"has more than {LONGEST} characters; let * stand for what several rules share"
+        message = said(
+            "has more than %(longest)s characters; let * stand for what several rules share",
+            longest=LONGEST,
+        )
         raise TemplateError(message, where=where)
 
 

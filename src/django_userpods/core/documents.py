@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django_userpods.core import activity, kinds, naming, refusals
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest
 from django_userpods.exceptions import TemplateError
+from django_userpods.texts import said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +22,7 @@ def read(manifests: Iterable[Any], name: str) -> list[Manifest]:
     """
     documents = list(flatten(manifests))
     if not documents:
-        message = "the template has no manifests; it needs a Deployment and a Service"
+        message = said("the template has no manifests; it needs a Deployment and a Service")
         raise TemplateError(message)
     for document in documents:
         _check_object(document, name)
@@ -43,8 +44,10 @@ def flatten(manifests: Iterable[Any]) -> Iterator[Manifest]:
     """Yield copies of the manifests, those in a List one by one."""
     for index, manifest in enumerate(manifests):
         if not isinstance(manifest, dict):  # YAML and callables give what they give
-            message = f"is {type(manifest).__name__}, not a mapping with apiVersion and kind"
-            raise TemplateError(message, where=f"manifest {index + 1}")
+            found = type(manifest).__name__
+            message = said("is %(type)s, not a mapping with apiVersion and kind", type=found)
+            where = said("manifest %(number)s", number=index + 1)
+            raise TemplateError(message, where=where)
         if manifest.get("kind") == "List" and isinstance(manifest.get("items"), list):
             yield from flatten(manifest["items"])
         else:
@@ -55,20 +58,27 @@ def _check_object(document: Manifest, own: str) -> None:
     kind = document.get("kind")
     for field in ("apiVersion", "kind"):
         if not isinstance(document.get(field), str):
-            raise TemplateError("is missing", where=f"{kind or 'manifest'}.{field}")
+            raise TemplateError(said("is missing"), where=f"{kind or 'manifest'}.{field}")
     where = str(kind)
     if kinds.is_cluster_scoped(Kind.of(document)):
-        message = "belongs to no namespace, so it cannot be one user's; create it once, by hand"
+        message = said(
+            "belongs to no namespace, so it cannot be one user's; create it once, by hand"
+        )
         raise TemplateError(message, where=where)
     metadata = mapping(document, "metadata", where=where)
     name = metadata.get("name")
     if not isinstance(name, str) or naming.suffix_of(name, pod=own) is None:
-        message = f'is {name!r}; it must be "{own}" or "{own}--SUFFIX" with a suffix of a-z, 0-9 '
-        message += "and single dashes (but not 16 hexadecimal digits), so that it is never the "
-        message += f"name of another user's object{_right_spelling(name, own)}"
+        message = said(
+            'is %(name)s; it must be "%(own)s" or "%(own)s--SUFFIX" with a suffix of a-z, 0-9 '
+            "and single dashes (but not 16 hexadecimal digits), so that it is never the "
+            "name of another user's object%(spelling)s",
+            name=repr(name),
+            own=own,
+            spelling=_right_spelling(name, own),
+        )
         raise TemplateError(message, where=f"{where}.metadata.name")
     if metadata.get("namespace") not in (None, "{namespace}"):
-        message = "is set by USERPODS_NAMESPACE; leave it out of the template"
+        message = said("is set by USERPODS_NAMESPACE; leave it out of the template")
         raise TemplateError(message, where=f"{where}.metadata.namespace")
     _check_reserved(metadata, where=f"{where}.metadata")
     _check_activity(document, own)
@@ -81,7 +91,7 @@ def _check_activity(document: Manifest, own: str) -> None:
         return
     where = f"{document['kind']}.metadata.annotations.{naming.ACTIVITY_ANNOTATION}"
     if Kind.of(document) != DEPLOYMENT or metadata["name"] != own:
-        raise TemplateError(f'belongs on the Deployment "{own}"', where=where)
+        raise TemplateError(said('belongs on the Deployment "%(own)s"', own=own), where=where)
     activity.check(rules[naming.ACTIVITY_ANNOTATION], where=where)
 
 
@@ -89,7 +99,7 @@ def _right_spelling(name: object, own: str) -> str:
     rest = name.removeprefix(own).strip("-") if isinstance(name, str) else ""
     if rest == name or not naming.is_valid_suffix(rest):
         return ""
-    return f': write "{own}{naming.SUFFIX_SEPARATOR}{rest}"'
+    return said(': write "%(name)s"', name=f"{own}{naming.SUFFIX_SEPARATOR}{rest}")
 
 
 def _check_reserved(metadata: dict[str, Any], *, where: str) -> None:
@@ -99,7 +109,7 @@ def _check_reserved(metadata: dict[str, Any], *, where: str) -> None:
     ):
         for key in mapping(metadata, field, where=where):
             if key in reserved:
-                message = "is reserved for django-userpods; leave it out of the template"
+                message = said("is reserved for django-userpods; leave it out of the template")
                 raise TemplateError(message, where=f"{where}.{field}.{key}")
 
 
@@ -109,7 +119,7 @@ def mapping(parent: dict[str, Any], field: str, *, where: str) -> dict[str, Any]
     if value is None:
         value = parent[field] = {}
     if not isinstance(value, dict):
-        raise TemplateError("is not a mapping", where=f"{where}.{field}")
+        raise TemplateError(said("is not a mapping"), where=f"{where}.{field}")
     return value
 
 
@@ -126,16 +136,21 @@ def _complete_selector(document: Manifest) -> None:
     match.setdefault("app", name)
     labels.setdefault("app", match["app"])
     if match != {"app": name} or "matchExpressions" in selector:
-        message = f'must be "app: {name}" alone: selectors cannot be changed later'
+        message = said(
+            'must be "app: %(name)s" alone: selectors cannot be changed later', name=name
+        )
         raise TemplateError(message, where=f"{where}.spec.selector")
     if labels["app"] != match["app"]:
-        message = f'the selector "app: {match["app"]}" does not match the pods\' label '
-        message += f'"app: {labels["app"]}"'
+        message = said(
+            'the selector "app: %(selector)s" does not match the pods\' label "app: %(label)s"',
+            selector=match["app"],
+            label=labels["app"],
+        )
         raise TemplateError(message, where=f"{where}.spec.template.metadata.labels")
     pod = mapping(template, "spec", where=f"{where}.spec.template")
     containers = pod.get("containers")
     if not isinstance(containers, list) or not containers:
-        message = "must list at least one container"
+        message = said("must list at least one container")
         raise TemplateError(message, where=f"{where}.spec.template.spec.containers")
 
 
@@ -145,23 +160,31 @@ def _complete_service_selector(document: Manifest, workloads: set[str]) -> None:
     selector = mapping(spec, "selector", where=f"{where}.spec")
     selector.setdefault("app", document["metadata"]["name"])
     if selector["app"] not in workloads:
-        message = f'"app: {selector["app"]}" matches no pods of this template; '
-        message += f"it must be one of {', '.join(sorted(workloads)) or '(no Deployment there)'}"
+        message = said(
+            '"app: %(selector)s" matches no pods of this template; it must be one of %(names)s',
+            selector=selector["app"],
+            names=", ".join(sorted(workloads)) or said("(no Deployment there)"),
+        )
         raise TemplateError(message, where=f"{where}.spec.selector")
     if not isinstance(spec.get("ports"), list) or not spec["ports"]:
-        raise TemplateError("must list at least one port", where=f"{where}.spec.ports")
+        raise TemplateError(said("must list at least one port"), where=f"{where}.spec.ports")
 
 
 def _check_complete(documents: list[Manifest], name: str) -> None:
     for kind in (DEPLOYMENT, SERVICE):
         if not any(Kind.of(d) == kind and d["metadata"]["name"] == name for d in documents):
-            message = f'the template has no {kind.kind} ({kind.api_version}) named "{name}"'
+            message = said(
+                'the template has no %(kind)s (%(version)s) named "%(name)s"',
+                kind=kind.kind,
+                version=kind.api_version,
+                name=name,
+            )
             raise TemplateError(message)
     seen = set()
     for document in documents:
         key = (document["apiVersion"], document["kind"], document["metadata"]["name"])
         if key in seen:
-            message = "stands in the template twice"
+            message = said("stands in the template twice")
             raise TemplateError(message, where=f"{key[1]} {key[2]}")
         seen.add(key)
 

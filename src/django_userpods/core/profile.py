@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django_userpods.core import naming, quantity, refusals
 from django_userpods.core.documents import flatten, inside
 from django_userpods.exceptions import TemplateError
+from django_userpods.texts import Said, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +30,7 @@ _CONTAINERS = "Deployment.spec.template.spec.containers"
 class InvalidProfile(ValueError):  # noqa: N818 - says what it is
     """What somebody wrote cannot be a profile: under which key, what is wrong, what to write."""
 
-    def __init__(self, key: str, message: str, hint: str) -> None:
+    def __init__(self, key: str, message: Said, hint: Said) -> None:
         self.key = key
         self.message = message
         self.hint = hint
@@ -61,11 +62,11 @@ class Profile:
 def parse(slug: object, value: object) -> Profile:
     """Return the profile that somebody wrote as a mapping; InvalidProfile says what is wrong."""
     if not isinstance(slug, str) or not naming.is_valid_label(slug):
-        hint = "It is at most 63 of a-z, 0-9 and '-', a letter or digit first and last."
-        raise InvalidProfile("", f"cannot be called {slug!r}", hint)
+        hint = said("It is at most 63 of a-z, 0-9 and '-', a letter or digit first and last.")
+        raise InvalidProfile("", said("cannot be called %(slug)s", slug=repr(slug)), hint)
     if not isinstance(value, dict):
-        hint = "Write {'NAME': ..., 'IMAGE': ...}."
-        raise InvalidProfile("", f"is a {type(value).__name__}", hint)
+        hint = said("Write %(example)s.", example="{'NAME': ..., 'IMAGE': ...}")
+        raise InvalidProfile("", _is_a(value), hint)
     readers = {
         "NAME": _name,
         "DESCRIPTION": _description,
@@ -78,16 +79,21 @@ def parse(slug: object, value: object) -> Profile:
         "ENABLED": _enabled,
     }
     if unknown := sorted(str(key) for key in value if key not in readers):
-        message = f"has unknown keys {', '.join(unknown)}"
-        raise InvalidProfile("", message, f"It may have {', '.join(readers)}.")
+        message = said("has unknown keys %(keys)s", keys=", ".join(unknown))
+        raise InvalidProfile("", message, said("It may have %(keys)s.", keys=", ".join(readers)))
     found: dict[str, Any] = {key.lower(): readers[key](written) for key, written in value.items()}
     for key, read in found.items():
         # A template's is refused with its place, when it is compiled.
         if key != "template" and (place := refusals.place_of_nul(read)) is not None:
-            hint = "Take it out: no container can be given it, and not every database keeps it."
-            raise InvalidProfile(
-                key.upper(), f"has a NUL character{place and f' in {place}'}", hint
+            hint = said(
+                "Take it out: no container can be given it, and not every database keeps it."
             )
+            message = (
+                said("has a NUL character in %(place)s", place=place)
+                if place
+                else said("has a NUL character")
+            )
+            raise InvalidProfile(key.upper(), message, hint)
     return Profile(slug=slug, **{"name": slug, **found})
 
 
@@ -168,7 +174,11 @@ def _merged_resources(before: object, override: Mapping[str, Any]) -> dict[str, 
             continue
         request, limit = quantity.parse(wanted), quantity.parse(limits[name])
         if request is not None and limit is not None and request > limit:
-            message = f"is {wanted}, more than the limit of {limits[name]}; raise the limit, too"
+            message = said(
+                "is %(wanted)s, more than the limit of %(limit)s; raise the limit, too",
+                wanted=wanted,
+                limit=limits[name],
+            )
             raise TemplateError(message, where=f"{_CONTAINERS}[0].resources.requests.{name}")
     return found
 
@@ -176,20 +186,33 @@ def _merged_resources(before: object, override: Mapping[str, Any]) -> dict[str, 
 # --- what each key may hold
 
 
+def _is(value: object) -> Said:
+    return said("is %(value)s", value=repr(value))
+
+
+def _of(place: str, value: object) -> Said:
+    return said("%(place)s is %(value)s", place=place, value=repr(value))
+
+
+def _is_a(value: object) -> Said:
+    return said("is a %(type)s", type=type(value).__name__)
+
+
 def _text(key: str, value: object, most: int) -> str:
     # Not only str: a project may have it translated when it is read.
     if value is None or isinstance(value, int | float | bytes | list | tuple | set | dict):
-        raise InvalidProfile(key, f"is {value!r}", "Write a text.")
+        raise InvalidProfile(key, _is(value), said("Write a text."))
     text = str(value).strip()
     if len(text) > most:
-        raise InvalidProfile(key, f"has {len(text)} characters", f"Write at most {most}.")
+        message = said("has %(number)s characters", number=len(text))
+        raise InvalidProfile(key, message, said("Write at most %(most)s.", most=most))
     return text
 
 
 def _name(value: object) -> str:
     text = _text("NAME", value, MAX_NAME)
     if not text:
-        raise InvalidProfile("NAME", "is empty", "Write what people call it.")
+        raise InvalidProfile("NAME", said("is empty"), said("Write what people call it."))
     return text
 
 
@@ -204,40 +227,44 @@ def _template(value: object) -> list[Manifest] | Path | None:
         return Path(value)
     if isinstance(value, list | tuple):
         return list(value)
-    hint = "Give a list of manifests, or the path of a YAML file."
-    raise InvalidProfile("TEMPLATE", f"is a {type(value).__name__}", hint)
+    hint = said("Give a list of manifests, or the path of a YAML file.")
+    raise InvalidProfile("TEMPLATE", _is_a(value), hint)
 
 
 def _image(value: object) -> str:
     if not isinstance(value, str) or not value.strip() or len(value.split()) != 1:
-        raise InvalidProfile("IMAGE", f"is {value!r}", "Name an image, as in 'example.org/app:1'.")
+        hint = said("Name an image, as in 'example.org/app:1'.")
+        raise InvalidProfile("IMAGE", _is(value), hint)
     return value.strip()
 
 
 def _resources(value: object) -> dict[str, Any]:
-    hint = 'Write {"requests": {"cpu": "1"}, "limits": {"memory": "2Gi"}}.'
+    example = '{"requests": {"cpu": "1"}, "limits": {"memory": "2Gi"}}'
+    hint = said("Write %(example)s.", example=example)
     if not isinstance(value, dict) or not set(value) <= set(_SECTIONS):
-        raise InvalidProfile("RESOURCES", f"is {value!r}", hint)
+        raise InvalidProfile("RESOURCES", _is(value), hint)
     for section, amounts in value.items():
         if not isinstance(amounts, dict):
-            raise InvalidProfile("RESOURCES", f"{section} is {amounts!r}", hint)
+            raise InvalidProfile("RESOURCES", _of(section, amounts), hint)
         for name, amount in amounts.items():
             is_amount = isinstance(amount, str | int | float) and not isinstance(amount, bool)
             if amount is not None and not (is_amount and quantity.parse(amount) is not None):
-                message = f"{section}.{name} is {amount!r}"
-                hint = "Write a quantity, as in '500m' of cpu or '2Gi' of memory."
-                raise InvalidProfile("RESOURCES", message, hint)
+                hint = said("Write a quantity, as in '500m' of cpu or '2Gi' of memory.")
+                raise InvalidProfile("RESOURCES", _of(f"{section}.{name}", amount), hint)
     return value
 
 
 def _env(value: object) -> dict[str, str | None]:
     if not isinstance(value, dict):
-        raise InvalidProfile("ENV", f"is {value!r}", 'Write {"NAME": "value"}.')
+        hint = said("Write %(example)s.", example='{"NAME": "value"}')
+        raise InvalidProfile("ENV", _is(value), hint)
     for name, text in value.items():
         if not isinstance(name, str) or not (text is None or isinstance(text, str)):
             # Good in the settings and in the admin, where it is JSON.
-            hint = f"Write {json.dumps({str(name): str(text)}, ensure_ascii=False)}."
-            raise InvalidProfile("ENV", f"{name!r}: {text!r} is not text", hint)
+            example = json.dumps({str(name): str(text)}, ensure_ascii=False)
+            hint = said("Write %(example)s.", example=example)
+            message = said("%(name)s: %(value)s is not text", name=repr(name), value=repr(text))
+            raise InvalidProfile("ENV", message, hint)
     return value
 
 
@@ -245,19 +272,19 @@ def _groups(value: object) -> frozenset[str]:
     if not isinstance(value, list | tuple | set | frozenset) or not all(
         isinstance(name, str) for name in value
     ):
-        hint = "Give a list of the names of groups; an empty one for everybody."
-        raise InvalidProfile("GROUPS", f"is {value!r}", hint)
+        hint = said("Give a list of the names of groups; an empty one for everybody.")
+        raise InvalidProfile("GROUPS", _is(value), hint)
     return frozenset(value)
 
 
 def _at_once(value: object) -> int | None:
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        hint = "Give a whole number from 1, or None for any number."
-        raise InvalidProfile("AT_ONCE", f"is {value!r}", hint)
+        hint = said("Give a whole number from 1, or None for any number.")
+        raise InvalidProfile("AT_ONCE", _is(value), hint)
     return value
 
 
 def _enabled(value: object) -> bool:
     if not isinstance(value, bool):
-        raise InvalidProfile("ENABLED", f"is {value!r}", "Write True or False.")
+        raise InvalidProfile("ENABLED", _is(value), said("Write True or False."))
     return value

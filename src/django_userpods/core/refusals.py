@@ -11,6 +11,7 @@ from django_userpods.core import kinds
 from django_userpods.core.fields import NOTHING, Field
 from django_userpods.core.objects import DEPLOYMENT, SERVICE, Kind, Manifest
 from django_userpods.exceptions import TemplateError
+from django_userpods.texts import said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ def check_text(document: Manifest) -> None:
     if document["kind"] in _OF_DATA:
         return
     if (place := place_of_nul(document)) is not None:
-        message = "has a NUL character, which no container can be given; take it out"
+        message = said("has a NUL character, which no container can be given; take it out")
         raise TemplateError(message, where=f"{document['kind']}{place}")
 
 
@@ -54,7 +55,10 @@ def check_duplicates(document: Manifest) -> None:
     Most of these are taken by a POST; every apply that follows is refused.
     """
     for where, key in _duplicates(document, kinds.field_of(Kind.of(document)), document["kind"]):
-        message = f"has {key} twice: the first change of the object would be refused; leave one out"
+        message = said(
+            "has %(key)s twice: the first change of the object would be refused; leave one out",
+            key=key,
+        )
         raise TemplateError(message, where=where)
 
 
@@ -88,17 +92,26 @@ def check_way(documents: list[Manifest], name: str) -> None:
     by_kind = {Kind.of(d): d for d in documents if d["metadata"]["name"] == name}
     service, deployment = by_kind[SERVICE]["spec"], by_kind[DEPLOYMENT]["spec"]
     if service.get("type") == "ExternalName":
-        message = "ExternalName has no pods behind it; leave type out"
+        message = said("ExternalName has no pods behind it; leave type out")
         raise TemplateError(message, where="Service.spec.type")
     if service.get("clusterIP") == "None" or "None" in (service.get("clusterIPs") or ()):
-        message = "a headless Service has no address for the router to send to; leave clusterIP "
-        message += f'out, and give pods that need it another Service, "{name}--SUFFIX"'
+        message = said(
+            "a headless Service has no address for the router to send to; leave clusterIP out, "
+            'and give pods that need it another Service, "%(name)s--SUFFIX"',
+            name=name,
+        )
         raise TemplateError(message, where="Service.spec.clusterIP")
     labels = deployment["template"]["metadata"]["labels"]
     for key, value in service["selector"].items():
         if labels.get(key) != value:
-            message = f'"{key}: {value}" does not select the pods of the Deployment "{name}", '
-            message += f"whose labels are {_shown(labels)}; the router would reach nothing"
+            message = said(
+                '"%(key)s: %(value)s" does not select the pods of the Deployment "%(name)s", '
+                "whose labels are %(labels)s; the router would reach nothing",
+                key=key,
+                value=value,
+                name=name,
+                labels=_shown(labels),
+            )
             raise TemplateError(message, where="Service.spec.selector")
     _check_port(service["ports"][0], _lasting(deployment["template"]["spec"]))
 
@@ -120,10 +133,13 @@ def _check_port(port: Any, containers: list[Any]) -> None:  # noqa: ANN401 - a p
     """Hold the first port, which is the one that the router goes to, against the containers."""
     where = "Service.spec.ports[0]"
     if not isinstance(port, dict) or "port" not in port:
-        raise TemplateError("has no port, the number that the router goes to", where=where)
+        raise TemplateError(said("has no port, the number that the router goes to"), where=where)
     if (port.get("protocol") or "TCP") != "TCP":
-        message = f"is {port['protocol']}; the router goes to the first port and speaks HTTP: "
-        message += "put the app's TCP port first"
+        message = said(
+            "is %(protocol)s; the router goes to the first port and speaks HTTP: put the app's "
+            "TCP port first",
+            protocol=port["protocol"],
+        )
         raise TemplateError(message, where=f"{where}.protocol")
     target = port.get("targetPort")
     if not isinstance(target, str) or not target or "{" in target:
@@ -136,8 +152,12 @@ def _check_port(port: Any, containers: list[Any]) -> None:  # noqa: ANN401 - a p
         if isinstance(entry, dict) and (entry.get("protocol") or "TCP") == "TCP"
     }
     if target not in named:
-        message = f'"{target}" is the name of no TCP port of the Deployment\'s containers; '
-        message += f"they have {', '.join(sorted(filter(None, named))) or 'none'}"
+        message = said(
+            '"%(target)s" is the name of no TCP port of the Deployment\'s containers; they have '
+            "%(names)s",
+            target=target,
+            names=", ".join(sorted(filter(None, named))) or said("none"),
+        )
         raise TemplateError(message, where=f"{where}.targetPort")
 
 

@@ -15,21 +15,41 @@ if TYPE_CHECKING:
 #: The greatest number that a row takes on every database; with pauses of five minutes, 113 days.
 MOST = 32767
 _OF_CONTAINERS = ("initContainerStatuses", "containerStatuses")
+#: Labels that pods of one template of one workload share: a Deployment's, and of the other kinds.
+_OF_TEMPLATE = ("pod-template-hash", "controller-revision-hash")
 
 
 def of_pods(pods: Iterable[Manifest], others: Collection[tuple[str, str]]) -> int:
-    """Return the restarts of all containers in the present pod of each workload.
+    """Return the restarts of all containers in the present pods of each workload.
 
-    That is the newest which has neither ended nor is being deleted. ``others`` are the kinds and
+    Those are the newest which has neither ended nor is being deleted, and all such of the same
+    template: the other replicas, but none that an update replaces. ``others`` are the kinds and
     names of the workloads beside the main one.
     """
     total = 0
     for own in pods_by_workload(pods, others).values():
-        present = max(own, key=lambda pod: (not is_over(pod), made(pod)))
-        status = present.get("status", {})
-        for name in _OF_CONTAINERS:
-            total += sum(one.get("restartCount", 0) for one in status.get(name) or ())
+        newest = max(own, key=lambda pod: (not is_over(pod), made(pod)))
+        template = _template(newest)
+        total += _of_pod(newest)
+        total += sum(
+            _of_pod(pod)
+            for pod in own
+            if pod is not newest and template and _template(pod) == template and not is_over(pod)
+        )
     return min(total, MOST)
+
+
+def _of_pod(pod: Manifest) -> int:
+    status = pod.get("status", {})
+    return sum(
+        one.get("restartCount", 0) for name in _OF_CONTAINERS for one in status.get(name) or ()
+    )
+
+
+def _template(pod: Manifest) -> dict[str, str]:
+    """Return what says of which template of its workload a pod is; nothing where nothing does."""
+    labels = pod["metadata"].get("labels") or {}
+    return {name: labels[name] for name in _OF_TEMPLATE if name in labels}
 
 
 def in_brief(pod: Manifest) -> Manifest:
@@ -39,5 +59,5 @@ def in_brief(pod: Manifest) -> Manifest:
     brief: dict[str, Any] = {"phase": status.get("phase")}
     for name in _OF_CONTAINERS:
         brief[name] = [{"restartCount": c.get("restartCount", 0)} for c in status.get(name) or ()]
-    metadata = pod["metadata"]
-    return {"metadata": {key: metadata[key] for key in kept if key in metadata}, "status": brief}
+    metadata = {key: pod["metadata"][key] for key in kept if key in pod["metadata"]}
+    return {"metadata": {**metadata, "labels": _template(pod)}, "status": brief}

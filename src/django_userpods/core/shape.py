@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django_userpods.core import kinds, quantity
 from django_userpods.core.fields import ANY, NOTHING, UNKNOWN, Field
 from django_userpods.exceptions import TemplateError
+from django_userpods.texts import said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -343,15 +344,16 @@ def compile_shape(
         return Expanded(*pieces) if _EXPANDED.search(where) else Text(*pieces)
     if value is None or isinstance(value, bool | int | float):
         return Scalar(value, field)
-    message = (
-        f"a value of type {type(value).__name__} cannot be sent to Kubernetes; put it in quotes"
+    message = said(
+        "a value of type %(type)s cannot be sent to Kubernetes; put it in quotes",
+        type=type(value).__name__,
     )
     raise TemplateError(message, where=where)
 
 
 def _checked_key(key: object, *, where: str) -> str:
     if not isinstance(key, str):
-        message = f"the key {key!r} is not text; put it in quotes"
+        message = said("the key %(key)s is not text; put it in quotes", key=repr(key))
         raise TemplateError(message, where=where)
     return key
 
@@ -368,10 +370,11 @@ def _pieces(text: str, *, where: str) -> list[str]:
         elif name in PLACEHOLDERS:
             pieces += [name, ""]
         else:
-            message = (
-                f"unknown placeholder {{{name}}}; known are "
-                f"{', '.join(f'{{{known}}}' for known in sorted(PLACEHOLDERS))}. "
-                f"For the literal text write {{{{{name}}}}}"
+            message = said(
+                "unknown placeholder {%(name)s}; known are %(known)s. For the literal text write "
+                "{{%(name)s}}",
+                name=name,
+                known=", ".join(f"{{{known}}}" for known in sorted(PLACEHOLDERS)),
             )
             raise TemplateError(message, where=where)
     pieces[-1] += text[end:]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from django_userpods.exceptions import TemplateError
+from django_userpods.texts import Said, said
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ def read_yaml(path: Path) -> list[Manifest]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        message = f"cannot be read: {error.strerror or error}"
+        message = said("cannot be read: %(problem)s", problem=error.strerror or error)
         raise TemplateError(message, where=str(path)) from error
     return parse_yaml(content, where=str(path))
 
@@ -32,11 +33,17 @@ def parse_yaml(content: str | bytes, *, where: str = "") -> list[Manifest]:
     try:
         return [document for document in yaml.safe_load_all(content) if document]
     except RecursionError as error:
-        raise TemplateError("is not YAML: it is nested too deeply", where=where) from error
+        raise TemplateError(said("is not YAML: it is nested too deeply"), where=where) from error
     # What looks like a date or a number and is none (2026-02-30) has errors of Python's own.
     except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
         mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        place = ", ".join(filter(None, (where, line)))
-        message = f"is not YAML: {getattr(error, 'problem', None) or error}"
+        place = _place(mark, where) if mark else where
+        message = said("is not YAML: %(problem)s", problem=getattr(error, "problem", None) or error)
         raise TemplateError(message, where=place) from error
+
+
+def _place(mark: yaml.Mark, where: str) -> Said:
+    found = {"line": mark.line + 1, "column": mark.column + 1}
+    if where:
+        return said("%(where)s, line %(line)s, column %(column)s", where=where, **found)
+    return said("line %(line)s, column %(column)s", **found)

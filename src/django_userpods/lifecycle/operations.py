@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from django_userpods import tasks
 from django_userpods.conf import conf
+from django_userpods.core.naming import readable
 from django_userpods.core.operations import Operation
 from django_userpods.exceptions import UserpodsError
 from django_userpods.lifecycle import choosing
@@ -25,7 +26,7 @@ from django_userpods.reconcile.users import BATCH
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from django_userpods.exceptions import ProfileNotAllowed
 
@@ -80,7 +81,8 @@ class OperationResult:
     later: int = 0
     #: Why the last were not done here and now, where it is more than their number.
     reason: str = ""
-    #: "name: what went wrong" of each that was tried and failed.
+    #: "name: what went wrong" of each that was tried and failed; with the user's name where that is
+    #: not to be read in the pod's.
     failures: list[str] = field(default_factory=list)
 
 
@@ -103,16 +105,20 @@ def stop(
     *,
     actor: str = "",
     unless_used_since: datetime.datetime | None = None,
+    unless_started_since: datetime.datetime | None = None,
     followed: bool = False,
 ) -> OperationResult:
     """Have some rows' pods stopped; what else the users have (a volume) stays.
 
-    With ``unless_used_since`` not those that were used or started since then.
+    With ``unless_used_since`` not those that were used since then, with ``unless_started_since``
+    not those that were started or restarted since.
     """
-    where = None
+    where = Q()
     if unless_used_since is not None:
-        where = Q(last_activity=None) | Q(last_activity__lt=unless_used_since)
-    return _perform(Operation.STOP, rows, actor, where=where, followed=followed)
+        where &= Q(last_activity=None) | Q(last_activity__lt=unless_used_since)
+    if unless_started_since is not None:
+        where &= Q(started_at__lt=unless_started_since)
+    return _perform(Operation.STOP, rows, actor, where=where or None, followed=followed)
 
 
 def restart(rows: QuerySet[UserPod], *, actor: str = "", followed: bool = False) -> OperationResult:
@@ -293,7 +299,7 @@ def _ask(result: OperationResult) -> None:
     # Without a task backend no more than the first few are tried: what is recorded for the rest
     # is the next sync's, and looking at 10,000 users first would only keep people waiting.
     batches = _batches(pks) if tasks.has_task_backend() else iter([pks[:_TRIED]])
-    asked_for = 0
+    asked_for, known = 0, set[str]()
     for batch in batches:
         if not batch or result.later:
             # The queue did not take the last one; do not wait for it again.
@@ -306,6 +312,7 @@ def _ask(result: OperationResult) -> None:
             result.later, result.reason = len(batch), str(error)
             break
         failures = _failures(asked)
+        known |= {failure.name for failure in asked.report.failed} if asked.report else set()
         left = max(0, len(batch) - asked.enqueued - len(failures))
         later = min(asked.later, left)
         result.enqueued += asked.enqueued
@@ -314,20 +321,23 @@ def _ask(result: OperationResult) -> None:
         result.reason = asked.reason
         result.done += left - later
     if result.done:
-        _see(result, pks[:asked_for])
+        _see(result, pks[:asked_for], known)
     result.later += len(pks) - asked_for
 
 
-def _see(result: OperationResult, tried: Sequence[str]) -> None:
-    """Tell those that only were set going, or fail all the same, from those that are as asked."""
+def _see(result: OperationResult, tried: Sequence[str], known: Collection[str]) -> None:
+    """Tell those that only were set going, or fail all the same, from those that are as asked.
+
+    ``known`` are the names of those that are known to have failed.
+    """
     others = rows().filter(pk__in=tried).exclude(state__in=[State.RUNNING, State.STOPPED])
-    known = {failure.partition(": ")[0] for failure in result.failures}
     open_ones = 0
-    for pod in others.only("name", "owner_pk", "state", "message"):
+    for pod in others.select_related("owner"):
         if str(pod) in known:
             continue
         if pod.state == State.FAILED and result.done:
-            result.failures.append(f"{pod}: {pod.message}")
+            username = pod.owner.get_username() if pod.owner else ""
+            result.failures.append(f"{readable(str(pod), str(username))}: {pod.message}")
             result.done -= 1
         else:
             open_ones += 1
@@ -337,7 +347,7 @@ def _see(result: OperationResult, tried: Sequence[str]) -> None:
 def _failures(asked: tasks.Asked) -> list[str]:
     """Return what failed, each user once: both ways of asking find unusable settings."""
     failed = list(asked.report.failed) if asked.report else []
-    named = [f"{failure.name}: {failure.message}" for failure in failed]
+    named = [f"{failure.label}: {failure.message}" for failure in failed]
     rest = Counter(asked.failed)
     rest.subtract(named)
     rest.subtract(failure.message for failure in failed)

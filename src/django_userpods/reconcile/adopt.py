@@ -385,4 +385,5 @@ def _listed(
 
 
 def _failure(candidate: Candidate, message: str) -> Failure:
-    return Failure(str(candidate.user.pk), candidate.name, message)
+    user = candidate.user
+    return Failure(str(user.pk), candidate.name, message, username=str(user.get_username()))

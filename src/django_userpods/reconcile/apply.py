@@ -65,7 +65,9 @@ def perform(
             done = _act(cluster, subject, action, installation, remaining)
         except ClusterError as error:
             extra = {"pod": subject.entry.pk, "reason": str(error)}
-            logger.warning("%s: %s", subject.entry, error, extra=extra)
+            # Not at each try: what is on the row already was said.
+            level = logging.DEBUG if subject.entry.message == str(error) else logging.WARNING
+            logger.log(level, "%s: %s", subject.entry, error, extra=extra)
             outcome.error = outcome.error or error
             if isinstance(error, ClusterUnavailable | Unauthorized):
                 return outcome

@@ -12,7 +12,13 @@ from django_userpods.core import naming
 from django_userpods.core.objects import SERVICE
 from django_userpods.core.plan import Verb
 from django_userpods.core.rollout import Turn
-from django_userpods.exceptions import ClusterError, ClusterUnavailable, OutOfTime
+from django_userpods.exceptions import (
+    ClusterError,
+    ClusterUnavailable,
+    NotFound,
+    OutOfTime,
+    QuotaExceeded,
+)
 from django_userpods.reconcile import apply, outcomes
 from django_userpods.reconcile.report import Failure
 
@@ -211,6 +217,8 @@ def _record_outcomes(run: Run, items: list[tuple[Subject, apply.Outcome]]) -> No
     for written in write(items):
         _report_done(run, written.subject, written.outcome)
         run.report.overruled.extend(written.subject.news)
+        if not written.subject.entry.stored and not written.outcome.gone:
+            run.report.strangers.add(written.subject.entry.pk)
         if isinstance(written.outcome.error, ClusterUnavailable):
             run.report.unavailable = True
         if written.message:
@@ -225,6 +233,7 @@ def _record_outcomes(run: Run, items: list[tuple[Subject, apply.Outcome]]) -> No
                     transient,
                     entry.pk,
                     entry.username,
+                    transient or isinstance(error, QuotaExceeded | NotFound),
                 )
             )
         if written.orphan is not None:

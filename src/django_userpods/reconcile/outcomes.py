@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from django_userpods.conf import conf
 from django_userpods.core.health import Health
+from django_userpods.core.naming import readable
 from django_userpods.core.rollout import Turn
 from django_userpods.core.states import State
 from django_userpods.models import Installation, UserPod
@@ -242,7 +243,7 @@ def _note_news(written: Written, changes: dict[str, Any]) -> None:
     if went_well is not None:
         update = written.subject.update
         said = message or (update.message if update is not None else "")
-        written.result = went_well, f"{entry}: {said}"
+        written.result = went_well, f"{readable(str(entry), entry.username)}: {said}"
 
 
 def _take_address(written: Written, holders: Iterable[tuple[str, str]]) -> None:

@@ -30,6 +30,9 @@ class Failure:
     pod: str = ""
     #: The user's name, as they write it.
     username: str = field(default="", compare=False)
+    #: Whether what stands against it may go at any moment by itself or by others: all that is
+    #: ``transient``, a quota that is used up, a namespace that is not there.
+    may_be_over: bool = field(default=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -70,6 +73,9 @@ class Report:
     refused: MassDeletionRefused | None = None
     #: With ``asked_deletions``: ids of rows that were left alone.
     left_alone: list[str] = field(default_factory=list)
+    #: Ids of pods that there is no row of, and of which objects are there after the run all the
+    #: same: kept by ``USERPODS_RETAIN``, refused to be deleted, or not gone yet.
+    strangers: set[str] = field(default_factory=set)
     #: Whether the cluster stopped answering on the way.
     unavailable: bool = False
 

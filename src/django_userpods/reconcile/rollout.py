@@ -20,9 +20,11 @@ from django_userpods.core import behind, kinds
 from django_userpods.core.plan import Verb
 from django_userpods.core.rollout import BEHIND, UNDER_WAY, Turn
 from django_userpods.core.states import State
+from django_userpods.exceptions import UserpodsError
 from django_userpods.models import Installation, UserPod
 from django_userpods.reconcile.rows import alias, batches, lock, retried, rows
 from django_userpods.reconcile.users import BATCH
+from django_userpods.reconcile.wanted import TemplateSource, this_installation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from django_userpods.reconcile.observe import Subject
     from django_userpods.reconcile.report import Report
     from django_userpods.reconcile.request import Run
-    from django_userpods.reconcile.wanted import TemplateSource
 
 logger = logging.getLogger("django_userpods")
 
@@ -195,8 +196,12 @@ def waits(some: QuerySet[UserPod]) -> bool:
 
 
 def counts() -> dict[Turn, int]:
-    """Return how many pods wait, are being updated, failed, and were refused."""
-    counted = rows().exclude(turn="").order_by().values_list("turn").annotate(Count("pk"))
+    """Return how many pods wait, are being updated, failed, and were refused.
+
+    It is asked for every second: what is greater than nothing is found by the index, what is not
+    nothing is looked for in all of it.
+    """
+    counted = rows().filter(turn__gt="").order_by().values_list("turn").annotate(Count("pk"))
     found = dict(counted)
     return {turn: found.get(turn.value, 0) for turn in Turn if turn}
 
@@ -287,7 +292,7 @@ def _rehearsed(rule: Rule, template: str, late: Sequence[Subject]) -> set[str]:
 
 def _is_anybody_left() -> bool:
     """Tell whether anybody waits, is being updated, or failed."""
-    return rows().exclude(turn="").exists()
+    return rows().filter(turn__gt="").exists()
 
 
 def _is_another(installation: Installation, template: str, late: Iterable[Subject]) -> bool:
@@ -332,7 +337,8 @@ def _leaves_no_room(rule: Rule, installation: Installation, failed: int) -> bool
 
 
 def _stop_where_none_has_room(rule: Rule, failed: int) -> None:
-    if not _leaves_no_room(rule, Installation.objects.current(write=False), failed):
+    found = Installation.objects.current(write=False)
+    if not _leaves_no_room(rule, found, failed) or not _is_of_now(found):
         return
 
     def work() -> None:
@@ -345,6 +351,18 @@ def _stop_where_none_has_room(rule: Rule, failed: int) -> None:
                 _save(installation)
 
     retried(work)
+
+
+def _is_of_now(installation: Installation) -> bool:
+    """Tell whether the template is still the rollout's: whoever looks at pods begins another's.
+
+    Of one that is up to each user it is taken to be. One that makes no sense is nobody's; the look
+    at pods says so.
+    """
+    try:
+        return TemplateSource(this_installation(write=False)).digest == installation.rollout_of
+    except UserpodsError:
+        return False
 
 
 def _stop(installation: Installation, failed: int) -> None:

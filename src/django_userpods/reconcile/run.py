@@ -53,6 +53,7 @@ def reconcile(
     asked_deletions: bool = False,
     is_made_elsewhere: Callable[[str], bool] | None = None,
     may_have_restarted: Callable[[str], bool] | None = None,
+    cluster: Cluster | None = None,
 ) -> Report:
     """Make the cluster agree with the database, and the rows with the cluster.
 
@@ -65,7 +66,8 @@ def reconcile(
     ``is_made_elsewhere`` says so, just before their turn, are left to whoever is making what they
     lack, if that is all there is to do: both would do the same work, and one in vain. Of pods that
     run restarts are counted where ``may_have_restarted`` says so, and where they came up just now
-    or a sync was asked for.
+    or a sync was asked for. ``cluster`` is asked and written to instead of that of the settings:
+    for who writes under a guard of its own.
 
     What fails for one user is in the report and on the row. Raises SettingError or TemplateError
     where the settings are invalid, ClusterError where the cluster cannot be observed (the rows
@@ -84,6 +86,7 @@ def reconcile(
             may_have_restarted=may_have_restarted,
         )
     )
+    run.cluster = cluster
     scope = run.request.scope
     for number in range(_PASSES):
         run.again, run.crossed, run.freed = set(), set(), False
@@ -180,7 +183,7 @@ def _look(
             _note_unobserved(scope, str(error))
         raise
     if run.request.prune and scope.everybody:
-        _add_strangers(subjects, strangers)
+        run.report.strangers |= _add_strangers(subjects, strangers)
     _leave_recreated(run, subjects)
     plans = _plans(run, subjects, everyone=scope.everybody, first=first)
     if not run.request.dry_run:
@@ -263,13 +266,19 @@ def _note_unobserved(scope: Scope, message: str) -> None:
     update(where & ~Q(message=message), message=message)
 
 
-def _add_strangers(subjects: dict[str, Subject], strangers: dict[str, list[Observed]]) -> None:
-    """Take objects of unknown owners into the run, unless a row of that id came meanwhile."""
+def _add_strangers(subjects: dict[str, Subject], strangers: dict[str, list[Observed]]) -> set[str]:
+    """Take objects of unknown owners into the run, unless a row of that id came meanwhile.
+
+    Return the ids of those that are only of kinds that are kept.
+    """
+    kept: set[str] = set()
     known = pods_in_use() if strangers else set()
     retain = conf.USERPODS_RETAIN
     for pod, observed in strangers.items():
         # What was kept when its user went is nobody's business any more.
         leftovers = [item for item in observed if item.ref.kind.kind not in retain]
+        if not leftovers:
+            kept.add(pod)
         if pod in known or not leftovers:
             continue
         ref = leftovers[0].ref
@@ -286,6 +295,7 @@ def _add_strangers(subjects: dict[str, Subject], strangers: dict[str, list[Obser
             found_out=True,
         )
         subjects[pod] = Subject(entry, observed=observed, named=leftovers[0].username)
+    return kept
 
 
 def _plans(
@@ -326,6 +336,8 @@ def _plans(
     if report.refused:
         for pod, subject in list(subjects.items()):
             if subject.entry.absent and subject.entry.found_out:
+                if not subject.entry.stored:
+                    report.strangers.add(pod)
                 plans.pop(pod, None)
                 del subjects[pod]
 

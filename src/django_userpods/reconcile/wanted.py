@@ -164,8 +164,8 @@ def manifests_of(profile: Profile, base: list[Manifest]) -> list[Manifest]:
     return merged(base if own is None else own, profile)
 
 
-def problem_of(profile: Profile) -> str:
-    """Return what is wrong with the objects of a profile's pods, "" where nothing is.
+def problem_of(profile: Profile) -> TemplateError | None:
+    """Return what is wrong with the objects of a profile's pods, None where nothing is.
 
     What is wrong with the settings that they are made from is not the profile's.
     """
@@ -175,12 +175,12 @@ def problem_of(profile: Profile) -> str:
             base = base_manifests()
             template.compile_template(base, installation=_ANYBODY)
         except UserpodsError:
-            return ""
+            return None
     try:
         template.compile_template(manifests_of(profile, base), installation=_ANYBODY)
     except TemplateError as error:
-        return str(error)
-    return ""
+        return error
+    return None
 
 
 def own_manifests(profile: Profile) -> list[Manifest] | None:

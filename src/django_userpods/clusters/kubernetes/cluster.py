@@ -131,6 +131,11 @@ class KubernetesCluster(Asking):
                 )
             return self._made
 
+    @property
+    def rate(self) -> float:
+        """Calls a second in the long run: ``qps``, and less for a while after a 429."""
+        return self._transport.rate
+
     def __getstate__(self) -> dict[str, Any]:
         return self._options
 
@@ -364,13 +369,7 @@ class KubernetesCluster(Asking):
         )
 
     def _send_object(
-        self,
-        method: str,
-        path: str,
-        what: str,
-        ref: Ref,
-        manifest: Manifest,
-        deadline: Deadline,
+        self, method: str, path: str, what: str, ref: Ref, manifest: Manifest, deadline: Deadline
     ) -> Manifest:
         try:
             body = json.dumps(manifest, allow_nan=False, separators=(",", ":")).encode()

@@ -35,8 +35,10 @@ class RateLimiter:
 
     @property
     def rate(self) -> float:
-        """Calls a second in the long run, as of the last call."""
-        return self._rate
+        """Calls a second in the long run, as of now; 0: no limit."""
+        with self._lock:
+            self._pass()
+            return self._rate
 
     def wait(self, longest: float) -> bool:
         """Sleep until it is this call's turn; False, at once, if that is over ``longest`` seconds.

@@ -126,6 +126,11 @@ class Transport:
         """The URL of the server, for an error's text; empty before the first call."""
         return self._connection.server if self._connection is not None else ""
 
+    @property
+    def rate(self) -> float:
+        """Calls a second in the long run, as of now; 0: no limit."""
+        return self._limiter.rate
+
     def close(self) -> None:
         """Close what is open; the next call connects anew."""
         with self._lock:

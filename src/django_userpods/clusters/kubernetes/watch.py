@@ -61,12 +61,17 @@ class KubernetesWatch(Watch):
         #: Up to which byte of the buffer there is no end of a line.
         self._searched = 0
         self._reading = threading.Lock()
-        self._is_closed = False
+        self._is_closed = self._was_open = False
 
     @property
     def is_open(self) -> bool:
         """Whether the server has answered that it tells."""
         return self._response is not None and not self._is_closed
+
+    @property
+    def was_open(self) -> bool:
+        """Whether the server has answered that it tells, be that over or not."""
+        return self._was_open
 
     def __next__(self) -> Event:
         with self._reading:
@@ -140,6 +145,7 @@ class KubernetesWatch(Watch):
     def _read(self) -> bytes:
         if self._response is None:
             self._response = self._begin(self._patience)
+            self._was_open = True
             self._patience.listen()
             self._end = time.monotonic() + self._longest
         try:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from django_userpods.clusters.local.link import PASSED_ON, wake
 from django_userpods.clusters.local.reaper import Reaper, kill_marked
 from django_userpods.clusters.local.store import Store, Stored
-from django_userpods.clusters.local.workload import Readiness, Spec, Workload, expand
+from django_userpods.clusters.local.workload import Readiness, Spec, Workload, bury, expand
 from django_userpods.core.objects import DEPLOYMENT
 from django_userpods.exceptions import ClusterError
 
@@ -241,6 +241,7 @@ class Supervisor:
     def _step(self) -> float:
         """Let every workload do what is due; return when the next one is due."""
         now = time.monotonic()
+        bury(self._workloads.values(), now)
         due = now + TICK
         held = {w.busy_port: uid for uid, w in self._workloads.items() if w.busy_port is not None}
         for uid, workload in list(self._workloads.items()):
@@ -276,6 +277,7 @@ class Supervisor:
         for workload in self._workloads.values():
             workload.want(None)
         while not all(workload.idle for workload in self._workloads.values()):
+            bury(self._workloads.values(), time.monotonic())
             for workload in self._workloads.values():
                 workload.step(time.monotonic(), port_busy=False)
             time.sleep(0.02)

@@ -6,18 +6,21 @@ import argparse
 import logging
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
-from django.db import DatabaseError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from django_userpods.cluster import get_cluster
 from django_userpods.conf import conf
 from django_userpods.controller.http import Server
 from django_userpods.controller.logs import log_to_stderr
 from django_userpods.controller.loop import Controller
+from django_userpods.controller.metrics import Metrics
+from django_userpods.controller.start import Start
 from django_userpods.controller.term import Options
 from django_userpods.exceptions import UserpodsError
 from django_userpods.management.arguments import namespace, seconds
@@ -91,19 +94,20 @@ class Command(UserpodsCommand):
         if options["log_format"] is not None:
             log_to_stderr(as_json=options["log_format"] == "json")
         host, port = _address(options["listen"])
+        metrics = Metrics()
         try:
-            controller = Controller(
+            get_cluster()
+            make = partial(
+                Controller,
                 Options(resync=options["resync"], grace=options["grace"]),
                 lease_namespace=options["lease_namespace"] or _lease_namespace(),
+                metrics=metrics,
             )
+            controller = Start(make)
             server = Server(
-                host,
-                port,
-                healthy=controller.healthy,
-                ready=controller.ready,
-                metrics=controller.metrics,
+                host, port, healthy=controller.healthy, ready=controller.ready, metrics=metrics
             )
-        except (UserpodsError, DatabaseError) as error:
+        except UserpodsError as error:
             raise CommandError(str(error), returncode=EXIT_FAILED) from error
         except OSError as error:
             message = f"--listen {options['listen']}: {error.strerror or error}"
@@ -126,6 +130,8 @@ class Command(UserpodsCommand):
         self.stdout.flush()
         try:
             ended = controller.run()
+        except UserpodsError as error:
+            raise CommandError(str(error), returncode=EXIT_FAILED) from error
         finally:
             server.close()
         if not ended:
