@@ -92,10 +92,12 @@ class UserpodsError(Exception):
 class TemplateError(UserpodsError):
     """The pod template (or what ``USERPODS_CUSTOMIZE`` made of it) is invalid.
 
-    ``where`` is the place in the template, as in ``Deployment.spec.selector``.
+    ``where`` is the place in the template, as in ``Deployment.spec.selector``, and ``message`` what
+    is wrong there: ``texts.said`` where admins may read it in their language.
     """
 
     def __init__(self, message: str, *, where: str = "") -> None:
+        self.message = message
         self.where = where
         super().__init__(f"{where}: {message}" if where else message)
 

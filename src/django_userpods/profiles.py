@@ -13,9 +13,10 @@ from django.db import models, router, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from django_userpods import setting
+from django_userpods import sentences, setting
 from django_userpods.conf import conf
 from django_userpods.exceptions import TemplateError
+from django_userpods.texts import said
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -150,9 +151,11 @@ class Profile(models.Model):
             self.parsed()
         except InvalidProfile as error:
             field = self.KEYS.get(error.key, "slug")
-            raise ValidationError({field: f"{error.message}. {error.hint}"}) from error
+            text = said("%(problem)s. %(hint)s", problem=error.message, hint=error.hint)
+            raise ValidationError({field: sentences.in_readers_language(text)}) from error
         except TemplateError as error:
-            raise ValidationError({"template": str(error)}) from error
+            problem = sentences.of_template_error(error)
+            raise ValidationError({"template": problem}) from error
 
 
 class ProfileVersion(models.Model):

@@ -11,9 +11,12 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from django_userpods.core.reasons import Reason, reason_of
 from django_userpods.core.states import State
+from django_userpods.texts import Said, said
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
+
+    from django_userpods.exceptions import TemplateError
 
 _REASONS: dict[Reason, _StrOrPromise] = {
     Reason.CRASHES: gettext_lazy("It stops right after it is started."),
@@ -42,6 +45,26 @@ _NOT_SHARED: dict[str, _StrOrPromise] = {
     "whom": gettext_lazy("Name one user or one group."),
     "time": gettext_lazy("This time is already past, or too far in the future."),
 }
+
+
+def in_readers_language(text: str) -> str:
+    """Return a text of ``texts.said`` translated, and any other as it is."""
+    if not isinstance(text, Said):
+        return str(text)
+    values = {
+        name: in_readers_language(value) if isinstance(value, str) else value
+        for name, value in text.values.items()
+    }
+    template = gettext(text.template)
+    return template % values if values else template
+
+
+def of_template_error(error: TemplateError) -> str:
+    """Return what is wrong with a template, and where, for who writes it in the admin."""
+    if not error.where:
+        return in_readers_language(error.message)
+    text = said("%(where)s: %(problem)s", where=error.where, problem=error.message)
+    return in_readers_language(text)
 
 
 def of_refused_share(why: str) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth import get_user_model
 from django.db import router
 from django.db.models import Count
 from django.utils import timezone
@@ -13,6 +14,7 @@ from django.utils import timezone
 from django_userpods import sentences
 from django_userpods.cluster import get_cluster
 from django_userpods.conf import conf
+from django_userpods.core.naming import readable
 from django_userpods.core.objects import SERVICE
 from django_userpods.core.rollout import Turn
 from django_userpods.core.states import State
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 #: Seconds that the cluster has to answer whether it is there.
 TIMEOUT = 3.0
+#: Seconds for which what a sync saw of the cluster is taken for what is: three of a controller's
+#: looks at everything, unless it was told to look more rarely.
+FRESH = 900.0
 #: How many reasons of failure are told, the most frequent first.
 _REASONS = 5
 #: A label's value that no object has: asking for it costs the API server nothing.
@@ -39,6 +44,13 @@ class FailureReason:
     pods: int
     example: str
     message: str
+    #: Whose pod that is, as they write their name.
+    username: str = ""
+
+    @property
+    def label(self) -> str:
+        """The example's name, with its user's where that is not to be read in it."""
+        return readable(self.example, self.username)
 
 
 @dataclass(slots=True)
@@ -74,6 +86,11 @@ class Status:
         return not self.trouble
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether the last sync is recent enough to say how the cluster is now."""
+        return self.age is not None and self.age < FRESH
+
+    @property
     def total(self) -> int:
         """How many pods there are."""
         return sum(self.states.values())
@@ -103,6 +120,7 @@ class Status:
                     "reason": item.reason,
                     "pods": item.pods,
                     "example": item.example,
+                    "username": item.username,
                     "message": item.message,
                 }
                 for item in self.reasons
@@ -142,13 +160,14 @@ def status(*, timeout: float = TIMEOUT, ask_cluster: bool = True) -> Status:
 
 def _reasons() -> list[FailureReason]:
     rows = UserPod.objects.using(router.db_for_write(UserPod))
-    failed = rows.filter(state=State.FAILED).order_by("pk").values_list("name", "message")
+    username = f"owner__{get_user_model().USERNAME_FIELD}"
+    failed = rows.filter(state=State.FAILED).order_by("pk")
     counted: Counter[str] = Counter()
-    examples: dict[str, tuple[str, str]] = {}
-    for name, message in failed.iterator():
+    examples: dict[str, tuple[str, str, str]] = {}
+    for name, message, user in failed.values_list("name", "message", username).iterator():
         reason = sentences.of(State.FAILED, message)
         counted[reason] += 1
-        examples.setdefault(reason, (name or "", message))
+        examples.setdefault(reason, (name or "", message, str(user or "")))
     return [
         FailureReason(reason, count, *examples[reason])
         for reason, count in counted.most_common(_REASONS)

@@ -243,7 +243,7 @@ def _try(now: Sequence[str], scope_of: ScopeOf, asked: Asked, *, later: int) -> 
         _pause()
     asked.report = report
     asked.later = later + len(report.not_done)
-    asked.failed += [f"{failure.name}: {failure.message}" for failure in report.failed]
+    asked.failed += [f"{failure.label}: {failure.message}" for failure in report.failed]
 
 
 def carry_out(scope: Scope, *, timeout: float | None = None) -> Report:

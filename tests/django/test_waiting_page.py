@@ -306,7 +306,7 @@ def test_anothers_host_leads_to_ones_own(signed_in: Client, settings: Any) -> No
     headers = {**BROWSER, "X-Userpods-Host": "bob.pods.example.org"}
     answer = signed_in.get("/.userpods/waiting/", headers=headers)
     assert answer.status_code == 403
-    assert 'href="https://www.example.org/userpods/enter/"' in answer.text
+    assert 'href="https://www.example.org/userpods/"' in answer.text
 
 
 def test_a_reconcile_says_why_and_the_page_its_reason(

@@ -183,10 +183,10 @@ class PodActionsMixin(_ModelAdmin):
 
     def is_agreed(self, request: HttpRequest, rows: QuerySet[UserPod]) -> bool:
         """Tell whether what was said yes to is no fewer pods than there are now."""
-        count, agreed = rows.count(), _number(request, "count") or 0
-        if count > TYPED_BEYOND:
-            return _number(request, "typed") == agreed >= count
-        return not selects_across(request) or agreed >= count
+        count = rows.count()
+        # Those that were ticked one by one grow no more.
+        is_listed = count <= TYPED_BEYOND and not selects_across(request)
+        return is_listed or is_number_agreed(request, count)
 
     def _confirmation(
         self,
@@ -200,14 +200,14 @@ class PodActionsMixin(_ModelAdmin):
         # One box has to be ticked for Django to take the form; the filters are in its address.
         selected = queryset.values_list("pk", flat=True)[: 1 if across else None]
         first = rows.select_related("owner").order_by("name")[: wording.NAMED]
-        own = rows.filter(owner=request.user.pk).order_by("name")[: wording.NAMED + 1]
+        own = rows.filter(owner=request.user.pk).select_related("owner").order_by("name")
         context = {
             **page_context(self, request),
             "title": wording.question(operation, count),
             "warning": wording.WARNINGS[operation],
             "names": wording.listed([wording.called(pod) for pod in first], total=count),
             "states": _by_state(rows),
-            "own": wording.own(list(own)),
+            "own": wording.own(list(own[: wording.NAMED + 1])),
             "operation": operation,
             "label": wording.LABELS[operation],
             "answer": wording.answer(operation, count),
@@ -215,14 +215,29 @@ class PodActionsMixin(_ModelAdmin):
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
             "selected": list(selected),
             "select_across": across,
-            "count": count,
-            "is_typed": count > TYPED_BEYOND,
-            "is_mistyped": bool(request.POST.get("typed", "").strip()),
+            **number_context(request, count),
             "back_name": BACK,
             "back": request.POST.get(BACK, ""),
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, self.confirmation_template, context)
+
+
+def is_number_agreed(request: HttpRequest, count: int) -> bool:
+    """Tell whether a page with ``number_context`` was answered for no fewer pods than these."""
+    agreed = _number(request, "count") or 0
+    if count > TYPED_BEYOND:
+        return _number(request, "typed") == agreed >= count
+    return agreed >= count
+
+
+def number_context(request: HttpRequest, count: int) -> dict[str, Any]:
+    """Return what ``admin/userpods/number.html`` needs: beyond some pods, their number is typed."""
+    return {
+        "count": count,
+        "is_typed": count > TYPED_BEYOND,
+        "is_mistyped": bool(request.POST.get("typed", "").strip()),
+    }
 
 
 def _number(request: HttpRequest, field: str) -> int | None:

@@ -13,10 +13,10 @@ from django.utils.translation import ngettext
 from django_userpods import profiles
 from django_userpods.admin import entries, wording
 from django_userpods.admin.actions import (
-    TYPED_BEYOND,
     back,
     log,
     may,
+    number_context,
     page_context,
     selects_across,
 )
@@ -101,9 +101,7 @@ def _page(
         "names": wording.listed([wording.called(pod) for pod in first], total=count),
         "profiles": [profile for profile in profiles.known().values() if profile.enabled],
         "chosen": request.POST.get("profile", ""),
-        "count": count,
-        "is_typed": count > TYPED_BEYOND,
-        "is_mistyped": bool(request.POST.get("typed", "").strip()),
+        **number_context(request, count),
         "action": "choose_profile",
         "action_checkbox_name": ACTION_CHECKBOX_NAME,
         "selected": list(selected),

@@ -91,7 +91,7 @@ def _reasons(found: Status, pods: str) -> list[dict[str, Any]]:
         {
             "reason": item.reason,
             "count": number(item.pods),
-            "example": item.example,
+            "example": item.label,
             "url": _where(pods, q=item.example),
             "message": item.message,
         }

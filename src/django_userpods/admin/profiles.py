@@ -19,10 +19,10 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from django_userpods import profiles
-from django_userpods.admin import entries
+from django_userpods import profiles, sentences
+from django_userpods.admin import entries, restoring
 from django_userpods.admin.actions import page_context
-from django_userpods.exceptions import SettingError, UserpodsError
+from django_userpods.exceptions import SettingError, TemplateError, UserpodsError
 from django_userpods.models import Profile, ProfileVersion, UserPod
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ class ProfileForm(_ModelForm):
 
         if problem := problem_of(self.instance.parsed()):
             text = gettext("The profile is invalid: %(problem)s")
-            self.add_error(None, ValidationError(text % {"problem": problem}))
+            problem_said = sentences.of_template_error(problem)
+            self.add_error(None, ValidationError(text % {"problem": problem_said}))
 
 
 @admin.register(Profile)
@@ -191,7 +192,11 @@ class ProfileAdmin(_ModelAdmin):
         """Show a profile, and below it who changed what and when, with the way back."""
         profile = self.get_object(request, unquote(object_id))
         lines = self._lines(profile) if profile is not None else []
-        context = {"versions": lines, **(extra_context or {})}
+        context = {
+            "versions": lines,
+            "consequence": restoring.consequence(profile) if profile is not None else "",
+            **(extra_context or {}),
+        }
         return super().change_view(request, object_id, form_url, context)
 
     def _lines(self, profile: Profile) -> list[dict[str, Any]]:
@@ -232,7 +237,10 @@ class ProfileAdmin(_ModelAdmin):
 
     @method_decorator(require_POST)
     def restore_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Go back to the version of the number that was sent, as a new one."""
+        """Go back to the version of the number that was sent, as a new one.
+
+        Where pods that run are replaced by that, it is asked first.
+        """
         profile = self._own(request, object_id)
         number = request.POST.get("restore", "")
         # Of a number that is too long for Python to read there is none.
@@ -243,25 +251,29 @@ class ProfileAdmin(_ModelAdmin):
         before = profile.content
         for name in Profile.KEYS.values():
             setattr(profile, name, version.content.get(name, getattr(profile, name)))
-        problem = _problem_of(profile)
-        if problem:
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+        back = reverse(name, args=(profile.pk,), current_app=self.admin_site.name)
+        makes_others = _makes_others(before, profile.content)
+        if problem := _problem_of(profile):
             text = gettext(
                 "Nothing was changed: version %(number)s is no longer valid: %(problem)s"
             )
             values = {"number": version.number, "problem": problem}
             self.message_user(request, text % values, messages.ERROR)
+        elif makes_others and not restoring.is_agreed(request, profile):
+            return restoring.ask(self, request, profile, version.number, back)
         else:
-            profile.save(actor=request.user.get_username())
-            # What is stored is in English for all, see ``entries``.
-            values = {"number": version.number}
-            self.log_change(request, profile, entries.RESTORED % values)
-            self.message_user(request, gettext(entries.RESTORED) % values, messages.SUCCESS)
-            if _makes_others(before, profile.content):
+            self._restored(request, profile, version.number)
+            if makes_others:
                 self._roll_out(request, profile)
-        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
-        return HttpResponseRedirect(
-            reverse(name, args=(profile.pk,), current_app=self.admin_site.name)
-        )
+        return HttpResponseRedirect(back)
+
+    def _restored(self, request: HttpRequest, profile: Profile, number: int) -> None:
+        profile.save(actor=request.user.get_username())
+        # What is stored is in English for all, see ``entries``.
+        values = {"number": number}
+        self.log_change(request, profile, entries.RESTORED % values)
+        self.message_user(request, gettext(entries.RESTORED) % values, messages.SUCCESS)
 
     def _own(self, request: HttpRequest, object_id: str) -> Profile:
         profile = self.get_object(request, unquote(object_id))
@@ -293,6 +305,8 @@ class ProfileAdmin(_ModelAdmin):
 
             try:
                 context["text"] = preview(form.instance.parsed(), username)
+            except TemplateError as error:
+                context["error"] = sentences.of_template_error(error)
             except UserpodsError as error:
                 context["error"] = error
         request.current_app = self.admin_site.name
@@ -312,4 +326,5 @@ def _problem_of(profile: Profile) -> str:
         profile.full_clean()
     except ValidationError as error:
         return " ".join(error.messages)
-    return problem_of(profile.parsed())
+    found = problem_of(profile.parsed())
+    return sentences.of_template_error(found) if found else ""

@@ -179,7 +179,7 @@ def answer(operation: Operation, count: int) -> str:
     return _counted(_ANSWERS[operation], count)
 
 
-def own(pods: Sequence[object]) -> str:
+def own(pods: Sequence[UserPod]) -> str:
     """Return that the pods of whoever is asked are among those meant, "" where none is."""
     if not pods:
         return ""
@@ -187,7 +187,7 @@ def own(pods: Sequence[object]) -> str:
     text = ngettext(
         "Your own pod is among them: %(names)s.", "Your own pods are among them: %(names)s.", n
     )
-    return text % {"names": listed(pods, total=n)}
+    return text % {"names": listed([called(pod) for pod in pods], total=n)}
 
 
 def said(result: OperationResult, *, without: int = 0) -> list[tuple[int, str]]:

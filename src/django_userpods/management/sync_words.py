@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.contrib.auth import get_user_model
+from django.db import router
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_userpods import sentences
+from django_userpods.core.naming import readable
 from django_userpods.core.plan import Verb
 from django_userpods.management import differences
+from django_userpods.models import UserPod
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django_userpods.core.objects import Ref
     from django_userpods.management.base import UserpodsCommand
     from django_userpods.reconcile.report import Failure, Report
+
+#: As many names as go into one query.
+_BATCH = 500
 
 _DONE = {
     Verb.CREATE: gettext_lazy("Created"),
@@ -41,7 +51,7 @@ def tell(
             command.complain(_("Not running: %(name)s: %(message)s") % _named(pod))
     for text in report.overruled:
         command.complain(text)
-    for name in report.not_done:
+    for name in _called(report.not_done):
         command.complain(_("Left for the next sync: %(name)s") % {"name": name})
     if report.waiting:
         text = _("Waiting for their turn (USERPODS_ROLLOUT): %(count)s")
@@ -55,6 +65,20 @@ def tell(
         text = sentences.mass_deletion_refused(refused.deletions, refused.total)
         command.complain(text, "ERROR")
     command.say(_summary(report, unwell), "SUCCESS" if report.ok else "")
+
+
+def _called(names: Sequence[str]) -> list[str]:
+    """Return the names of pods that were left, or the keys of users, as people read them."""
+    found: dict[str, str] = {}
+    username = f"owner__{get_user_model().USERNAME_FIELD}"
+    rows = UserPod.objects.using(router.db_for_write(UserPod)).order_by("-slot")
+    for first in range(0, len(names), _BATCH):
+        some = names[first : first + _BATCH]
+        asked = rows.filter(Q(name__in=some) | Q(owner_pk__in=some))
+        for pk, name, user in asked.values_list("owner_pk", "name", username):
+            label = readable(name or pk, str(user or ""))
+            found[pk] = found[name or pk] = label
+    return [found.get(name, name) for name in names]
 
 
 def _tell_actions(command: UserpodsCommand, report: Report) -> None:

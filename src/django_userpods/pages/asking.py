@@ -40,10 +40,14 @@ class Refusal(Enum):
     INVALID = "credentials that are not valid"
     NOT_LET_IN = "inactive or not selected"
     ANOTHERS = "another user's pod, or none at all"
+    NOT_READY = "no pod yet, while its name is another's whose pod is going"
+    UNAVAILABLE = "nobody can tell who is asking"
 
     @property
     def status(self) -> int:
         """The status of the answer."""
+        if self in (Refusal.NOT_READY, Refusal.UNAVAILABLE):
+            return 503
         return 401 if self is Refusal.NOBODY else 403
 
     @property
@@ -51,6 +55,10 @@ class Refusal(Enum):
         """What programs are told."""
         if self is Refusal.ANOTHERS:
             return "not your pod"
+        if self is Refusal.NOT_READY:
+            return "not ready"
+        if self is Refusal.UNAVAILABLE:
+            return "unavailable"
         # Of a user who may not come in they are told no more than of a token that is not valid.
         return "no token" if self is Refusal.NOBODY else "invalid token"
 
@@ -105,27 +113,32 @@ def for_visitor(
 ) -> Answer | HttpResponse:
     """Answer 401, 403 and 503, or what ``answer`` makes for who is asking and their row.
 
-    401 and 403 are JSON, unless ``refuse`` makes something else of them.
+    401, 403 and 503 are JSON, unless ``refuse`` makes something else of them.
     """
 
     def decide() -> Answer | HttpResponse:
         found = _decide(request, answer)
-        if not isinstance(found, Refusal):
-            return found
-        return refuse(found) if refuse else as_json({"error": found.text}, status=found.status)
+        return (refuse or in_json)(found) if isinstance(found, Refusal) else found
 
-    return or_unavailable(decide)
+    return or_unavailable(decide, refuse=refuse)
 
 
-def or_unavailable(answer: Callable[[], Answer]) -> Answer | HttpResponse:
-    """Answer 503 where it cannot be told who is asking."""
+def or_unavailable(
+    answer: Callable[[], Answer], *, refuse: Callable[[Refusal], HttpResponse] | None = None
+) -> Answer | HttpResponse:
+    """Answer 503 where it cannot be told who is asking: JSON, unless ``refuse`` makes a page."""
     try:
         return answer()
     except Undecided:
-        return as_json({"error": "unavailable"}, status=503)
+        pass
     except Error:  # InterfaceError too: a connection that is gone
         logger.exception("the database could not tell who is asking")
-        return as_json({"error": "unavailable"}, status=503)
+    return (refuse or in_json)(Refusal.UNAVAILABLE)
+
+
+def in_json(refusal: Refusal) -> HttpResponse:
+    """Return what programs are told that are not let in."""
+    return as_json({"error": refusal.text}, status=refusal.status)
 
 
 def _decide(
@@ -143,7 +156,7 @@ def _decide(
     asked = asked_pod(request, at=request.GET.get("at"))
     if asked == "":
         pod = main_pod(visitor.user)
-        return answer(visitor, pod) if pod else as_json({"error": "not ready"}, status=503)
+        return answer(visitor, pod) if pod else Refusal.NOT_READY
     found = reachable(visitor.user, asked)
     if found is None:
         return Refusal.ANOTHERS

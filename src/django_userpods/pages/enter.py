@@ -35,9 +35,10 @@ from django_userpods.exceptions import InvalidCredentials
 from django_userpods.pages import wanted_page
 from django_userpods.pages.asking import Refusal, expected, main_pod, or_unavailable, reachable
 from django_userpods.pages.links import to_login, to_view
-from django_userpods.pages.refusals import page_of, refused, site_url
+from django_userpods.pages.refusals import for_browsers, page_of, refused, site_url
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from django_userpods.core.addresses import Addresses
@@ -85,7 +86,7 @@ def enter(request: HttpRequest) -> HttpResponse:
     Anybody else goes to the project's own login first. Without ``to`` it leads to the pod's page
     that was asked for before a login that did not lead back, else to the user's own pod.
     """
-    return or_unavailable(lambda: _private(_enter(request)))
+    return _told(request, lambda: _enter(request))
 
 
 def _enter(request: HttpRequest) -> HttpResponse:
@@ -171,12 +172,17 @@ def _pod_of(user: Any, name: str) -> UserPod | Refusal:  # noqa: ANN401 - the pr
 @never_cache
 @csrf_protect
 @require_POST
+@expected
 def site_sign_out(request: HttpRequest) -> HttpResponse:
     """Sign out of the site, as Django's own logout does, and lead to where that leads."""
-    logout(request)
-    return HttpResponseRedirect(
-        resolve_url(settings.LOGOUT_REDIRECT_URL or conf.USERPODS_LOGIN_URL)
-    )
+
+    def answer() -> HttpResponse:
+        logout(request)
+        return HttpResponseRedirect(
+            resolve_url(settings.LOGOUT_REDIRECT_URL or conf.USERPODS_LOGIN_URL)
+        )
+
+    return or_unavailable(answer, refuse=for_browsers(request))
 
 
 # --- on a pod's host
@@ -210,7 +216,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 @expected
 def take(request: HttpRequest) -> HttpResponse:
     """Change a ticket for a session on this host, and open the page that was asked for."""
-    return or_unavailable(lambda: _private(_take(request)))
+    return _told(request, lambda: _take(request))
 
 
 @sensitive_variables()
@@ -270,9 +276,9 @@ def sign_out(request: HttpRequest) -> HttpResponse:
         response = HttpResponseRedirect(conf.USERPODS_SITE_URL or "/")
         response.status_code = 303
         _set_cookie(response, here, SESSION_COOKIE, "", max_age=0)
-        return _private(response)
+        return response
 
-    return or_unavailable(answer)
+    return _told(request, answer)
 
 
 def _here(request: HttpRequest) -> _Here:
@@ -307,6 +313,11 @@ def _refused(request: HttpRequest, title: str, *, status: int, again: str = "") 
     label = gettext("Try again") if again else gettext("Back to the site")
     again = again or conf.USERPODS_SITE_URL or "/"
     return refused(request, title, status=status, again=again, label=label)
+
+
+def _told(request: HttpRequest, answer: Callable[[], HttpResponse]) -> HttpResponse:
+    """Return the answer, or that it cannot be told: kept private either way."""
+    return _private(or_unavailable(answer, refuse=for_browsers(request)))
 
 
 def _private(response: HttpResponse) -> HttpResponse:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from functools import wraps
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.contrib.auth.decorators import login_not_required
@@ -31,7 +32,7 @@ from django_userpods.models import AccessToken, Installation, PodSession, UserPo
 from django_userpods.pages import assets
 from django_userpods.pages.asking import Refusal, expected, main_pod, or_unavailable
 from django_userpods.pages.links import namespace, to_login, to_view
-from django_userpods.pages.refusals import page_of, sign_out
+from django_userpods.pages.refusals import for_browsers, page_of, sign_out
 from django_userpods.pages.shared import may_share, pods_shared_with, shares_of
 from django_userpods.pages.wording import label_of
 
@@ -65,6 +66,9 @@ class ShownPod(NamedTuple):
     #: When it will stop as things are, and whether it will then though it is used.
     stops_at: datetime.datetime | None = None
     stops_anyway: bool = False
+    #: Of a form about it that was refused: what was sent, and the field that is wrong.
+    sent: Mapping[str, str] = MappingProxyType({})
+    wrong: str = ""
 
 
 def for_user(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -84,7 +88,7 @@ def for_user(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
                 return page_of(request, Refusal.NOT_LET_IN)
             return view(request, **named)
 
-        response = or_unavailable(decide)
+        response = or_unavailable(decide, refuse=for_browsers(request))
         response["X-Frame-Options"] = "DENY"
         return response
 
@@ -125,9 +129,9 @@ def add(request: HttpRequest) -> HttpResponse:
 
     slot = request.POST.get("slot", "").strip().lower()
     profile = request.POST.get("profile", "")
-    error, status = "", 400
+    error, status, wrong = "", 400, "slot"
     if not {"add", *(["profile"] if profile else [])} <= conf.USERPODS_SELF_SERVICE:
-        error, status = gettext("This is not allowed here."), 403
+        error, status, wrong = gettext("This is not allowed here."), 403, ""
     elif not naming.is_valid_slot(slot):
         error = gettext(
             "A name has at most %(number)s characters: letters a to z, digits, and single dashes "
@@ -139,12 +143,10 @@ def add(request: HttpRequest) -> HttpResponse:
         try:
             lifecycle.add_pod(request.user, slot, profile=profile)
         except ProfileNotAllowed as refused:
-            error, status = sentences.of_refused_profile(refused.why)
+            (error, status), wrong = sentences.of_refused_profile(refused.why), "profile"
         except PodNotAllowed:
-            error = gettext("You have reached the limit on workspaces.")
-    if not error:
-        return back(request)
-    return page(request, error=error, status=status, slot=slot, profile=profile)
+            error, wrong = gettext("You have reached the limit on workspaces."), ""
+    return page(request, error=error, status=status, wrong=wrong) if error else back(request)
 
 
 @for_user
@@ -155,21 +157,35 @@ def delete(request: HttpRequest, name: str) -> HttpResponse:
 
     pod = get_object_or_404(own_pods(request).exclude(slot=""), name=name)
     if "delete" not in conf.USERPODS_SELF_SERVICE:
-        return page(request, error=gettext("This is not allowed here."), status=403)
+        return page(request, error=gettext("This is not allowed here."), status=403, pod=pod)
     if request.POST.get("typed", "").strip() != pod.slot:
         error = gettext("Nothing was deleted: that is not the name of the workspace.")
-        return page(request, error=error, status=400)
+        return page(request, error=error, status=400, pod=pod, wrong="typed")
     lifecycle.remove_pod(pod)
     return back(request)
 
 
 def page(
-    request: HttpRequest, *, error: str = "", status: int = 200, **more: object
+    request: HttpRequest,
+    *,
+    error: str = "",
+    status: int = 200,
+    pod: UserPod | None = None,
+    wrong: str = "",
 ) -> HttpResponse:
-    """Return the page, with what is wrong with a form that was sent."""
+    """Return the page, with what is wrong with a form that was sent, which keeps what was typed.
+
+    ``pod`` is the one whose form it is, None for one of the page's own; ``wrong`` is the name of
+    the field that the error is about, "" where it is about none.
+    """
     allowed = conf.USERPODS_SELF_SERVICE
     known = profiles.known()
     pods = _shown_pods(request, allowed, known)
+    if pod is not None:
+        pods = [
+            item._replace(sent=request.POST, wrong=wrong) if item.pod.pk == pod.pk else item
+            for item in pods
+        ]
     others = [(pod, label_of(pod)) for pod in pods_shared_with(request.user)]
     names = {item.pod.pk: item.pod.slot for item in pods}
     names |= {pod.pk: label for pod, label in others}
@@ -183,6 +199,8 @@ def page(
         "username": request.user.get_username(),
         "pods": pods,
         "changes": any(item.changes for item in pods),
+        # One that failed may answer again, as a pod whose process is started anew.
+        "has_failed": any(item.pod.state == UserPod.State.FAILED for item in pods),
         "allowed": allowed,
         "limit": limit,
         "may_add": "add" in allowed and len(pods) < limit,
@@ -195,7 +213,8 @@ def page(
         "sessions": [(item, names.get(item.pod)) for item in _sessions(request)],
         "admin_url": _admin_url(request),
         "error": error,
-        **more,
+        "sent": request.POST if pod is None else {},
+        "wrong": wrong if pod is None else "",
     }
     return render(request, "userpods/home.html", context, status=status)
 

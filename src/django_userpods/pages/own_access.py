@@ -41,14 +41,16 @@ def make_token(request: HttpRequest) -> HttpResponse:
     days, scope = request.POST.get("days", ""), request.POST.get("scope", "")
     if "tokens" not in conf.USERPODS_SELF_SERVICE:
         return page(request, error=gettext("This is not allowed here."), status=403)
+    wrong = ""
     valid = AccessToken.objects.filter(user=user, revoked_at=None).exclude(
         expires_at__lte=timezone.now()
     )
     most = AccessToken._meta.get_field("label").max_length  # noqa: SLF001 - Django's documented name
     if not 0 < len(label) <= (most or 0) or not is_storable(label):
-        error = gettext("Say in a few words what the token is for.")
+        error, wrong = gettext("Say in a few words what the token is for."), "label"
     elif days not in map(str, DAYS) or scope not in AccessToken.Scope.values:
         error = gettext("Choose how long the token is valid for, and what it may do.")
+        wrong = "scope" if days in map(str, DAYS) else "days"
     elif valid.count() >= _MOST:
         error = gettext("You have reached the limit on tokens. Revoke one first.")
     else:
@@ -57,7 +59,7 @@ def make_token(request: HttpRequest) -> HttpResponse:
             user, label=label, expires_at=expires_at, scope=scope
         )
         return _shown_once(request, token, text)
-    return page(request, error=error, status=400, label=label)
+    return page(request, error=error, status=400, wrong=wrong)
 
 
 @sensitive_variables("text")

@@ -25,12 +25,13 @@ def choose(request: HttpRequest, name: str) -> HttpResponse:
 
     pod = get_object_or_404(own_pods(request), name=name)
     if "profile" not in conf.USERPODS_SELF_SERVICE:
-        return page(request, error=gettext("This is not allowed here."), status=403)
+        return page(request, error=gettext("This is not allowed here."), status=403, pod=pod)
     if pod.wanted != UserPod.Wanted.STOPPED:
         error = gettext("Stop it first: its profile can only be changed while it is stopped.")
-        return page(request, error=error, status=409)
+        return page(request, error=error, status=409, pod=pod)
     if "profile" not in request.POST:  # where none is chosen, not where "none" is
-        return page(request, error=gettext("Choose a profile"), status=400)
+        error = gettext("Choose a profile")
+        return page(request, error=error, status=400, pod=pod, wrong="profile")
     user: Any = request.user
     rows = own_pods(request).filter(pk=pod.pk, wanted=UserPod.Wanted.STOPPED)
     asked = lifecycle.choose_profile(
@@ -38,5 +39,5 @@ def choose(request: HttpRequest, name: str) -> HttpResponse:
     )
     for refused in asked.refused.values():
         error, status = sentences.of_refused_profile(refused.why)
-        return page(request, error=error, status=status)
+        return page(request, error=error, status=status, pod=pod, wrong="profile")
     return back(request)

@@ -35,15 +35,16 @@ def share_pod(request: HttpRequest, name: str) -> HttpResponse:
     """Share one of the user's own pods with the user or group of the name that was written."""
     pod = get_object_or_404(own_pods(request), name=name)
     if not may_share(request.user):
-        return page(request, error=gettext("This is not allowed here."), status=403)
+        return page(request, error=gettext("This is not allowed here."), status=403, pod=pod)
     user: Any = request.user
     whom, days = request.POST.get("whom", "").strip(), request.POST.get("days", "")
     found = found_by_name(request.POST.get("kind", ""), whom)
-    error = ""
+    error = wrong = ""
     if days not in map(str, DAYS):
-        error = gettext("Choose how long it is shared.")
+        error, wrong = gettext("Choose how long it is shared."), "days"
     elif found is None:
         error = gettext("There is no user or group with exactly this name to share with.")
+        wrong = "whom"
     elif Share.objects.filter(pod=pod.pk).count() >= MOST:
         error = gettext("It has reached the limit on shares. Stop sharing with somebody first.")
     else:
@@ -52,9 +53,12 @@ def share_pod(request: HttpRequest, name: str) -> HttpResponse:
             sharing.share(pod, with_=found, until=until, by=user.get_username())
         except ShareRefused as refused:
             error = sentences.of_refused_share(refused.why)
+            wrong = {"owner": "whom", "whom": "whom", "time": "days"}.get(refused.why, "")
         except SettingError:
             error = sentences.of_refused_share("off")
-    return page(request, error=error, status=400, whom=whom) if error else back(request)
+    if not error:
+        return back(request)
+    return page(request, error=error, status=400, pod=pod, wrong=wrong)
 
 
 def found_by_name(kind: str, name: str) -> Any:  # noqa: ANN401 - a user, or a group

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -22,6 +21,7 @@ from django_userpods.models import UserPod
 from django_userpods.pages import assets
 from django_userpods.pages.asking import (
     RETRY_AFTER,
+    Refusal,
     as_json,
     expected,
     for_visitor,
@@ -30,7 +30,7 @@ from django_userpods.pages.asking import (
 from django_userpods.pages.events import may_see_events
 from django_userpods.pages.happenings import happenings_of
 from django_userpods.pages.links import beside_page, came_from, to_view
-from django_userpods.pages.refusals import page_of, sign_out, site_url
+from django_userpods.pages.refusals import for_browsers, page_of, sign_out, site_url
 from django_userpods.pages.standing import standing_of
 from django_userpods.pages.steps import steps_of
 from django_userpods.pages.stream import can_stream
@@ -69,11 +69,13 @@ def waiting(request: HttpRequest) -> HttpResponse:
         _wake(visitor, pod)
         return _page(request, _words_of(visitor, pod))
 
-    found = for_visitor(request, answer, refuse=partial(page_of, request))
-    # Where nobody can tell, the page asks again; a person sees no JSON meanwhile.
-    if isinstance(found, JsonResponse):
-        return _page(request, {"title": gettext("One moment, please"), "state": "starting"})
-    return found
+    def refuse(refusal: Refusal) -> HttpResponse:
+        # Where nobody can tell yet, the page asks again.
+        if refusal.status == 503:
+            return _page(request, {"title": gettext("One moment, please"), "state": "starting"})
+        return page_of(request, refusal)
+
+    return for_visitor(request, answer, refuse=refuse)
 
 
 @csrf_exempt
@@ -119,8 +121,7 @@ def wake(request: HttpRequest) -> HttpResponse:
             return response
         return as_json(_status_of(visitor, pod), status=202)
 
-    refuse = partial(page_of, request) if is_navigation(request) else None
-    return for_visitor(request, answer, refuse=refuse)
+    return for_visitor(request, answer, refuse=for_browsers(request))
 
 
 def _page(request: HttpRequest, words: dict[str, Any]) -> HttpResponse:

@@ -98,7 +98,7 @@ class Command(UserpodsCommand):
                 % {
                     "count": item.pods,
                     "reason": item.reason,
-                    "name": item.example,
+                    "name": item.label,
                     "message": item.message,
                 }
             )

@@ -7,7 +7,7 @@
        as many reloads as it takes; a minute without one, and it begins at the beginning. */
     const FIRST = 1000, LONGEST = 30000, FORGOTTEN = 60000;
     const SILENT = 20000, SILENT_AT_FIRST = 5000;
-    const POLLED_AT_MOST = { failed: 15000 }, POLLED = 5000;
+    const POLLED_AT_MOST = { failed: 15000 }, POLLED = 5000, FOLLOWED = 3000;
     const page = document.querySelector("main[data-status]");
 
     const remembered = () => {
@@ -85,13 +85,13 @@
         /* The first comes at once, or something on the way keeps all of them. */
         alive(SILENT_AT_FIRST);
     });
+    let forbidden = false;
+    document.addEventListener("securitypolicyviolation", (event) => {
+        forbidden ||= event.effectiveDirective === "connect-src";
+    });
     const watch = async () => {
         const { state, standing, status, stream } = page.dataset;
         const words = document.getElementById("userpods-message");
-        let forbidden = false;
-        document.addEventListener("securitypolicyviolation", (event) => {
-            forbidden ||= event.effectiveDirective === "connect-src";
-        });
         /* Takes what the site says, and tells whether the page is about to be loaded anew. */
         const hear = (found) => {
             const failed = (name) => name === "failed";
@@ -137,15 +137,22 @@
     if (page) {
         document.querySelector("form[data-again]")?.addEventListener("submit", async (event) => {
             event.preventDefault();
-            event.submitter.disabled = true;
+            const button = event.submitter, refused = document.getElementById("userpods-refused");
+            button.disabled = true;
+            refused.hidden = true;
             try {
-                await fetch(event.target.action, {
+                const answer = await fetch(event.target.action, {
                     method: "POST",
                     headers: { Accept: "application/json" },
                 });
-            } finally {
-                reload();
+                /* Of whoever may not come in any more, the page that comes says so. */
+                if (answer.ok || answer.status === 401 || answer.status === 403) return reload();
+            } catch {
+                /* The site is restarting. Or the page may not ask, so the form is sent as it is. */
+                if (forbidden) return event.target.submit();
             }
+            button.disabled = false;
+            refused.hidden = false;
         });
         const shown = document.getElementById("userpods-elapsed");
         if (shown) setInterval(count, 1000, shown);
@@ -162,8 +169,11 @@
         const find = (root) => root.querySelector("#userpods-pods");
         /* Not this page's own: where a form was refused, that is the form's, and for sending alone. */
         const { changes: address } = home.dataset;
-        for (let changes = true; changes;) {
-            await pause(3000);
+        /* What is on its way is asked for soon; one that failed may answer again, less and less. */
+        let main = home, wait = FOLLOWED;
+        while (main.hasAttribute("data-changes")) {
+            wait = main.hasAttribute("data-slowly") ? Math.min(wait * 1.5, LONGEST) : FOLLOWED;
+            await pause(wait);
             /* Nobody's typing is swept away. */
             if (document.hidden || find(home)?.contains(document.activeElement)) continue;
             try {
@@ -174,7 +184,7 @@
                 const found = find(page);
                 if (!found) return;
                 find(home).replaceWith(found);
-                changes = page.querySelector("main").hasAttribute("data-changes");
+                main = page.querySelector("main");
             } catch { /* The site is restarting: try again. */ }
         }
     };
