@@ -35,6 +35,9 @@ def chromium(folder: Path, *flags: str) -> Iterator[WebDriver]:
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
+        "--disable-extensions",
+        # What moves is drawn by the processor here, for as long as it is shown.
+        "--force-prefers-reduced-motion",
         "--window-size=1500,900",
         f"--user-data-dir={folder / 'profile'}",
     ):

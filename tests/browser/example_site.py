@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from django.conf import settings
@@ -142,8 +141,9 @@ def fill() -> None:
         _history(pods[name])
     _bulk_run(pods)
     for columns in PROFILES:
-        profile = Profile(**columns)
+        profile = Profile(**{**columns, "image": "registry.example/notebook:2.4"})
         profile.save(actor="boss")
+        profile.image = columns.get("image", "")
         profile.description += " At most a week."
         profile.save(actor="judy")
     _evidence(pods)
@@ -319,13 +319,28 @@ def nameless() -> Iterator[None]:
 
 
 @contextmanager
-def nobody_can_tell() -> Iterator[None]:
-    """What decides who may come in cannot be asked, meanwhile."""
-    from django.http import JsonResponse
+def edited() -> Iterator[None]:
+    """Somebody has edited bob's Deployment by hand, meanwhile."""
+    from django_userpods.cluster import get_cluster
+    from django_userpods.core.objects import DEPLOYMENT, Ref
 
-    with mock.patch("django_userpods.pages.waiting.for_visitor") as asked:
-        asked.return_value = JsonResponse({"error": "unavailable"}, status=503)
-        yield
+    cluster: Any = get_cluster()
+    deployment = cluster.objects[Ref(DEPLOYMENT, "homes", "user-bob")]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    declared, container["image"] = container["image"], "registry.example/notebook:latest"
+    yield
+    container["image"] = declared
+
+
+@contextmanager
+def in_use() -> Iterator[None]:
+    """Pods that run by the first profile, meanwhile."""
+    from django_userpods.models import Profile, UserPod
+
+    pods = UserPod.objects.filter(state="running")
+    pods.update(profile=Profile.objects.earliest("pk").slug)
+    yield
+    UserPod.objects.update(profile="")
 
 
 def user(username: str) -> Any:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import secrets
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.test.utils import override_settings
@@ -25,10 +27,11 @@ from tests.browser.chromium import chromium
 from tests.django.support import end_pause
 from tests.real.controllers import Site, until
 from tests.real.controllers import site as real_site
+from tests.testcluster.controlplane import ControlPlane
 from tests.testcluster.fixtures import restricted_namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from email.message import Message
     from pathlib import Path
 
@@ -40,9 +43,10 @@ if TYPE_CHECKING:
 PODS = "/admin/userpods/userpod/"
 
 
-def told(
-    annotations: dict[str, str] | None = None, **pod_spec: Any
-) -> Callable[[list[Any], object], list[Any]]:
+Customize = Callable[[list[Any], Any], list[Any]]
+
+
+def told(annotations: dict[str, str] | None = None, **pod_spec: Any) -> Customize:
     """What has the pretended node treat pods so (``testcluster/kwok/stages.yaml``)."""
     found = {f"testcluster/{key}": value for key, value in (annotations or {}).items()}
 
@@ -58,11 +62,19 @@ def told(
     return customize
 
 
-@dataclass
-class RealSite:
-    """What there is in the cluster, and two people who look at it."""
+def each_told(which: dict[str, Customize]) -> Customize:
+    """What has the pods of some users treated so, by username, and others' as any pod."""
 
-    cluster: Cluster
+    def customize(manifests: list[Any], user: Any) -> list[Any]:
+        return which.get(user.get_username(), told())(manifests, user)
+
+    return customize
+
+
+@dataclass
+class OpenSite:
+    """A site, and two people who look at it."""
+
     inner: Site
     browser: WebDriver
     port: str
@@ -70,10 +82,15 @@ class RealSite:
     def url(self, path: str, *, staff: bool = False) -> str:
         return f"http://{'127.0.0.1' if staff else 'localhost'}:{self.port}{path}"
 
-    def sign_in(self, user: Any, *, staff: bool = False) -> Client:
-        """Have the browser be somebody, at the users' host or at staff's; return their client."""
+    def client(self, user: Any) -> Client:
+        """Somebody who is signed in, though not in the browser."""
         client = Client()
         client.force_login(user)
+        return client
+
+    def sign_in(self, user: Any, *, staff: bool = False) -> Client:
+        """Have the browser be somebody, at the users' host or at staff's; return their client."""
+        client = self.client(user)
         self.browser.get(self.url("/userpods/assets/css", staff=staff))
         key = client.cookies["sessionid"].value
         self.browser.add_cookie({"name": "sessionid", "value": key})
@@ -116,6 +133,13 @@ class RealSite:
             with error:
                 return error.code, error.headers
 
+
+@dataclass
+class RealSite(OpenSite):
+    """One of which we see what there is in the cluster."""
+
+    cluster: Cluster
+
     def deployment(self, name: str) -> dict[str, Any]:
         return self.cluster.get("deployment", name, "-n", self.inner.namespace)
 
@@ -144,7 +168,7 @@ def running(
         server = LiveServer("localhost")
         stack.callback(server.stop)
         browser = stack.enter_context(chromium(folder))
-        site = RealSite(cluster, inner, browser, server.url.rpartition(":")[2])
+        site = RealSite(inner, browser, server.url.rpartition(":")[2], cluster)
         if controller:
             said = "".join(f"{name} = {value!r}\n" for name, value in settings.items())
             started = inner.start(cluster.kubeconfig, settings=said)
@@ -156,3 +180,26 @@ def boss() -> Any:
     """Somebody who may do everything."""
     users: Any = get_user_model()._default_manager
     return users.filter(username="boss").first() or users.create_superuser("boss")
+
+
+def site_of_a_module(*, only_ours: str = "", **settings: Any) -> Any:
+    """Return a fixture: a site that all tests of a module share, with ``boss`` signed in as staff.
+
+    Give what ``running`` takes, and why it is not for a cluster that is not ours.
+    """
+
+    @pytest.fixture(scope="module")
+    def site(
+        tmp_path_factory: pytest.TempPathFactory,
+        cluster: Cluster,
+        django_db_setup: None,
+        django_db_blocker: Any,
+    ) -> Iterator[RealSite]:
+        if only_ours and not isinstance(cluster, ControlPlane):
+            pytest.skip(f"SKIPPED ON YOUR CLUSTER: {only_ours}")
+        folder = tmp_path_factory.mktemp("site")
+        with django_db_blocker.unblock(), running(folder, cluster, **settings) as made:
+            made.sign_in(boss(), staff=True)
+            yield made
+
+    return site

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
 
 PODS, TOKENS, SHARES = (f"/admin/userpods/{name}/" for name in ("userpod", "accesstoken", "share"))
-PROFILES = "/admin/userpods/profile/"
+PROFILES, SESSIONS = "/admin/userpods/profile/", "/admin/userpods/podsession/"
 WAITING = "/userpods/waiting/"
 
 
@@ -29,7 +29,7 @@ class Screen:
     """A page: who opens it where, in which state alice's pod is then, and what is done there.
 
     ``path`` may hold ``{name}`` of a user for the id of the main pod, ``{token}``, ``{share}``,
-    ``{profile}`` and ``{bulk}``.
+    ``{profile}``, ``{session}`` and ``{bulk}``.
     """
 
     name: str
@@ -162,14 +162,17 @@ def typed_beyond(number: int) -> Callable[[], AbstractContextManager[object]]:
     """Have more than so many confirmed by their number."""
 
     def given() -> AbstractContextManager[object]:
-        from django_userpods.admin import actions, choosing
+        from django_userpods.admin import actions
 
-        stack = ExitStack()
-        for module in (actions, choosing):
-            stack.enter_context(mock.patch.object(module, "TYPED_BEYOND", number))
-        return stack
+        return mock.patch.object(actions, "TYPED_BEYOND", number)
 
     return given
+
+
+def broken(user: object) -> bool:
+    """Tell nobody who may have a pod."""
+    message = f"{user} could not be looked up"
+    raise LookupError(message)
 
 
 HOSTS = alone(
@@ -204,6 +207,7 @@ SCREENS = (
     Screen("home-wrong-token", "/userpods/", act=sent(TOKEN, label="")),
     Screen("home-not-allowed", "/userpods/", act=sent("#pod-main .choices form", do="recreate")),
     Screen("home-logs", "/userpods/pods/user-alice/logs/"),
+    Screen("home-unavailable", "/userpods/", given=alone(USERPODS_SELECT=broken)),
     Screen("waiting-pending", WAITING, state="pending"),
     Screen("waiting-no-room", WAITING, state="pending", message=NO_ROOM),
     Screen("waiting-image", WAITING, state="starting", message=PULLS),
@@ -214,7 +218,7 @@ SCREENS = (
     Screen("waiting-deleting", WAITING, state="deleting"),
     Screen("waiting-running", WAITING, state="running", stays=True),
     Screen("waiting-stopped", WAITING, state="stopped", stays=True),
-    Screen("waiting-unknown", WAITING, given=example_site.nobody_can_tell),
+    Screen("waiting-unknown", WAITING, given=alone(USERPODS_SELECT=broken)),
     Screen("waiting-guest", f"{WAITING}?at=/pods/alice/", who="bob", state="failed"),
     Screen("no-workspace", WAITING, who="stranger"),
     Screen("refused", "/userpods/enter/?to=/pods/frank/", who="carol"),
@@ -240,7 +244,7 @@ SCREENS = (
     Screen("admin-pod", f"{PODS}{{bob}}/change/", who="boss"),
     Screen("admin-events", f"{PODS}{{bob}}/events/", who="boss"),
     Screen("admin-logs", f"{PODS}{{bob}}/logs/", who="boss"),
-    Screen("admin-comparison", f"{PODS}{{bob}}/comparison/", who="boss"),
+    Screen("admin-comparison", f"{PODS}{{bob}}/comparison/", who="boss", given=example_site.edited),
     Screen("admin-history", f"{PODS}{{bob}}/history/", who="boss"),
     Screen("admin-confirm", PODS, who="boss", act=asked("userpods_stop", 99)),
     Screen("admin-recreate", PODS, who="boss", act=asked("userpods_recreate", 3)),
@@ -314,7 +318,23 @@ SCREENS = (
     ),
     Screen("admin-profile-wrong", f"{PROFILES}add/", who="boss", act=sent("#profile_form")),
     Screen("admin-profile-delete", f"{PROFILES}{{profile}}/delete/", who="boss"),
-    Screen("admin-sessions", "/admin/userpods/podsession/", who="boss"),
+    Screen(
+        "admin-profile-in-use",
+        f"{PROFILES}{{profile}}/change/",
+        who="boss",
+        given=example_site.in_use,
+    ),
+    Screen(
+        "admin-profile-restore",
+        f"{PROFILES}{{profile}}/change/",
+        who="boss",
+        act=click("[name=restore]"),
+        given=example_site.in_use,
+    ),
+    Screen("admin-profile-history", f"{PROFILES}{{profile}}/history/", who="boss"),
+    Screen("admin-sessions", SESSIONS, who="boss"),
+    Screen("admin-session", f"{SESSIONS}{{session}}/change/", who="boss"),
+    Screen("admin-session-delete", f"{SESSIONS}{{session}}/delete/", who="boss"),
 )
 
 #: The few that the documentation shows, by page, language, theme and width; all together less than
@@ -331,5 +351,14 @@ IN_DOCS = (
     ("admin-pod", "en", "light", 1280),
     ("admin-confirm", "en", "light", 1280),
     ("home", "zh", "light", 1280),
+    ("home-shares", "en", "light", 390),
+    ("home-tokens", "en", "dark", 390),
+    ("home-profiles", "en", "light", 390),
+    ("admin-overview", "en", "light", 1280),
+    ("admin-comparison", "en", "light", 1280),
+    ("admin-history", "en", "light", 1280),
+    ("admin-bulk", "en", "light", 1280),
+    ("admin-profile-in-use", "en", "light", 1280),
+    ("admin-profile-restore", "en", "light", 1280),
     ("router", "zh", "light", 390),
 )

@@ -18,7 +18,8 @@ from tests.browser import example_site
 from tests.browser.chromium import chromium
 from tests.browser.screens import IN_DOCS, SCREENS, Screen
 from tests.router.fake_django import FakeDjango
-from tests.router.harness import Router, free_port
+from tests.router.harness import Router
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
 
 LANGUAGES = {"en": "en-GB,en", "zh": "zh-CN,zh"}
-_COOKIES = {"en": "en", "zh": "zh-hans"}
+LANGUAGE_COOKIES = {"en": "en", "zh": "zh-hans"}
 THEMES = ("light", "dark")
 WIDTHS = (1280, 390)
 #: Pixels of a long page that are shown.
@@ -78,7 +79,7 @@ class Camera:
 
 def ids() -> dict[str, object]:
     """What the paths of screens may name."""
-    from django_userpods.models import AccessToken, BulkRun, Profile, Share, UserPod
+    from django_userpods.models import AccessToken, BulkRun, PodSession, Profile, Share, UserPod
 
     pods = UserPod.objects.filter(slot="").select_related("owner")
     found: dict[str, object] = {}
@@ -88,6 +89,7 @@ def ids() -> dict[str, object]:
             found[f"{pod.owner.get_username()}-user"] = pod.owner.pk
     found["token"] = AccessToken.objects.earliest("pk").pk
     found["profile"] = Profile.objects.earliest("pk").pk
+    found["session"] = PodSession.objects.earliest("pk").pk
     found["bulk"] = BulkRun.objects.latest("pk").pk
     found["share"] = Share.objects.earliest("pk").pk
     return found
@@ -98,7 +100,7 @@ def open_screen(browser: WebDriver, site: str, screen: Screen, language: str) ->
     """Have a browser show a page to somebody, in a language, while what it needs is so."""
     example_site.take_back()
     example_site.put("alice", screen.state, screen.message, minutes=1)
-    cookies = {"django_language": _COOKIES[language]}
+    cookies = {"django_language": LANGUAGE_COOKIES[language]}
     if screen.who:
         cookies["sessionid"] = example_site.session(screen.who)
     browser.execute_cdp_cmd("Network.clearBrowserCookies", {})

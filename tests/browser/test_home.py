@@ -68,6 +68,11 @@ class Person:
         found = self.browser.find_elements(By.CSS_SELECTOR, "#userpods-steps li")
         return [str(item.get_attribute("class")) for item in found]
 
+    def focused(self) -> tuple[str | None, ...]:
+        """The field that has the focus: its id, what it holds, whether it is said to be wrong."""
+        field = self.browser.switch_to.active_element
+        return tuple(field.get_attribute(name) for name in ("id", "value", "aria-invalid"))
+
     def sees_state(self, text: str, pod: str) -> None:
         """Wait for a pod's state, which comes by itself where there are scripts."""
 
@@ -112,6 +117,8 @@ def test_a_person_looks_after_what_is_theirs(person: Person) -> None:
 
     person.find("#userpods-slot").send_keys("Not a name", Keys.ENTER)
     person.sees("A name has at most", "[role=alert]")
+    assert person.focused() == ("userpods-slot", "Not a name", "true")
+    person.sees("A name has at most", "#userpods-slot-error")
     keep_pictures(person.browser, "home-error")
     person.find("#userpods-slot").clear()
     person.find("#userpods-slot").send_keys("lab", Keys.ENTER)
@@ -134,6 +141,16 @@ def test_a_person_looks_after_what_is_theirs(person: Person) -> None:
     person.find("#pod-lab input[name=typed]").send_keys("lab", Keys.ENTER)
     person.sees("You have 1 of 3")
     assert not person.browser.find_elements(By.ID, "pod-lab")
+
+
+def test_one_that_failed_is_seen_to_answer_again(person: Person) -> None:
+    person.browser.get(f"{person.site}/userpods/")
+    person.sees_state("running", "#pod-main")
+    person.has_pod("failed", "CrashLoopBackOff: no")
+    person.browser.refresh()
+    person.sees_state("failed", "#pod-main")
+    person.has_pod("running")
+    person.sees_state("running", "#pod-main")
 
 
 def test_the_waiting_page_shows_how_far_it_has_come(person: Person) -> None:

@@ -9,34 +9,13 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.browser.chromium import keep_pictures
-from tests.browser.people import Person, person, telling_demo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.browser.demos import Demo
+    from tests.browser.people import Person
 
 pytestmark = [pytest.mark.browser, pytest.mark.router]
 
 PROFILES = "/admin/userpods/profile/"
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with telling_demo(tmp_path_factory.mktemp("demo")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def admin(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
-    with person("admin", demo, tmp_path_factory.mktemp("browser")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def alice(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
-    with person("alice", demo, tmp_path_factory.mktemp("browser")) as found:
-        yield found
 
 
 def errors(admin: Person) -> dict[str, str]:
@@ -118,6 +97,7 @@ def test_one_is_made_looked_at_chosen_changed_and_taken_back(admin: Person, alic
     becomes(alice, "alice sour")
 
     admin.presses("Restore this version")
+    admin.presses("Restore version 1")
     admin.sees("version 1", ".messagelist")
     assert [line[0] for line in versions(admin)] == ["3", "2", "1"]
     assert admin.browser.find_element(By.NAME, "env").get_attribute("value") == (

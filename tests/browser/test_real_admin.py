@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -11,15 +11,9 @@ from django.contrib.auth import get_user_model
 from django_userpods.models import UserPod
 from tests.browser.chromium import keep_pictures, wait_for_text
 from tests.browser.kubelet import Kubelet, kubelet
-from tests.browser.real_site import PODS, RealSite, boss, running
+from tests.browser.real_site import PODS, RealSite, site_of_a_module
 from tests.factories import UserFactory
 from tests.real.controllers import until
-from tests.testcluster.controlplane import ControlPlane
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.testcluster.cluster import Cluster
 
 pytestmark = [pytest.mark.browser, pytest.mark.cluster]
 
@@ -28,19 +22,7 @@ BROKEN = "ModuleNotFoundError: No module named 'numpy'"
 SOON = 60
 
 
-@pytest.fixture(scope="module")
-def site(
-    tmp_path_factory: pytest.TempPathFactory,
-    cluster: Cluster,
-    django_db_setup: None,
-    django_db_blocker: Any,
-) -> Iterator[RealSite]:
-    if not isinstance(cluster, ControlPlane):
-        pytest.skip("SKIPPED ON YOUR CLUSTER: has pods there crash as no pod of yours would")
-    folder = tmp_path_factory.mktemp("admin")
-    with django_db_blocker.unblock(), running(folder, cluster, controller=True) as made:
-        made.sign_in(boss(), staff=True)
-        yield made
+site = site_of_a_module(controller=True, only_ours="has pods there crash as no pod of yours would")
 
 
 def settled(site: RealSite, name: str) -> UserPod:

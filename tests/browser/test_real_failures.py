@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from selenium.webdriver.common.by import By
 
 from django_userpods.models import UserPod
 from tests.browser.chromium import keep_pictures, wait_for_text
-from tests.browser.real_site import PODS, RealSite, boss, running, told
+from tests.browser.real_site import PODS, RealSite, site_of_a_module, told
 from tests.factories import UserFactory
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.testcluster.cluster import Cluster
 
 pytestmark = [pytest.mark.browser, pytest.mark.cluster]
 
@@ -23,17 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.cluster]
 INTERNALS = ("BackOff", "back-off", "exit code", "container", "Unschedulable", "node", "https://")
 
 
-@pytest.fixture(scope="module")
-def site(
-    tmp_path_factory: pytest.TempPathFactory,
-    cluster: Cluster,
-    django_db_setup: None,
-    django_db_blocker: Any,
-) -> Iterator[RealSite]:
-    folder = tmp_path_factory.mktemp("failures")
-    with django_db_blocker.unblock(), running(folder, cluster) as made:
-        made.sign_in(boss(), staff=True)
-        yield made
+site = site_of_a_module()
 
 
 def steps(site: RealSite) -> list[str]:

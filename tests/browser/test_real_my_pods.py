@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -11,14 +11,9 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from django_userpods.conf import SELF_SERVICE
 from tests.browser.chromium import keep_pictures, wait_for_text
-from tests.browser.real_site import RealSite, boss, running
+from tests.browser.real_site import RealSite, boss, site_of_a_module
 from tests.factories import UserFactory
 from tests.real.controllers import until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.testcluster.cluster import Cluster
 
 pytestmark = [pytest.mark.browser, pytest.mark.cluster]
 
@@ -27,24 +22,14 @@ PROFILES = "/admin/userpods/profile/"
 SOON = 1.0
 
 
-@pytest.fixture(scope="module")
-def site(
-    tmp_path_factory: pytest.TempPathFactory,
-    cluster: Cluster,
-    django_db_setup: None,
-    django_db_blocker: Any,
-) -> Iterator[RealSite]:
-    """A site that remembers whoami's answers, as one with many requests does."""
-    settings: dict[str, Any] = {
-        "USERPODS_CACHE": "default",
-        "USERPODS_PROFILES": "database",
-        "USERPODS_SELF_SERVICE": [*SELF_SERVICE],
-        "USERPODS_SHARING": True,
-        "USERPODS_URL": "/pods/{pod}/",
-    }
-    folder = tmp_path_factory.mktemp("own")
-    with django_db_blocker.unblock(), running(folder, cluster, **settings) as made:
-        yield made
+#: It remembers whoami's answers, as a site with many requests does.
+site = site_of_a_module(
+    USERPODS_CACHE="default",
+    USERPODS_PROFILES="database",
+    USERPODS_SELF_SERVICE=[*SELF_SERVICE],
+    USERPODS_SHARING=True,
+    USERPODS_URL="/pods/{pod}/",
+)
 
 
 def container(site: RealSite, name: str) -> dict[str, Any]:
@@ -118,6 +103,7 @@ def test_staff_makes_a_profile_a_user_chooses_it_and_a_change_of_it_is_rolled_ou
     keep_pictures(browser, "real-profile-changed")
     until(lambda: container(site, "user-bob")["image"] == "example.org/large:2", 60, "the change")
     site.press("Restore this version")
+    site.press("Restore version 1")
     wait_for_text(browser, ".messagelist", "1 pod uses this profile")
     until(lambda: container(site, "user-bob")["image"] == "example.org/large:1", 60, "the way back")
     assert container(site, "user-alice") == standard

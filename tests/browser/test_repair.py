@@ -11,37 +11,16 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.browser.chromium import keep_pictures
-from tests.browser.people import COMMAND, Person, person, telling_demo
+from tests.browser.people import COMMAND, Person
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from selenium.webdriver.chrome.webdriver import WebDriver
 
-    from tests.browser.demos import Demo
-
 pytestmark = [pytest.mark.browser, pytest.mark.router]
 
 PROFILES = "/admin/userpods/profile/"
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with telling_demo(tmp_path_factory.mktemp("demo")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def admin(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
-    with person("admin", demo, tmp_path_factory.mktemp("browser")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def alice(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
-    with person("alice", demo, tmp_path_factory.mktemp("browser")) as found:
-        yield found
 
 
 def template(*command: str) -> str:

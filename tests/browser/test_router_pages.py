@@ -43,6 +43,12 @@ def browser(tmp_path: Path, site: str) -> Iterator[WebDriver]:
         yield browser
 
 
+def unavailable(handler: Handler) -> None:
+    handler.send_response(500)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
 def test_a_page_that_waits_stays_as_it_is_until_there_is_another(
     browser: WebDriver, site: str, django: FakeDjango
 ) -> None:
@@ -50,9 +56,7 @@ def test_a_page_that_waits_stays_as_it_is_until_there_is_another(
 
     def broken(handler: Handler) -> None:
         asked.append(handler.path)
-        handler.send_response(500)
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
+        unavailable(handler)
 
     django.odd = broken
     browser.get(f"{site}/notes?ticket=once")
@@ -73,3 +77,25 @@ def test_a_page_that_waits_stays_as_it_is_until_there_is_another(
         )
     )
     assert browser.current_url == f"{site}/notes?ticket=once"
+
+
+def moves_on(browser: WebDriver, site: str, django: FakeDjango) -> None:
+    django.odd = unavailable
+    browser.get(f"{site}/notes?page=2")
+    wait_for_text(browser, "h1", "Unavailable")
+    django.odd = None
+    wait_for_text(browser, "body", "alice")
+    assert browser.current_url == f"{site}/notes?page=2"
+
+
+def test_a_page_that_waits_moves_on_where_its_script_may_not_run(
+    browser: WebDriver, site: str, django: FakeDjango, tmp_path: Path
+) -> None:
+    # Cookies are the host's, whatever the port: the same user comes to both routers.
+    policy = "default-src 'self'; script-src 'self'; style-src 'self'"
+    header = f'add_header Content-Security-Policy "{policy}" always;'
+    options: dict[str, object] = {"retry_after": 1}
+    with Router(tmp_path / "policy", django.port, options=options, public=header) as router:
+        moves_on(browser, f"http://127.0.0.1:{router.port}", django)
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    moves_on(browser, site, django)

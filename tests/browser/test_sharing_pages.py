@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.browser.chromium import keep_pictures
-from tests.browser.people import Person, person, telling_demo
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.browser.demos import Demo
+from tests.browser.people import Person, person
 
 pytestmark = [pytest.mark.browser, pytest.mark.router]
 
@@ -39,24 +33,6 @@ socket.onclose = () => { over.socket = Date.now(); };
 """
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with telling_demo(tmp_path_factory.mktemp("demo")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def alice(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
-    with person("alice", demo, tmp_path_factory.mktemp("browser")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def bob(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
-    with person("bob", demo, tmp_path_factory.mktemp("browser")) as found:
-        yield found
-
-
 def is_out(bob: Person, *, was_in: bool) -> None:
     """Open a page of alice's pod in vain, and see where that leads."""
     bob.browser.get(f"{bob.demo.pods['alice']}lab")
@@ -64,7 +40,9 @@ def is_out(bob: Person, *, was_in: bool) -> None:
         bob.sees("This account or token has no access here.")
         bob.presses("Sign in")
     bob.sees("This is not your workspace", "h1")
-    assert bob.browser.find_element(By.LINK_TEXT, "Open my workspace").is_displayed()
+    bob.sees("ask its owner to share it again")
+    assert bob.browser.find_element(By.LINK_TEXT, "My workspaces").is_displayed()
+    assert not bob.browser.find_elements(By.LINK_TEXT, "Sign in")
 
 
 def shares(alice: Person, days: str) -> None:

@@ -242,6 +242,26 @@ def test_trying_again_stays_on_the_page(
     assert UserPod.objects.get().restarted_at is not None
 
 
+def test_trying_again_in_vain_is_said(
+    chromium: WebDriver, pod: str, place: type[InTheRoutersPlace], settings: Any
+) -> None:
+    state("failed", CRASHES)
+    chromium.get(f"{pod}/deep/link")
+    said = chromium.find_element(By.ID, "userpods-refused")
+    assert not said.is_displayed()
+    # Nobody can tell who is asking: a 503.
+    settings.USERPODS_SELECT = lambda user: user.no_such_field
+    button = chromium.find_element(By.XPATH, "//button[text()='Try again']")
+    button.click()
+    WebDriverWait(chromium, 15, 0.1).until(lambda _: said.is_displayed())
+    assert "could not be done" in said.text
+    assert button.is_enabled()
+    settings.USERPODS_SELECT = lambda user: True
+    place.answers = True
+    button.click()
+    wait_for_headline(chromium, "The pod at /deep/link")
+
+
 def test_signing_out_leads_to_the_site(
     chromium: WebDriver, pod: str, place: type[InTheRoutersPlace], settings: Any
 ) -> None:
