@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from demo_machine import HOST, DemoError, say
+from demo_machine import HOST, DemoError, missing_packages, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,11 +40,15 @@ class OtherVersionNeededError(DemoError):
 
 @dataclass(frozen=True)
 class Needs:
-    """What an application needs of Python or Node.js: pinned packages, and versions of it."""
+    """What an application needs of Python or Node.js: pinned packages, and versions of it.
+
+    ``compiled`` where installing the packages takes a compiler.
+    """
 
     packages: list[str] = field(default_factory=list)
     minimum: str = ""
     below: str = ""
+    compiled: bool = False
 
     def refusal(self, version: str) -> str:
         """Say what is wrong with a version (``3.11.2``); empty where nothing is."""
@@ -103,12 +107,14 @@ def installed(app: Application, where: Path) -> str:
 
     DemoError says what is missing of this machine, or how an installation ended.
     """
-    places = [os.environ.get("PATH", os.defpath)]
-    if app.node.packages:
-        places.insert(0, str(_install_from_npm(app, where) / "node_modules" / ".bin"))
+    path = os.environ.get("PATH", os.defpath)
     if app.python.packages:
-        places.insert(0, str(_install_from_pypi(app, where) / "bin"))
-    return os.pathsep.join(places)
+        path = os.pathsep.join([str(_install_from_pypi(app, where) / "bin"), path])
+    if app.node.packages:
+        # Node.js itself may be among the packages from PyPI.
+        folder = _install_from_npm(app, where, path)
+        path = os.pathsep.join([str(folder / "node_modules" / ".bin"), path])
+    return path
 
 
 def as_is(text: str) -> str:
@@ -131,27 +137,49 @@ def _install_from_pypi(app: Application, where: Path) -> Path:
     return _once(folder, app, app.python.packages, "PyPI", steps, counted="Collecting ")
 
 
-def _install_from_npm(app: Application, where: Path) -> Path:
+def _install_from_npm(app: Application, where: Path, path: str) -> Path:
+    """Install by the Node.js that is found on a ``$PATH``."""
     for program in ("node", "npm"):
-        if not shutil.which(program):
+        if not shutil.which(program, path=path):
             version = f" {app.node.minimum} or later" if app.node.minimum else ""
             msg = (
                 f"{app.name} needs Node.js{version} with npm, and there is no `{program}` here. "
                 "On Debian or Ubuntu: apt-get install nodejs npm"
             )
             raise DemoError(msg)
-    told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False)  # noqa: S607 - found just now
-    version = told.stdout.strip().removeprefix("v")
-    if not version:
-        msg = f"{app.name} needs Node.js, and the one here does not run: {told.stderr.strip()}"
-        raise DemoError(msg)
+    environment = {**os.environ, "PATH": path}
+    version = _told(environment, "--version").removeprefix("v")
     if wanted := app.node.refusal(version):
         msg = f"{app.name} needs Node.js {wanted}, and this is {version}"
         raise OtherVersionNeededError(msg)
+    if app.node.compiled and (missing := missing_packages("compile")):
+        msg = (
+            f"{app.name} is compiled in part, and this machine lacks {' and '.join(missing)}. "
+            f"As root: apt-get install --no-install-recommends {' '.join(missing)}"
+        )
+        raise DemoError(msg)
+    here = Path(_told(environment, "--print", "process.execPath")).resolve().parent
+    if (here.parent / "include" / "node" / "node.h").exists():
+        # Else whatever is compiled looks for it on the internet.
+        environment["npm_package_config_node_gyp_nodedir"] = str(here.parent)
+    # Behind the modules' own -O3, which takes the compiler minutes and a demo does not need.
+    for flags in ("CFLAGS", "CXXFLAGS"):
+        environment[flags] = f"{environment.get(flags, '')} -O1".strip()
     folder = where / f"{app.name}-{_digest(app.node.packages, version)}"
     npm = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--no-progress"]
     steps = [[*npm, "--loglevel=http", *app.node.packages]]
-    return _once(folder, app, app.node.packages, "npm", steps, counted="http fetch ")
+    packages = app.node.packages
+    return _once(folder, app, packages, "npm", steps, counted="http fetch ", env=environment)
+
+
+def _told(environment: Mapping[str, str], *words: str) -> str:
+    """What the Node.js of an environment says."""
+    command = ["node", *words]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if not told.stdout.strip():
+        msg = f"an application needs Node.js, and the one here does not run: {told.stderr.strip()}"
+        raise DemoError(msg)
+    return told.stdout.strip()
 
 
 def _once(
@@ -162,6 +190,7 @@ def _once(
     steps: list[list[str]],
     *,
     counted: str,
+    env: Mapping[str, str] | None = None,
 ) -> Path:
     """Run the steps unless they were run before; what was interrupted begins anew."""
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -176,18 +205,29 @@ def _once(
         log = folder.with_suffix(".log")
         with log.open("w") as output:
             for step in steps:
-                _follow(step, output, counted=counted)
+                _follow(step, output, counted=counted, env=env)
         done.touch()
     return folder
 
 
-def _follow(step: list[str], output: Any, *, counted: str) -> None:  # noqa: ANN401 - a text file
+def _follow(
+    step: list[str],
+    output: Any,  # noqa: ANN401 - a text file
+    *,
+    counted: str,
+    env: Mapping[str, str] | None,
+) -> None:
     """Run a step with its output in a log, and say now and then how far it is."""
     began = said = time.monotonic()
     count = 0
     tail: list[str] = []
     with subprocess.Popen(
-        step, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        step,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=env,
     ) as process:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         for line in process.stdout:

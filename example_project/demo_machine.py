@@ -107,17 +107,17 @@ def found(shows: str) -> str:
     return shutil.which(shows, path=path) or ""
 
 
-def missing_packages() -> list[str]:
-    """Return the packages of the router that are not there, by the list of tools/."""
+def missing_packages(group: str) -> list[str]:
+    """Return the packages of a group that are not there, by the list of tools/."""
     rows = [
-        line.split() for line in PACKAGES.read_text().splitlines() if line.startswith("router ")
+        line.split() for line in PACKAGES.read_text().splitlines() if line.startswith(f"{group} ")
     ]
     return [package for _, package, shows in rows if not found(shows)]
 
 
 def install_packages() -> None:
     """Install from the distribution what the router needs and this machine lacks."""
-    packages = missing_packages()
+    packages = missing_packages("router")
     if not packages:
         return
     manual = f"apt-get install --no-install-recommends {' '.join(packages)}"

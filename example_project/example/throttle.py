@@ -15,6 +15,7 @@ from django.conf import settings as django_settings
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -44,11 +45,14 @@ def refuse(
     """Answer an attempt that comes too soon: 429, with the seconds to wait."""
     del response
     seconds = _seconds_left(request, credentials or {})
-    message = f"Too many failed attempts. Try again in {math.ceil(seconds / 60)} min."
+    minutes = math.ceil(seconds / 60)
     answer: HttpResponse
     if request.path.startswith("/api/"):
-        answer = JsonResponse({"error": message}, status=429)
+        error = f"Too many failed attempts. Try again in {minutes} min."
+        answer = JsonResponse({"error": error}, status=429)
     else:
+        text = gettext("Too many failed attempts. Try again in %(minutes)s min.")
+        message = text % {"minutes": minutes}
         answer = render(request, "registration/too_many.html", {"message": message}, status=429)
     answer["Retry-After"] = str(seconds)
     answer["Cache-Control"] = "no-store"

@@ -18,6 +18,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from tests.apps.code_server import open_terminal
 from tests.apps.conftest import START, visit
 from tests.apps.idling import GONE, idling, state, stops
 from tests.browser.chromium import keep_picture
@@ -70,6 +71,12 @@ def type_a_command(visitor: Visitor) -> None:
     keyboard.send_keys("seq 500", Keys.ENTER)
 
 
+def type_a_command_in_code(visitor: Visitor) -> None:
+    open_terminal(visitor)
+    keyboard = visitor.browser.find_element(By.CSS_SELECTOR, ".terminal .xterm-helper-textarea")
+    keyboard.send_keys("seq 500", Keys.ENTER)
+
+
 @dataclass(frozen=True)
 class Case:
     """An application: where it is opened, what shows that it is there, and what people do in it."""
@@ -85,6 +92,7 @@ CASES = {
     "gradio": Case("", "textarea", ask_for_a_count),
     "node-red": Case("", ".red-ui-palette-node", reload_page),
     "gritty": Case("", ".xterm-screen", type_a_command),
+    "code-server": Case("", ".explorer-folders-view", type_a_command_in_code),
     "tensorboard": Case("", "tb-webapp", reload_page),
     "django": Case("", "form button", reload_page),
 }

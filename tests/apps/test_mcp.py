@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
-import subprocess
 import urllib.error
 import urllib.request
-from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
-import demo_apps
 import pytest
 
-from tests.testcluster import build
+from tests.apps.agents import made_tokens, use
 
 if TYPE_CHECKING:
     from tests.browser.demos import Demo
 
 pytestmark = [pytest.mark.apps, pytest.mark.router]
 WAYS = ["host", "path"]
-CLIENT = demo_apps.EXAMPLES / "mcp" / "client.py"
-#: Runs a program with ``alice.localhost`` on this machine: Python asks DNS, which does not know.
-LOCAL = """
-import runpy, socket, sys
-ask = socket.getaddrinfo
-def resolve(host, *words, **more):
-    name = host.decode() if isinstance(host, bytes) else host
-    return ask("127.0.0.1" if name and name.endswith(".localhost") else host, *words, **more)
-socket.getaddrinfo = resolve
-sys.argv.pop(0)
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 INITIALIZE = {
     "jsonrpc": "2.0",
     "id": 1,
@@ -49,44 +31,7 @@ INITIALIZE = {
 
 @pytest.fixture(scope="module")
 def tokens(demo: Demo) -> dict[str, str]:
-    """Access tokens of alice and bob, made in the admin."""
-    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
-
-    def page(path: str, **fields: str) -> str:
-        with opener.open(demo.site.rstrip("/") + path) as answer:
-            url, text = answer.url, str(answer.read(), "utf-8")
-        if fields:
-            found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', text)
-            assert found, text
-            data = urlencode({**fields, "csrfmiddlewaretoken": found[1]}).encode()
-            with opener.open(url, data) as answer:
-                text = str(answer.read(), "utf-8")
-        return text
-
-    page("/admin/", username="admin", password=demo.passwords["admin"])
-    made = {}
-    for name in ("alice", "bob"):
-        user = re.search(r"/admin/auth/user/(\d+)/change/", page(f"/admin/auth/user/?q={name}"))
-        assert user
-        about = {"user": user[1], "label": "agent", "scope": "reach"}
-        shown = page("/admin/userpods/accesstoken/add/", **about)
-        made[name] = re.findall(r"upt_[\w-]{43}", shown)[0]
-    return made
-
-
-def use(demo: Demo, name: str, token: str, note: str) -> subprocess.CompletedProcess[str]:
-    """Run the example's client at somebody's address."""
-    path = demo_apps.installed(demo_apps.load("mcp"), build.cache_dir() / "apps")
-    python = shutil.which("python", path=path)
-    assert python
-    return subprocess.run(
-        [python, "-c", LOCAL, str(CLIENT), f"{demo.pods[name]}mcp", note],
-        env={**os.environ, "USERPODS_TOKEN": token},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return made_tokens(demo)
 
 
 def status(demo: Demo, name: str, *, token: str = "") -> int:

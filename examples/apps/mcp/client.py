@@ -20,7 +20,9 @@ PATIENCE = httpx2.Timeout(30, read=300)
 
 async def main(url: str, note: str) -> None:
     """Add a note, and show all of them."""
-    headers = {"Authorization": f"Bearer {os.environ['USERPODS_TOKEN']}"}
+    token = os.environ["USERPODS_TOKEN"]
+    # A pod that was stopped because nobody used it is started, and waited for.
+    headers = {"Authorization": f"Bearer {token}", "Prefer": "wait=60"}
     async with (
         httpx2.AsyncClient(headers=headers, timeout=PATIENCE) as http,
         streamable_http_client(url, http_client=http) as streams,
