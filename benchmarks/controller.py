@@ -1,15 +1,18 @@
 """How prompt the controller is, what it takes at rest, and how fast 500 users' pods are ready.
 
     python benchmarks/controller.py [--users 10000] [--burst 500] [--saves 100] [--rounds 3]
+        [--only saves|rest|bursts]
 
 A real API server on the same machine. *Save to Deployment* is from before ``User.save`` to the
 first GET that finds the Deployment, one user after the other, beside nobody else and beside many;
 these and the controller at rest are measured without Kubernetes' own controllers, with Deployments
-that say that they are ready. *500 users* are saved in one transaction, with those
-controllers and nodes that kwok pretends, until all their Deployments are ready; in turn, the same
-objects by ``kubectl create``, and as many users' pods and Services by KubeSpawner, in an
-environment of its own, without a hub, until they run. Those are bare pods: a Deployment costs the
-cluster a ReplicaSet, and the status of both, more.
+that say that they are ready. *At rest* is five minutes with one look at everything in them (as
+shipped, every 300 s), with an idle timeout, a router that says that every tenth pod is in use, a
+rollout's rule, and a scrape every 15 s; the database, SQLite, is part of it. *500 users* are saved
+in one transaction, with those controllers and nodes that kwok pretends, until all their Deployments
+are ready; in turn, the same objects by ``kubectl create``, and as many users' pods and Services by
+KubeSpawner, in an environment of its own, without a hub, until they run. Those are bare pods: a
+Deployment costs the cluster a ReplicaSet, and the status of both, more.
 
 *Where the time goes.* Both rates are the cluster's, which has no core to spare while it starts
 pods. With 300 users at once on 2 cores, in seconds of CPU until all were ready (something small,
@@ -23,12 +26,12 @@ pods. With 300 users at once on 2 cores, in seconds of CPU until all were ready 
 A controller that took nothing at all would so come to about half of KubeSpawner's rate. The API
 server alone takes 7 ms for a Deployment and a Service that nobody acts upon, and 50 ms for those
 that come to run: the ReplicaSet, each status of both, the endpoints, the events. We make two POSTs
-for each user and one LIST for dozens, hold no call back (``qps`` is 200, and no more than 50 a
-second were made), and spend about a fifth of our part on writing rows, in batches. What was ours
-to win was work done twice: a look at everything that fell into the burst, as one does a few seconds
-after users were deleted, made the same objects as the workers. Of 1,918 calls for 300 users
-1,190 were in vain. It leaves to the workers what they have at hand: 728 calls, and a fifth less
-CPU of ours.
+for each user and one LIST for dozens, hold no call back (that table is of a run without a limit, in
+which no more than 50 a second were made; ``qps`` is 200), and spend about a fifth of our part on
+writing rows, in batches. What was ours to win was work done twice: a look at everything that fell
+into the burst, as one does a few seconds after users were deleted, made the same objects as the
+workers. Of 1,918 calls for 300 users 1,190 were in vain. It leaves to the workers what they have at
+hand: 728 calls, and a fifth less CPU of ours.
 """
 
 from __future__ import annotations
@@ -45,21 +48,24 @@ import tempfile
 import time
 import venv
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.common import publish, set_up_django
+from benchmarks.common import DOCS, publish, set_up_django
+from benchmarks.resting import SETTINGS, Rest, at_rest, router
 from tests.testcluster.controlplane import ControlPlane
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.real.controllers import Controller, Site
 
 KUBESPAWNER = "jupyterhub-kubespawner>=7,<8"
 NAMESPACE, THEIRS, SPAWNER = "bench", "kubectl", "spawner"
-#: Seconds that the controller is looked at when it has nothing to do.
-REST = 60.0
+PARTS = ("saves", "rest", "bursts")
 
 
 def main() -> None:
@@ -69,15 +75,30 @@ def main() -> None:
     parser.add_argument("--burst", type=int, default=500)
     parser.add_argument("--saves", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=PARTS, help="measure this, and keep the other numbers")
     options = parser.parse_args()
+    parts = [options.only] if options.only else PARTS
     set_up_django()
-    rows = [*alone(options.users, options.saves), *bursts(options.burst, options.rounds)]
+    rows = []
+    if {"saves", "rest"} & set(parts):
+        rows += alone(options.users, options.saves if "saves" in parts else 0, "rest" in parts)
+    if "bursts" in parts:
+        rows += bursts(options.burst, options.rounds)
     notes = (__doc__ or "").split("\n\n", 2)[2]
-    publish("controller", "What the controller takes, and how prompt it is", rows, notes)
+    publish("controller", "What the controller takes, and how prompt it is", merged(rows), notes)
 
 
-def alone(users: int, saves: int) -> list[tuple[str, str, str]]:
-    """Measure saves beside nobody and beside many, and a controller at rest."""
+def merged(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Return the rows that are published, with these in place of theirs."""
+    new = {row[0]: row for row in rows}
+    before = [tuple(row.values()) for row in json.loads((DOCS / "controller.json").read_text())]
+    kept = [new.pop(row[0], row) for row in before]
+    return [*kept, *new.values()] if len(rows) < len(kept) else rows
+
+
+@contextmanager
+def quiet(users: int) -> Iterator[tuple[Site, ControlPlane]]:
+    """A site and an API server that nobody else works at, with so many pods that are ready."""
     from django.contrib.auth.models import User
 
     from tests.real.controllers import site
@@ -88,31 +109,64 @@ def alone(users: int, saves: int) -> list[tuple[str, str, str]]:
         site(Path(folder), plane.kubeconfig, NAMESPACE) as here,
     ):
         plane.kubectl("create", "namespace", NAMESPACE)
-        controller = led(here, plane)
-        none = seconds_of_saves(here, saves, "few")
-        controller.end()
         User.objects.bulk_create(
             (User(username=f"many{number}") for number in range(users)), batch_size=500
         )
-        here.sync()
-        say_ready(here, plane)
-        here.sync()
-        controller = led(here, plane)
-        many = seconds_of_saves(here, saves, "more")
-        say_ready(here, plane)
-        settled(here)
-        memory, share = at_rest(controller)
-        controller.end()
+        if users:
+            here.sync()
+            say_ready(here, plane)
+            here.sync()
+        yield here, plane
+
+
+def alone(users: int, saves: int, rest: bool) -> list[tuple[str, str, str]]:
+    """Measure saves beside nobody and beside many, and a controller at rest, as is asked for."""
+    rows, times = [], []
+    if saves:
+        with quiet(0) as (here, plane):
+            times.append(seconds_of_saves(here, plane, saves))
+    with quiet(users) as (here, plane):
+        if saves:
+            times.append(seconds_of_saves(here, plane, saves))
+            rows += of_saves(users, *times)
+        if rest:
+            rows += of_rest(users, resting(here, plane, users))
+    return rows
+
+
+def of_saves(users: int, none: list[float], many: list[float]) -> list[tuple[str, str, str]]:
+    """Say how long saves waited, beside none and beside many."""
+    times = f"{p50(many) / p50(none):.2f} and {p99(many) / p99(none):.2f} times"
     return [
         ("Save to Deployment, beside none: p50, p99", in_ms(none), ""),
-        (
-            f"The same beside {users:,} others",
-            f"{in_ms(many)} ({p50(many) / p50(none):.2f} and {p99(many) / p99(none):.2f} times)",
-            "",
-        ),
-        (f"Memory at rest, {users:,} pods", f"{memory:.0f} MB", "at most 400 MB"),
-        (f"CPU at rest, {users:,} pods", f"{share:.1%} of a core", "at most 2 % of a core"),
+        (f"The same beside {users:,} others", f"{in_ms(many)} ({times})", ""),
     ]
+
+
+def of_rest(users: int, rest: Rest) -> list[tuple[str, str, str]]:
+    """Say what a controller takes that has nothing to do."""
+    memory = f"{rest.memory:.0f} MB, at most {rest.most:.0f} MB since its start"
+    return [
+        (f"Memory at rest, {users:,} pods", memory, "at most 400 MB"),
+        (f"CPU at rest, {users:,} pods", f"{rest.share:.1%} of a core", "at most 2 % of a core"),
+    ]
+
+
+def resting(here: Site, plane: ControlPlane, users: int) -> Rest:
+    """Return what a controller takes that has nothing to do, beside a router."""
+    from django_userpods.models import UserPod
+
+    say_ready(here, plane)
+    used = [f"user-many{number}" for number in range(0, users, 10)]
+    with router(used) as url:
+        controller = led(here, plane, SETTINGS.format(router=url))
+        settled(here)
+        rest = at_rest(controller)
+        print(rest, flush=True)
+        assert controller.end() == 0, controller.text
+    noted = UserPod.objects.exclude(last_activity=None).count()
+    assert noted == len(used), f"of {noted} pods a use was noted"
+    return rest
 
 
 def p50(times: list[float]) -> float:
@@ -130,11 +184,11 @@ def in_ms(times: list[float]) -> str:
     return f"{p50(times) * 1e3:.0f} ms, {p99(times) * 1e3:.0f} ms"
 
 
-def led(here: Site, plane: ControlPlane) -> Controller:
+def led(here: Site, plane: ControlPlane, settings: str = "") -> Controller:
     """Start a controller; return it once it has looked at everything."""
     from tests.real.controllers import until
 
-    controller = here.start(plane.kubeconfig)
+    controller = here.start(plane.kubeconfig, settings=settings)
     until(lambda: controller.is_synced, 300, "a leader")
     return controller
 
@@ -146,19 +200,20 @@ def settled(here: Site) -> None:
     until(here.is_settled, 300, "rows that say so", every=0.5)
 
 
-def seconds_of_saves(here: Site, count: int, prefix: str) -> list[float]:
+def seconds_of_saves(here: Site, plane: ControlPlane, count: int) -> list[float]:
     """Save users one after the other; return how long each waited for a Deployment."""
     from django.contrib.auth.models import User
 
-    times = []
+    controller, times = led(here, plane), []
     for number in range(count):
         began = time.monotonic()
-        User.objects.create(username=f"{prefix}{number}")
-        while here.get(f"user-{prefix}{number}") is None:
+        User.objects.create(username=f"one{number}")
+        while here.get(f"user-one{number}") is None:
             time.sleep(0.001)
         times.append(time.monotonic() - began)
         # Neither always right after a look at the database, nor always right before one.
         time.sleep(number % 10 / 10)
+    assert controller.end() == 0, controller.text
     return times
 
 
@@ -192,24 +247,6 @@ def say_ready(here: Site, plane: ControlPlane) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, (waiting[first::8] for first in range(8))))
-
-
-def at_rest(controller: Controller) -> tuple[float, float]:
-    """Return a controller's memory in MB (10^6 bytes), and its part of a core."""
-    folder = Path("/proc") / str(controller.process.pid)
-    tick = os.sysconf("SC_CLK_TCK")
-
-    def spent() -> float:
-        # (The command in parentheses may have spaces.)
-        fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / tick
-
-    time.sleep(5)
-    before, began = spent(), time.monotonic()
-    time.sleep(REST)
-    share = (spent() - before) / (time.monotonic() - began)
-    pages = int((folder / "statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6, share
 
 
 def bursts(users: int, rounds: int) -> list[tuple[str, str, str]]:

@@ -26,15 +26,8 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.router import PLAIN, TEMPORARY, bare_nginx  # noqa: E402 - the path is set above
 from benchmarks.wrk import BROWSER  # noqa: E402
 from tests.router.fake_django import FakeDjango  # noqa: E402
-from tests.router.harness import (  # noqa: E402
-    Process,
-    Router,
-    eventually,
-    free_port,
-    is_open,
-    nginx_binary,
-    read_response,
-)
+from tests.router.harness import Process, Router, eventually, is_open, nginx_binary, read_response  # noqa: E402
+from tests.testcluster.processes import free_port  # noqa: E402
 
 # What is sent beside: by nobody, by a gateway as it should be, and by ingress-nginx.
 GATEWAY = {

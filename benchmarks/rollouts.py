@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.common import DOCS, publish, set_up_django
-from benchmarks.controller import NAMESPACE, at_rest, led, say_ready, settled
+from benchmarks.controller import NAMESPACE, led, say_ready, settled
+from benchmarks.resting import megabytes
 from tests.testcluster.controlplane import ControlPlane
 
 if TYPE_CHECKING:
-    from tests.real.controllers import Controller, Site
+    from tests.real.controllers import Site
 
 #: Seconds that either may take.
 _LONG = 3600.0
@@ -66,7 +67,8 @@ def rolled_out(users: int, at_once: int) -> list[tuple[str, str, str]]:
         here.sync()
         settled(here)
         controller = led(here, plane)
-        resting, _ = at_rest(controller)
+        time.sleep(60)
+        resting = megabytes(controller, "VmRSS")
         controller.end()
         with ready(plane, here.namespace):
             whole, _ = _change(here, plane, "example.org/app:2", users, "")
@@ -99,16 +101,9 @@ def _change(
     done = UserPod.objects.filter(image=image, state="running", turn="")
     until(lambda: done.count() == users, _LONG, f"{image} everywhere", every=0.5)
     took = time.monotonic() - began
-    memory = most_memory(controller)
+    memory = megabytes(controller, "VmHWM")
     controller.end()
     return took, memory
-
-
-def most_memory(controller: Controller) -> float:
-    """Return how much memory a controller has had at once so far, in MB (10^6 bytes)."""
-    status = (Path("/proc") / str(controller.process.pid) / "status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024 / 1e6
 
 
 if __name__ == "__main__":

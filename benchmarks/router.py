@@ -47,15 +47,9 @@ from benchmarks.wrk import (  # noqa: E402 - the path is set just above
     workers_of,
 )
 from tests.router.fake_django import FakeDjango  # noqa: E402
-from tests.router.harness import (  # noqa: E402
-    Process,
-    Router,
-    eventually,
-    free_port,
-    is_open,
-    nginx_binary,
-)
+from tests.router.harness import Process, Router, eventually, is_open, nginx_binary  # noqa: E402
 from tests.testcluster import build  # noqa: E402
+from tests.testcluster.processes import free_port  # noqa: E402
 
 DOCS = ROOT / "docs/benchmarks"
 CPU_LIMIT, THROUGHPUT_LIMIT, P99_LIMIT = 1.3, 0.9, 1.5
