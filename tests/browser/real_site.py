@@ -27,6 +27,7 @@ from tests.browser.chromium import chromium
 from tests.django.support import end_pause
 from tests.real.controllers import Site, until
 from tests.real.controllers import site as real_site
+from tests.real.project import PATIENT
 from tests.testcluster.controlplane import ControlPlane
 from tests.testcluster.fixtures import restricted_namespace
 
@@ -161,7 +162,11 @@ def running(
         remove = ("delete", "namespace", namespace, "--wait=false")
         stack.callback(cluster.kubectl, *remove)
         inner = stack.enter_context(real_site(folder, cluster.kubeconfig, namespace))
-        own = {"ROOT_URLCONF": "tests.browser.real_urls", "USERPODS_CONTROLLER": controller}
+        own = {
+            "ROOT_URLCONF": "tests.browser.real_urls",
+            "USERPODS_CONTROLLER": controller,
+            "USERPODS_INLINE_TIMEOUT": PATIENT,
+        }
         stack.enter_context(override_settings(**own, **settings))
         end_pause()
         stack.callback(end_pause)

@@ -10,7 +10,7 @@ from tests.django.support import end_pause
 from tests.faultproxy import FaultProxy
 from tests.real.faulty_site import faulty, foreign, here, leader, there  # noqa: F401 - fixtures
 from tests.real.matrix import MATRIX
-from tests.real.project import use_cluster
+from tests.real.project import PATIENT, use_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def real(settings: Settings, cluster: Cluster, namespace: str) -> Iterator[str]:
     """The settings point at a fresh namespace of the real cluster; gives its name."""
     use_cluster(settings, cluster.kubeconfig, namespace)
+    settings.USERPODS_INLINE_TIMEOUT = PATIENT
     end_pause()
     yield namespace
     end_pause()

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
     from tests.testcluster.cluster import Cluster
 
+#: ``USERPODS_INLINE_TIMEOUT`` in seconds where a test is not about it. After a save that takes
+#: longer, as on a machine that does much else, the next half a minute is left to a sync.
+PATIENT = 60.0
+
 
 def use_cluster(settings: Settings, kubeconfig: Path, namespace: str) -> None:
     """Point the settings at a namespace of a cluster, with an instance label of its own."""

@@ -41,10 +41,8 @@ HIDDEN = '[JSONPatch{op: "replace", path: "/data/key", value: "c2VhbGVk"}]'
 
 
 @pytest.fixture
-def policy(real: str, cluster: Cluster, settings: Settings) -> Iterator[Callable[..., None]]:
+def policy(real: str, cluster: Cluster) -> Iterator[Callable[..., None]]:
     """Put a mutating policy in force in the test's namespace alone."""
-    # On a machine that does much else a save may need more than the usual.
-    settings.USERPODS_INLINE_TIMEOUT = 30
 
     def kubectl(*arguments: str, **manifest: Any) -> None:
         text = json.dumps(manifest) if manifest else None
