@@ -204,6 +204,8 @@ def container() -> dict[str, Any]:
             ),
         ],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": 10254}, "periodSeconds": 1},
+        # As in its own manifests: a pod without a request gets what others leave.
+        "resources": {"requests": {"cpu": "100m", "memory": "90Mi"}},
     }
 
 
