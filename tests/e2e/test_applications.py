@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.e2e import images, traefik
 from tests.e2e.client import HOST, ORIGIN, SITE_SESSION, pods_host
 from tests.e2e.images import TOP
 from tests.e2e.site import DJANGO, USERS
+from tests.testcluster.processes import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,9 +103,20 @@ def _set_template(site: Site, change: dict[str, str]) -> None:
 
 def _replace_pods(site: Site) -> None:
     for person in PEOPLE:
-        site.manage("sync_userpods", "--user", person)
+        wait_for(partial(_sync, site, person), f"a sync of {person}'s pod", 60)
     for person in PEOPLE:
         site.rollout(f"deployment/user-{person}", namespace=USERS, seconds=300)
+
+
+def _sync(site: Site, person: str) -> bool:
+    """Sync; False where the database was not found, since DNS has its turn late on a busy node."""
+    try:
+        site.manage("sync_userpods", "--user", person)
+    except AssertionError as error:
+        if "Temporary failure in name resolution" in str(error):
+            return False
+        raise
+    return True
 
 
 class Patient(Visitor):
