@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from django_userpods import lifecycle
 from django_userpods.cluster import another_cluster
-from django_userpods.controller import idle
+from django_userpods.controller import changes, idle
 from django_userpods.controller import term as terms
 from django_userpods.controller.metrics import Metrics
 from django_userpods.controller.queue import KeyedQueue
@@ -36,6 +37,8 @@ def term(settings: Any, memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch) 
     # What has failed, or waits, is due again at once: nobody sleeps here.
     for name in ("_SETTLE", "_WAITING", "_GATHER", "_PAUSE", "_LONGER_PAUSE"):
         monkeypatch.setattr(terms, name, 0.0)
+    # However long it took to count the users, they are counted at the next poll.
+    monkeypatch.setattr(changes, "_SHARE", math.inf)
     made = Term(Options(), Metrics(), another_cluster())
     made.pods._first = made.everything._first = 0.0
     return made
