@@ -8,6 +8,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
+from tests.real.matrix import busy
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -63,9 +65,12 @@ class RawPod:
 
 
 def read_quiet(connection: socket.socket, quiet: float = 0.4) -> tuple[bytes, bool]:
-    """Everything that comes until nothing came for ``quiet`` s, and whether that is the end."""
+    """Everything that comes until nothing came for ``quiet`` s, and whether that is the end.
+
+    The seconds are those of a machine with nothing else to do, and begin with the first byte.
+    """
     found = b""
-    connection.settimeout(quiet)
+    connection.settimeout(20)
     end = time.monotonic() + 20
     while time.monotonic() < end:
         try:
@@ -77,6 +82,7 @@ def read_quiet(connection: socket.socket, quiet: float = 0.4) -> tuple[bytes, bo
         if not data:
             return found, True
         found += data
+        connection.settimeout(quiet * busy())
     raise AssertionError("it never ends")
 
 

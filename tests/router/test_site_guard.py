@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.real.matrix import busy
 from tests.router.harness import (
     ROOT,
     Process,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.router
 
 PROJECT = ROOT / "example_project"
+#: Time for Django: forty passwords are a minute's work for a machine that does much else.
+PATIENT = {"proxy_read_timeout 20s": "proxy_read_timeout 120s"}
 #: Where the other clients come from; those of a test come from 127.0.0.1.
 SOURCES = [f"127.0.1.{number}" for number in range(1, 6)]
 LOGIN = b"POST /api/login HTTP/1.1\r\nHost: site.test\r\nContent-Type: application/json\r\n"
@@ -47,7 +50,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
     folder = tmp_path_factory.mktemp("guard")
     port = free_port()
     # One client's logins are a matter of their own, below.
-    router = Router(folder / "nginx", port, workers=1, site={"burst=20": "burst=2000"})
+    router = Router(folder / "nginx", port, workers=1, site=PATIENT | {"burst=20": "burst=2000"})
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "example.settings",
         "DATA_DIR": str(folder / "data"),
@@ -100,7 +103,8 @@ def assert_others_are_served(router: Router) -> None:
     for call, expected in calls:
         status, seconds = seconds_of(call)
         assert status == expected
-        assert seconds < 5
+        # (Who waits for those who dawdle waits for minutes.)
+        assert seconds < 5 * busy()
 
 
 def send_nothing_more(connection: socket.socket) -> None:
@@ -200,7 +204,7 @@ def impatient(tmp_path: Path, site: Router) -> Iterator[Router]:
         options={"site_body_seconds": 2},
         gateway=True,
         workers=1,
-        site={"burst=20": "burst=2000"},
+        site=PATIENT | {"burst=20": "burst=2000"},
     )
     with router:
         yield router
@@ -246,7 +250,7 @@ def test_clients_behind_one_gateway_are_counted_apart(impatient: Router) -> None
 def test_the_passwords_that_one_client_tries_are_limited_over_all_accounts(
     tmp_path: Path, site: Router
 ) -> None:
-    with Router(tmp_path / "nginx", site.django, gateway=True, workers=1) as router:
+    with Router(tmp_path / "nginx", site.django, gateway=True, workers=1, site=PATIENT) as router:
 
         def log_in(client: str, number: int) -> Response:
             body = f'{{"user": "nobody{number}", "pwd": "wrong"}}'.encode()
