@@ -10,6 +10,8 @@ from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
+from tests.real.matrix import busy
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -46,7 +48,7 @@ def run_cell(visitor: Visitor, source: str) -> None:
     for _ in range(10):
         run_selected(visitor)
         with suppress(TimeoutException):
-            visitor.wait_for(".jp-Cell:first-child .jp-InputPrompt", text="[1]", seconds=6)
+            visitor.wait_for(".jp-Cell:first-child .jp-InputPrompt", text="[1]", seconds=6 * busy())
             return
         visitor.wait_for(".jp-Notebook .cm-content").click()
     pytest.fail("the cell is not run")

@@ -179,6 +179,9 @@ def test_nobody_gets_in_while_the_auth_service_is_down(controller: Controller) -
         site.kubectl("scale", "deployment/django", "--replicas=2", "-n", DJANGO)
         site.rollout("deployment/django")
     wait_for(lambda: alice.get("/").status == 200, "alice's pod again", 60)
+    # That asks Django for itself; the login is of another Ingress, with endpoints of its own.
+    client = controller.client()
+    wait_for(lambda: client.get("/accounts/login/").status == 200, "the login again", 60)
 
 
 def test_a_stopped_pod_is_waited_for(controller: Controller) -> None:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from django_userpods.core.objects import Manifest
     from tests.testcluster.cluster import Cluster
 
-pytestmark = pytest.mark.cluster
+# Longer than what is waited for on a busy machine, which then says what did not come.
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 LONG = 60.0
 NEW = "example.org/app:2"
