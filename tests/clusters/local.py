@@ -116,10 +116,17 @@ def ask(cluster: LocalCluster, path: str = "/", name: str = "user-alice") -> Any
 
 
 def alive(pid: int) -> bool:
+    """Tell whether a process may still do something: not if it is on its way out, or was reaped.
+
+    One on its way out has no environment any more, so it bears no mark (``PF_EXITING`` among the
+    flags of ``proc_pid_stat(5)``).
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return False
+    state, flags = fields[0], int(fields[6])
+    return state != "Z" and not flags & 0x4
 
 
 def all_marked(state_dir: Path) -> list[int]:
