@@ -8,7 +8,8 @@ import pytest
 
 from django_userpods.exceptions import ClusterUnavailable
 from django_userpods.models import UserPod
-from tests.controller.test_term import term, work
+from tests.controller.steps import work
+from tests.controller.test_term import term
 from tests.django.test_restarts import put_pod
 from tests.factories import UserFactory
 

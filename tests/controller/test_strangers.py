@@ -16,6 +16,7 @@ from django_userpods.controller.term import Options, Term
 from django_userpods.core import naming
 from django_userpods.exceptions import Invalid
 from django_userpods.models import UserPod
+from tests.controller.steps import work
 from tests.django.support import deployment, names, pairs
 from tests.factories import UserFactory
 
@@ -33,16 +34,6 @@ def term(settings: Any, memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch) 
     made = Term(Options(), Metrics(), another_cluster())
     made.pods._first = 0.0
     return made
-
-
-def work(term: Term, rounds: int = 1) -> None:
-    """Poll and do what is due, as the threads do."""
-    for _ in range(rounds):
-        term.changes.poll()
-        if term.everything.take(1):
-            term.do_everything()
-        if keys := term.pods.take(terms.BATCH):
-            term.do(keys)
 
 
 def test_an_object_that_names_a_pod_of_nobody_has_everything_looked_at(

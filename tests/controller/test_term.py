@@ -22,6 +22,7 @@ from django_userpods.controller.term import EVERYTHING, Options, Term
 from django_userpods.exceptions import ClusterUnavailable, Invalid, NotLeading
 from django_userpods.models import UserPod
 from django_userpods.reconcile import observe, reconcile
+from tests.controller.steps import work
 from tests.django.support import deployment, names, pairs, writes
 from tests.factories import UserFactory
 
@@ -42,16 +43,6 @@ def term(settings: Any, memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch) 
     made = Term(Options(), Metrics(), another_cluster())
     made.pods._first = made.everything._first = 0.0
     return made
-
-
-def work(term: Term, rounds: int = 1) -> None:
-    """Poll and do what is due, as the threads do."""
-    for _ in range(rounds):
-        term.changes.poll()
-        if term.everything.take(1):
-            term.do_everything()
-        if keys := term.pods.take(terms.BATCH):
-            term.do(keys)
 
 
 def state(username: str) -> str:
