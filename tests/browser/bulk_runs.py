@@ -11,8 +11,6 @@ from tests.browser.real_site import PODS
 from tests.real.matrix import busy
 
 if TYPE_CHECKING:
-    from selenium.webdriver.chrome.webdriver import WebDriver
-
     from tests.browser.real_site import OpenSite
 
 #: Seconds that all of them may take to start or stop on a machine with nothing else to do.
@@ -34,14 +32,9 @@ def follow(site: OpenSite, *, many: int) -> None:
     browser = site.browser
     wait_for_text(browser, "#userpods-run-summary", f"of {many} pods.")
     browser.execute_script("window.isTheSamePage = true")
-    wait_for_end(browser, many=many)
-    assert browser.execute_script("return window.isTheSamePage")
-
-
-def wait_for_end(browser: WebDriver, *, many: int) -> None:
-    """Look at the page of the run until it says that all is done."""
     end = f"Finished: {many} of {many} pods."
     wait_for_text(browser, "#userpods-run-summary", end, seconds=LONG * busy())
+    assert browser.execute_script("return window.isTheSamePage")
 
 
 def counts(site: OpenSite) -> str:

@@ -16,7 +16,6 @@ from selenium.webdriver.common.keys import Keys
 
 from django_userpods.conf import SELF_SERVICE
 from django_userpods.models import UserPod
-from tests.browser.bulk_runs import wait_for_end
 from tests.browser.chromium import keep_picture
 from tests.browser.keyboard import Keyboard
 from tests.browser.kubelet import kubelet
@@ -219,7 +218,7 @@ def test_staff_restarts_many_at_once(site: RealSite) -> None:
     staff.tabs_to("#userpods-typed")
     staff.press(str(count))
     submits(staff, ".userpods-buttons", f"Restart {count} pods")
-    wait_for_end(staff.browser, many=count)
+    staff.sees(f"Finished: {count} of {count} pods.", "#userpods-run-summary", seconds=120)
     assert not site.browser.find_elements(By.CSS_SELECTOR, ".userpods-failures")
     keep_picture(site.browser, "real-keyboard-bulk")
     restarted = UserPod.objects.exclude(restarted_at=None)
