@@ -1,7 +1,8 @@
 """The site behind the router: what one client does to it, others do not feel.
 
 The real example project under gunicorn with one process and eight threads, which is what an
-attacker has to occupy, and the router with the settings that are shipped.
+attacker has to occupy, and the router with the settings that are shipped, but for what a test needs
+otherwise: how many logins one client may try, and how long Django may take.
 """
 
 from __future__ import annotations
