@@ -178,3 +178,17 @@ def test_many_cookies_lock_nobody_out(open_to_all: int) -> None:
         assert (status, len(json.loads(body)["cookie"])) == (200, size + 4)
     status, headers, _ = ask(open_to_all, headers={"Cookie": f"big={'x' * (90 << 10)}"})
     assert (status, headers["clear-site-data"]) == (431, '"cookies"')
+
+
+def test_a_request_without_a_version_is_not_answered(open_to_all: int) -> None:
+    """Its answer would have no head, and nobody could tell where it begins."""
+    first = b"GET /x HTTP/1.1\r\nHost: userpods.example.org\r\n\r\n"
+    for before in (b"", first):
+        for line in (b"GET /", b"GET /hid;HTTP/1.1", b"GET http://userpods.example.org/x"):
+            with socket.create_connection(("127.0.0.1", open_to_all), timeout=10) as link:
+                link.sendall(before + line + b"\r\n\r\n")
+                link.settimeout(10)
+                said = b""
+                while part := link.recv(1 << 16):
+                    said += part
+            assert said.count(b"HTTP/1.1 200 OK\r\n") == said.count(b"{") == bool(before)

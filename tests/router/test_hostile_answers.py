@@ -30,6 +30,7 @@ EVIL = OK + b"Set-Cookie: sessionid=EVIL; Path=/\r\nContent-Length: 4\r\n\r\nEVI
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n"
 OK_CHUNKS = b"2\r\nok\r\n0\r\n\r\n"
 EVIL_CHUNKS = b"4\r\nEVIL\r\n0\r\n\r\n"
+REFUSED_103 = b"HTTP/1.1 103 EVIL\r\n\r\n" + EVIL
 WEBSOCKET = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 
 
@@ -92,6 +93,19 @@ def test_a_status_below_200_ends_the_request(
         if method == "HEAD":
             # Such a pod's address rests for a while: see below.
             break
+
+
+def test_a_client_of_a_later_http_1_is_answered_and_guarded(router: Router, pod: RawPod) -> None:
+    """Of such a version nginx's Lua knows no number."""
+    later = request("alice").replace(b" HTTP/1.1\r\n", b" HTTP/1.7\r\n")
+    for answer, status in ((OK + b"Content-Length: 2\r\n\r\nok", 200), (REFUSED_103, 502)):
+        pod.answer = answer
+        with socket.create_connection(("127.0.0.1", router.port), timeout=10) as gateway:
+            gateway.sendall(later)
+            found, _ = read_quiet(gateway)
+        assert split_answer(found)[0] == status
+        assert split_answer(found)[3] == b""
+        assert MARK not in found
 
 
 @pytest.mark.parametrize(

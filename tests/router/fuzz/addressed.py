@@ -64,8 +64,7 @@ class AddressedExample:
             wire.send(data)
             answer = wire.answer(method)
         except Malformed as error:
-            is_old = b" HTTP/" not in data.lstrip(b"\r\n").split(b"\n")[0]
-            return [] if is_old else [Finding("malformed", str(error)[:20], f"{data!r}")], False
+            return [Finding("malformed", str(error)[:20], f"{data!r}")], False
         except (Gone, OSError):
             answer = None
         found = oracles.told_findings(data, told := world.told(wire), self.has_hosts)

@@ -47,7 +47,7 @@ class ClientExample:
         most = oracles.most_requests(data)
         wire = world.clients.connect(PATIENCE)
         world.clients.sent(wire, most, data)
-        answers, found, waits = self._exchange(wire, data)
+        answers, found, waits = self.exchange(wire, data)
         found += oracles.log_findings(world.logged())
         arrived, more = world.clients.arrived(wire, pods)
         found += more
@@ -68,7 +68,7 @@ class ClientExample:
             found += oracles.site_findings(data, through, reading)
         return found, None if waits else went
 
-    def _exchange(self, wire: Wire, data: bytes) -> tuple[list[Answer], list[Finding], bool]:
+    def exchange(self, wire: Wire, data: bytes) -> tuple[list[Answer], list[Finding], bool]:
         """Send the bytes; all answers, what is wrong with them, whether the router still waits."""
         method = data.lstrip(b"\r\n").split(b" ")[0].decode("latin-1").upper()
         answers: list[Answer] = []
@@ -83,9 +83,7 @@ class ClientExample:
         except (Gone, OSError):
             pass
         except Malformed as error:
-            # HTTP/0.9 is answered in HTTP/0.9, without any head.
-            if b" HTTP/" in data.lstrip(b"\r\n").split(b"\n")[0]:
-                return answers, [malformed(error, wire)], False
+            return answers, [malformed(error, wire)], False
         finally:
             wire.close()
         return answers, [], False

@@ -55,6 +55,7 @@ _TARGETS = (
     b"//",
     b"*",
 )
+_WITHOUT_VERSION = (b"GET /hid;HTTP/1.1", b"GET /admin/", b"GET http://site.test/", b"GET /%zz")
 REQUESTS: list[bytes] = [
     _request(_ALICE),
     _request(_ALICE, first=b"GET /admin/ HTTP/1.1"),
@@ -63,6 +64,9 @@ REQUESTS: list[bytes] = [
     _request(b"Cookie: userpods_token=@TB@; sessionid=gone"),
     _request(b"Cookie: sessionid=@SA@; userpods_token=@TB@"),
     _request(_ALICE, b"Authorization: Bearer @TB@"),
+    # Without a version (HTTP/0.9), alone and as the second on a connection.
+    *(line + b"\r\n\r\n" for line in _WITHOUT_VERSION),
+    *(_request(_ALICE) + line + b"\r\n\r\n" for line in _WITHOUT_VERSION),
     # Two of each.
     _request(b"Cookie: sessionid=@SA@; sessionid=@SB@"),
     _request(b"Cookie: sessionid=@SB@", _ALICE),

@@ -245,16 +245,19 @@ jit.off(refuse_answer)
 -- else's request, and takes out what a pod may not say.
 function _M.pod_header_filter()
     local status = ngx.status
+    -- To nginx the client speaks HTTP/0.9 now: an answer would have no head, and nobody could tell where
+    -- it ends. So it is where the pod's had no status line that nginx can read, and where nginx itself
+    -- answers a line without a version that it cannot read (all others: site-server.conf).
+    if http_version() == 0.9 then
+        if status < 200 then
+            ngx.log(ngx.ERR, "the pod did not answer in HTTP")
+        end
+        return ngx.exit(ngx.ERROR)
+    end
     -- nginx passes whatever follows a status below 200 on as it comes, without a length, and keeps
     -- the client's connection: the pod would write answers to requests of others. Only a WebSocket
     -- that was asked for is like that, and has the connection for itself.
     if status < 200 and not (status == 101 and var.userpods_upgrade ~= "") then
-        -- Here, too, is what has no status line that nginx can read: HTTP/0.9, which it would pass
-        -- on as it is. To nginx the client now speaks that as well, and cannot be told of errors.
-        if http_version() < 1 then
-            ngx.log(ngx.ERR, "the pod did not answer in HTTP")
-            return ngx.exit(ngx.ERROR)
-        end
         return refuse_answer("status " .. status)
     end
     -- With nginx's own words for the status: the pod's may hold any bytes.
