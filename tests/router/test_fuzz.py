@@ -19,6 +19,7 @@ from tests.router.fuzz.pods import Pod, Pods, Program, Received
 from tests.router.fuzz.run import Fuzzer
 from tests.router.fuzz.world import World
 from tests.router.harness import eventually
+from tests.router.wire import Wire
 from tests.router.workload import Request
 
 if TYPE_CHECKING:
@@ -177,6 +178,32 @@ def test_a_body_that_can_be_framed_in_two_ways_ends_the_careful_reading(
 )
 def test_line_ends_before_a_request_are_none(data: bytes, most: int) -> None:
     assert most_requests(data) == most
+
+
+def test_an_answer_without_a_head_is_no_answer() -> None:
+    """Neither to a first request nor to a later one, whatever version their lines have."""
+    old = b"GET /hid;HTTP/1.1\r\n\r\n"
+    framed = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    for data, said in ((old, b"no head\n"), (ALICE + old, framed + b"no head\n")):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            wire = Wire(server.getsockname()[1])
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(said)
+            _, found, _ = ClientExample(data).exchange(wire, data)
+        assert [finding.oracle for finding in found] == ["malformed"]
+
+
+@pytest.mark.parametrize("host", ["site.test\xa0", "site.test\xc2\xa0", "\x85site.test"])
+def test_a_pod_says_what_came_to_it_to_the_byte(host: str) -> None:
+    """But for blanks around a value, which are none of it; to Python these are some as well."""
+    with Pods("alice") as pods:
+        (pod,) = pods.pods
+        with socket.create_connection(("127.0.0.1", pod.port), timeout=10) as connection:
+            connection.sendall(f"GET / HTTP/1.1\r\nHost: \t{host} \r\n\r\n".encode("latin-1"))
+            connection.recv(1)
+        (received,) = pod.received
+    assert received.all("host") == [host]
 
 
 def test_gunicorn_gets_no_line_ends_before_a_request_and_one_cookie_header() -> None:

@@ -201,7 +201,8 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     method, target, _ = first.split(" ")
     pairs = (line.partition(":") for line in lines)
-    return Request(method, target, tuple((key, value.strip()) for key, _, value in pairs))
+    # Blanks alone, as HTTP has it (RFC 9110, 5.5): to Python \x85 and \xa0 are some, too.
+    return Request(method, target, tuple((key, value.strip(" \t")) for key, _, value in pairs))
 
 
 async def read_body(request: Request, reader: asyncio.StreamReader) -> tuple[int, str]:
