@@ -50,7 +50,7 @@ _OWN_HEADERS = {"connection", "keep-alive", "transfer-encoding", "content-length
 
 @dataclass(frozen=True)
 class Call:
-    """A request that came, and how it ended; ``status`` 0: without an answer."""
+    """A request that came whole, and how it ended; ``status`` 0: without an answer."""
 
     method: str
     path: str
@@ -312,7 +312,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         proxy = self.server.proxy
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            # Its client went away within it: to an API server this is no request (RFC 9112, 8).
+            self.close_connection = True
+            return
         path, _, query = self.path.partition("?")
         action = proxy._action(self.command, path, query)
         exchange = Exchange(self, self.command, self.path, body)

@@ -26,6 +26,7 @@ from django_userpods.exceptions import (
 )
 from tests import faults
 from tests.clusters.manifests import LABELS, configmap, service
+from tests.router.harness import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -313,14 +314,56 @@ def test_a_watch_that_is_over_leaves_its_connection_to_others(
     assert set(proxy._sockets) == before
 
 
+def test_a_guard_is_asked_once_the_connection_is_there(proxy: FaultProxy) -> None:
+    """Before, an answer that was true when it was asked would be as old as connecting takes."""
+    connected: list[bool] = []
+
+    def refuse() -> None:
+        connected.append(bool(eventually(lambda: proxy._sockets - before, 5)))
+        raise NotLeading("somebody else leads")
+
+    for first in (True, False):
+        # Over a new connection, and over one that is kept.
+        client = KubernetesCluster(kubeconfig=proxy.kubeconfig, timeout=20)
+        before = set(proxy._sockets)
+        if not first:
+            assert client.get(Ref(SERVICE, NAMESPACE, "nothing")) is None
+        proxy.forget()
+        client.guard = refuse
+        with pytest.raises(NotLeading):
+            client.create(service(NAMESPACE))
+        client.guard = None
+        # Nothing of it was sent, so what comes next is understood.
+        assert client.get(Ref(SERVICE, NAMESPACE, "user-alice")) is None
+        assert [call.method for call in proxy.calls] == ["GET"]
+        client.close()
+    assert connected == [True, True]
+
+
+def test_a_guard_that_says_no_in_the_middle_leaves_half_a_request(
+    watched: KubernetesCluster, proxy: FaultProxy
+) -> None:
+    """As of a process that stood still between a write's head and its body: it is never done."""
+    asked: list[None] = []
+
+    def lead_once() -> None:
+        asked.append(None)
+        if len(asked) > 1:
+            raise NotLeading("somebody else leads")
+
+    watched.guard = lead_once
+    with pytest.raises(NotLeading):
+        watched.create(service(NAMESPACE))
+    assert len(asked) == 2
+    assert watched.get(Ref(SERVICE, NAMESPACE, "user-alice")) is None
+    assert [call.method for call in proxy.calls] == ["GET"]
+
+
 def test_a_guard_is_asked_before_each_try_of_a_write(
     watched: KubernetesCluster, proxy: FaultProxy
 ) -> None:
-    asked: list[int] = []
-
     def lead_once() -> None:
-        asked.append(1)
-        if len(asked) > 1:
+        if proxy.calls:
             raise NotLeading("somebody else leads")
 
     proxy.on(faults.status(503), method="POST")

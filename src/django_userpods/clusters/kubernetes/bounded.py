@@ -1,5 +1,7 @@
 """Connections that keep a deadline: from the name's lookup to the last byte of an answer.
 
+They also ask whether a call may be sent, once nothing stands between the answer and its bytes.
+
 urllib3 and the standard library bound each single wait for the network, so a peer that sends a
 byte now and then can hold a caller for days. Here what is waited for is the rest of the time that
 the whole call has, at each wait. Looking a name up has no bound of its own at all.
@@ -88,22 +90,27 @@ class Patience(Deadline):
 
 
 class _Calls(threading.local):
-    """The deadline of the call that this thread is in."""
+    """The deadline of the call that this thread is in, and its guard."""
 
     deadline: Deadline | None = None
+    guard: Callable[[], None] | None = None
 
 
 _calls = _Calls()
 
 
 @contextmanager
-def keep(deadline: Deadline) -> Iterator[None]:
-    """Have this thread's connections keep a deadline."""
-    before, _calls.deadline = _calls.deadline, deadline
+def keep(deadline: Deadline, guard: Callable[[], None] | None = None) -> Iterator[None]:
+    """Have this thread's connections keep a deadline, and call ``guard`` before they send.
+
+    What the guard raises comes out of the call, and closes the connection.
+    """
+    before = _calls.deadline, _calls.guard
+    _calls.deadline, _calls.guard = deadline, guard
     try:
         yield
     finally:
-        _calls.deadline = before
+        _calls.deadline, _calls.guard = before
 
 
 def bound(pools: urllib3.PoolManager) -> None:
@@ -204,5 +211,8 @@ class _Connection:
         if isinstance(deadline, Patience):
             deadline.hold(self.sock)
         for start in range(0, len(whole), _PIECE):
+            # To connect may have taken seconds.
+            if _calls.guard is not None:
+                _calls.guard()
             _set_timeout(self.sock, deadline)
             super().send(whole[start : start + _PIECE])  # type: ignore[misc]

@@ -25,7 +25,8 @@ class ApiCall(NamedTuple):
     #: Whether a 409 Conflict is the server's own race (with a quota, say) and not a refusal.
     conflict_passes: bool = False
     accept: str = "application/json"
-    #: Called right before the call is sent, each time that it is; raises where it may not be.
+    #: Called right before bytes of the call are sent, over a connection that is there by then, for
+    #: each try and each piece; raises where that may not be.
     guard: Callable[[], None] | None = None
     #: Whether a success is plain text and not JSON.
     is_text: bool = False

@@ -254,11 +254,9 @@ class Transport:
                 what=request.what, server=connection.server, seconds=deadline.seconds
             )
         headers = connection.headers(request, deadline, self._agent)
-        if request.guard is not None:
-            request.guard()
         remaining = deadline.remaining()
         try:
-            with bounded.keep(deadline):
+            with bounded.keep(deadline, request.guard):
                 return connection.pools.urlopen(
                     request.method,
                     connection.base + request.path,
