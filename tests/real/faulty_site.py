@@ -7,7 +7,6 @@ of each test that is ``here`` a sync writes nothing, and what is foreign is as i
 from __future__ import annotations
 
 import secrets
-import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,9 +68,11 @@ class Leaders:
         return kept
 
     def end(self) -> None:
-        """Have nobody lead, and nobody wait for one who is dead."""
-        if self._kept is not None:
-            self._kept.end(signal.SIGKILL)
+        """Have nobody lead, and nobody wait for one who is dead.
+
+        Nobody of a test that failed either.
+        """
+        self._there.end_all()
         forget_lease()
 
 

@@ -245,9 +245,9 @@ jit.off(refuse_answer)
 -- else's request, and takes out what a pod may not say.
 function _M.pod_header_filter()
     local status = ngx.status
-    -- To nginx the client speaks HTTP/0.9 now: an answer would have no head, and nobody could tell where
-    -- it ends. So it is where the pod's had no status line that nginx can read, and where nginx itself
-    -- answers a line without a version that it cannot read (all others: site-server.conf).
+    -- To nginx the client speaks HTTP/0.9 now: an answer would have no head, and nobody could tell
+    -- where it ends. That is so where the pod's had no status line that nginx can read, and where
+    -- nginx itself answers a line without a version that it cannot read (others: site-server.conf).
     if http_version() == 0.9 then
         if status < 200 then
             ngx.log(ngx.ERR, "the pod did not answer in HTTP")
