@@ -213,6 +213,8 @@ def test_where_storage_is_cleared_the_applications_cookies_go_too(
         "/.userpods/./sign-in",
         "/%5c.userpods/sign-in",
         "/.userpods/sign%2din",
+        "/.userpods/#",
+        "/.userpods/sign-in#?next=/",
     ],
 )
 def test_another_spelling_of_it_reaches_nobody(

@@ -46,6 +46,7 @@ ODD = [
     "/x/../.userpods/status/", "/x/%2e%2e/.userpods/status/", "/x/..%2f.userpods/status/",
     "/./.userpods/status/", "/../.userpods/status/", "/.userpods/x/../status/",
     "/.userpods;x", "/.userpods;x/status/", "/.userpods", "/.userpods?x=1", "/.userpods#/",
+    "/.userpods/#", "/.userpods/status/#x", "/.userpods/#/../notes", "/.userpods/sign-in#?next=/",
     "/%2e%2e/.userpods/status/", "/.userpods/%2e%2e/notes", "/.userpods/%2e%2e%2fnotes",
     "/%2euserpods/../notes", "//.userpods/../notes", "/.userpods/sign%2din", "/.userpods/st atus/",
     "/\\.userpods/status/", "/.userpods\\status/", "/.userpods/..\\..\\notes",

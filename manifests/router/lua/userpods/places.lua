@@ -110,9 +110,10 @@ function _M.is_the_sites(host)
     return not _M.has_hosts or host:lower():match "^[^:]*" == site_host
 end
 
---- Whether the request at hand is for what is ours of a pod's host, spelled as it is.
+--- Whether the request at hand is for what is ours of a pod's host, spelled as it is: a fragment,
+-- which no browser sends, is another spelling.
 function _M.is_reserved()
-    local path = raw_path()
+    local path = var.request_uri:match "^[^?]*"
     return path == var.uri and path:find(RESERVED) ~= nil
 end
 
