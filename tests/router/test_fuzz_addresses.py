@@ -95,6 +95,31 @@ def test_no_cookie_of_a_client_hides_a_secret_that_is_elsewhere(cookie: str) -> 
     assert kinds("/", ("Cookie", cookie), ("X", "s3cret")) == {("secret", "a credential")}
 
 
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        (("Authorzation", "Bearer s3cret"), False),
+        (("Cokie", "a=s3cret"), False),
+        (("authorization", "Bearer s3cret"), True),
+        (("Authoriza\xa0tion", "Bearer s3cret"), True),
+        (("Proxy-Authorization", "Bearer s3cret"), True),
+        (("Proxy_Authorization", "Bearer s3cret"), True),
+    ],
+)
+def test_a_secret_in_a_header_of_which_nobody_takes_one_is_the_clients_to_tell(
+    header: tuple[str, str], *, found: bool
+) -> None:
+    """As long as it is the client who sent it there."""
+    name, value = header
+    told = (("Host", HOST), ("X-Userpods-User", "alice"), header)
+    received = Received(Request("GET", "/", told), b"")
+    head = f"GET / HTTP/1.1\r\nHost: {HOST}\r\n"
+    for sent, is_bad in ((f"{name}: {value}\r\n", found), ("Authorization: s3cret\r\n", True)):
+        data = f"{head}{sent}\r\n".encode("latin-1")
+        findings = oracles.pod_findings(data, "alice", received, True, [b"s3cret"])
+        assert bool(findings) == is_bad
+
+
 SECRET = "S3CRETS3CRETS3CRET"
 #: What some server or other strips around names and values.
 STRIPPED = ["\xa0", "\x85", '"', "\xc2\xa0", "\x1f"]

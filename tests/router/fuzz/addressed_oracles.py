@@ -125,20 +125,24 @@ def pod_findings(
     names = set().union(*map(_names, received.all("cookie")))
     if taken := {it for it in names if is_ours(it, has_hosts)}:
         found.append(Finding("secret", "a cookie of ours", f"{taken}: {received.all('cookie')}"))
-    told = _without_cookies_of_pods(data, received, has_hosts)
+    told = _without_what_the_client_tells(data, received, has_hosts)
     if any(secret in told for secret in secrets):
         found.append(Finding("secret", "a credential", repr(received.bytes[:500])))
     return found
 
 
-def _without_cookies_of_pods(data: bytes, received: Received, has_hosts: bool) -> bytes:
-    """What the pod got of ``data``, but for cookies that nothing in them says to be ours.
+def _without_what_the_client_tells(data: bytes, received: Received, has_hosts: bool) -> bytes:
+    """What the pod got of ``data``, but for what the client itself tells it.
 
-    Whoever sends a secret in such a cookie tells it themselves.
+    That is what stands in a cookie that nothing in it says to be ours, or in a header of which
+    nobody takes a credential (``Authorzation``).
     """
     values = _values_of_credentials(data, has_hosts)
+    sent = set(fields_of(data))
     lines = [f"{received.request.method} {received.request.target}"]
     for key, value in received.request.headers:
+        if not _holds_credentials(key) and (lower(key), value) in sent:
+            continue
         pairs = value.split(";") if key.lower() == "cookie" else []
         ours = [
             pair
@@ -147,6 +151,12 @@ def _without_cookies_of_pods(data: bytes, received: Received, has_hosts: bool) -
         ]
         lines.append(f"{key}: {';'.join(ours) if pairs else value}")
     return "\n".join(lines).encode("latin-1") + b"\n\n" + received.body
+
+
+def _holds_credentials(name: str) -> bool:
+    """Tell whether a header says who asks, in any case of letters, odd bytes or not."""
+    plain = lower(_NO_TOKEN.sub("", name)).replace("_", "-")
+    return plain in {"authorization", "cookie", "proxy-authorization"}
 
 
 def _has_name_of_ours(pair: str, has_hosts: bool) -> bool:
