@@ -32,6 +32,7 @@ BY_NUMBER = """
 server {{
     {listen}
     server_name {host} [::1];
+    include site-server.conf;
     return 302 {site}$request_uri;
 }}
 """

@@ -41,6 +41,12 @@ class OneThread(BaseHTTPRequestHandler):
 
     do_POST = do_GET  # noqa: N815 - http.server's name
 
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("X-Heard", self.headers.get("Connection", "-"))
+        self.end_headers()
+        self.close_connection = True
+
     def log_message(self, *_: object) -> None:
         """Nobody reads it."""
 
@@ -180,11 +186,41 @@ def test_many_cookies_lock_nobody_out(open_to_all: int) -> None:
     assert (status, headers["clear-site-data"]) == (431, '"cookies"')
 
 
+LINES_WITHOUT_VERSION = [
+    b"GET /",
+    b"GET /hid;HTTP/1.1",
+    b"GET http://userpods.example.org/x",
+    b"POST /",
+    b"HEAD /",
+    b"CONNECT /",
+    b"GET /%zz",
+    b"GET /../..",
+    b"GET http://a..b/",
+    b"GET /_unreadable",
+]
+
+
+def test_a_line_that_cannot_be_read_is_told_so(open_to_all: int) -> None:
+    for line in (
+        b"GET /%zz HTTP/1.1\r\nHost: x",
+        b"GET /a b HTTP/1.1\r\nHost: x",
+        b"GET / HTTP/1.1\r\nHost: x\r\nHost: y",
+    ):
+        with socket.create_connection(("127.0.0.1", open_to_all), timeout=10) as link:
+            link.sendall(line + b"\r\n\r\n")
+            assert link.recv(1 << 16).startswith(b"HTTP/1.1 400 ")
+
+
+def test_nobody_else_gets_a_body_that_comes_for_head(open_to_all: int) -> None:
+    """The connection to Django is not used again."""
+    assert ask(open_to_all, "HEAD")[1]["x-heard"] == "close"
+
+
 def test_a_request_without_a_version_is_not_answered(open_to_all: int) -> None:
     """Its answer would have no head, and nobody could tell where it begins."""
     first = b"GET /x HTTP/1.1\r\nHost: userpods.example.org\r\n\r\n"
     for before in (b"", first):
-        for line in (b"GET /", b"GET /hid;HTTP/1.1", b"GET http://userpods.example.org/x"):
+        for line in LINES_WITHOUT_VERSION:
             with socket.create_connection(("127.0.0.1", open_to_all), timeout=10) as link:
                 link.sendall(before + line + b"\r\n\r\n")
                 link.settimeout(10)

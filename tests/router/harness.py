@@ -217,6 +217,7 @@ class Router:
             "main.conf": f"worker_processes {self.workers};\n{load_modules()}",
             "http.conf": f"""
                 upstream django {{ server 127.0.0.1:{self.django}; keepalive 64; }}
+                upstream whoami {{ server 127.0.0.1:{self.django}; keepalive 64; }}
                 map $server_port $userpods_site_host {{ default site.test; }}
                 map $server_port $userpods_site_proto {{ default https; }}
             """,

@@ -137,21 +137,6 @@ def test_a_page_of_another_origin_opens_no_websocket(
         assert int(connection.recv(100).split()[1]) == status
 
 
-def test_a_request_without_a_version_is_not_answered(ingress: Ingress) -> None:
-    """Its answer would have no head. (Without a host it is for the controller's default server.)"""
-    first = b"GET / HTTP/1.1\r\nHost: userpods.example.org\r\nCookie: sessionid=s-alice\r\n\r\n"
-    for path in ("/", "/admin/", "/hid;HTTP/1.1"):
-        for before in (b"", first):
-            with socket.create_connection(("127.0.0.1", ingress.port), timeout=10) as connection:
-                connection.sendall(before + f"GET http://{HOST}{path}\r\n\r\n".encode())
-                data, is_closed = read_quiet(connection)
-            assert is_closed
-            assert (split_answer(data)[3] if before else data) == b""
-    with socket.create_connection(("127.0.0.1", ingress.port), timeout=10) as connection:
-        connection.sendall(b"GET http://other.example.org/\r\n\r\n")
-        assert b'"name": "other"' in read_quiet(connection)[0]
-
-
 def test_without_credentials_there_is_no_way_in(ingress: Ingress) -> None:
     answer = ingress.get("/x")
     assert answer.status == 302
@@ -295,23 +280,6 @@ def test_no_byte_of_a_pod_is_seen_by_another_user(
                 found, _ = read_quiet(gateway)
                 assert MARK not in found
                 assert b'"name": "bob"' in split_answer(found)[2]
-
-
-def test_a_client_of_a_later_http_1_is_answered_and_guarded(
-    ingress: Ingress, django: FakeDjango
-) -> None:
-    """Of such a version nginx's Lua knows no number."""
-    later = request("alice").replace(b" HTTP/1.1\r\n", b" HTTP/1.7\r\n")
-    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-    with RawPod() as pod:
-        django.user("alice", pod.peer)
-        for answer, status in ((ok, 200), (b"HTTP/1.1 103 EVIL\r\n\r\n" + ok, 502)):
-            pod.answer = answer
-            with socket.create_connection(("127.0.0.1", ingress.port), timeout=10) as gateway:
-                gateway.sendall(later)
-                found, _ = read_quiet(gateway)
-            assert split_answer(found)[0] == status
-            assert MARK not in found
 
 
 @pytest.mark.parametrize("asked", ["Upgrade", "keep-alive, upgrade"])

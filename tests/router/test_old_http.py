@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.router.harness import Router
 from tests.router.hosts_site import Site, hosts_site
 from tests.router.raw_pod import read_quiet, split_answer
+from tests.testcluster.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.router.fake_django import FakeDjango
-    from tests.router.harness import Router
 
 pytestmark = pytest.mark.router
 
@@ -75,6 +76,44 @@ def test_nor_is_it_where_pods_and_site_have_hosts(site: Site, line: bytes) -> No
     first = ask("alice.pods.example.org", "X-Forwarded-Proto: https\r\n")
     for framed in (b"", first, ask("www.example.org")):
         assert after(site.router.port, framed, line) == (b"", True)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_nor_is_it_where_the_site_has_a_port_of_its_own(
+    own_port: int, django: FakeDjango, line: bytes
+) -> None:
+    for framed in (b"", ask("www.example.org")):
+        assert after(own_port, framed, line) == (b"", True)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET /%zz HTTP/1.1\r\nHost: site.test",
+        b"GET /a b HTTP/1.1\r\nHost: site.test",
+        b"GET /\x01 HTTP/1.1\r\nHost: site.test",
+        b"GET / HTTP/1.1\r\nHost: x\r\nHost: y",
+        b"GET / HTTP/1.1",
+    ],
+)
+def test_one_with_a_version_that_cannot_be_read_is_told_so(
+    own_port: int, router: Router, line: bytes
+) -> None:
+    for port in (own_port, router.port):
+        data, is_closed = after(port, b"", line)
+        assert split_answer(data)[0] == 400
+        assert is_closed
+
+
+@pytest.fixture(scope="module")
+def own_port(tmp_path_factory: pytest.TempPathFactory, running_django: FakeDjango) -> Iterator[int]:
+    """Of a server like the one that docs/router.md shows, but with no pods' server beside it."""
+    port = free_port()
+    server = f"server {{ listen 127.0.0.1:{port}; include site-server.conf;"
+    server += " location / { include site.conf; } }"
+    folder = tmp_path_factory.mktemp("own")
+    with Router(folder / "nginx", running_django.port, servers=server):
+        yield port
 
 
 def test_no_error_is_logged_of_it(router: Router) -> None:

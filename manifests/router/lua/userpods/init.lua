@@ -87,6 +87,7 @@ end
 local _M = {}
 
 _M.too_many_cookies_content = pages.too_many_cookies
+_M.unreadable_content, _M.nowhere_content = pages.unreadable, pages.nowhere
 _M.healthz_content, _M.readyz_content = internal.healthz, internal.readyz
 _M.purge_content, _M.drain_content = internal.purge, internal.drain
 _M.activity_content = activity.content
@@ -225,6 +226,13 @@ function _M.pod_balancer()
     end
 end
 
+-- Whether nobody can tell where such an answer ends. Here, too, is what has no status line that
+-- nginx can read (HTTP/0.9), and which it would pass on as it is; to nginx the client now speaks
+-- that as well, and cannot be told of errors.
+local function is_unframed(status)
+    return status < 200 and not (status == 101 and var.userpods_upgrade ~= "")
+end
+
 -- Ends the request with a 502 in place of what the pod began to answer.
 local function refuse_answer(why)
     ngx.log(ngx.ERR, "refused what the pod answered: ", why)
@@ -245,19 +253,14 @@ jit.off(refuse_answer)
 -- else's request, and takes out what a pod may not say.
 function _M.pod_header_filter()
     local status = ngx.status
-    -- To nginx the client speaks HTTP/0.9 now: an answer would have no head, and nobody could tell
-    -- where it ends. That is so where the pod's had no status line that nginx can read, and where
-    -- nginx itself answers a line without a version that it cannot read (others: site-server.conf).
-    if http_version() == 0.9 then
-        if status < 200 then
-            ngx.log(ngx.ERR, "the pod did not answer in HTTP")
-        end
-        return ngx.exit(ngx.ERROR)
-    end
     -- nginx passes whatever follows a status below 200 on as it comes, without a length, and keeps
     -- the client's connection: the pod would write answers to requests of others. Only a WebSocket
     -- that was asked for is like that, and has the connection for itself.
-    if status < 200 and not (status == 101 and var.userpods_upgrade ~= "") then
+    if is_unframed(status) then
+        if http_version() == 0.9 then
+            ngx.log(ngx.ERR, "the pod did not answer in HTTP")
+            return ngx.exit(ngx.ERROR)
+        end
         return refuse_answer("status " .. status)
     end
     -- With nginx's own words for the status: the pod's may hold any bytes.
@@ -314,6 +317,10 @@ function _M.site_access()
     end
     if var.http_upgrade then
         pass_upgrade_on()
+    elseif ngx.req.get_method() == "HEAD" then
+        -- nginx takes no body for one. A server that sends it all the same would leave it to
+        -- whoever comes next on that connection.
+        var.userpods_connection = "close"
     end
     if var.http_content_length or var.http_transfer_encoding then
         read_body()
@@ -328,9 +335,21 @@ local function forget_user(cookie, authorization)
     end
 end
 
---- Django set the session cookie: somebody signed in or out. Whoever the request's credentials
--- were may be somebody else now, or nobody.
+--- Nothing of the site is passed on of which nobody can tell where it ends: the connection is
+-- closed.
+function _M.waiting_header_filter()
+    if is_unframed(ngx.status) then
+        ngx.log(ngx.ERR, "the site did not answer in HTTP, or with the status ", ngx.status)
+        return ngx.exit(ngx.ERROR)
+    end
+end
+
+--- The same; and Django set the session cookie: somebody signed in or out. Whoever the request's
+-- credentials were may be somebody else now, or nobody.
 function _M.site_header_filter()
+    if is_unframed(ngx.status) then
+        return _M.waiting_header_filter()
+    end
     local set_cookie = header["Set-Cookie"]
     local is_reserved = var.userpods_reserved ~= ""
     if cookies.sets(set_cookie, settings.session_cookie)
@@ -347,11 +366,6 @@ end
 --- Django is down or silent.
 function _M.site_down_content()
     return pages.say(503, "Unavailable", "Please try again in a moment.", settings.retry_after)
-end
-
---- A path that only this nginx itself asks for.
-function _M.nowhere_content()
-    return pages.say(404, "Not found", "There is nothing here.")
 end
 
 --- nginx refused a request to the site: too large, or too many of one address.

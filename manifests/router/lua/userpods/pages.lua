@@ -176,4 +176,15 @@ function _M.too_many_cookies()
     return _M.say(431, "Too many cookies", text)
 end
 
+--- nginx cannot read the request, or its line has no version. To the last nobody is answered: it
+-- would be without a head.
+function _M.unreadable()
+    return ngx.exit(ngx.req.http_version() == 0.9 and 444 or 400)
+end
+
+--- A path that only this nginx itself asks for.
+function _M.nowhere()
+    return _M.say(404, "Not found", "There is nothing here.")
+end
+
 return _M

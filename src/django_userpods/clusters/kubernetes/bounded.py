@@ -103,7 +103,7 @@ _calls = _Calls()
 def keep(deadline: Deadline, guard: Callable[[], None] | None = None) -> Iterator[None]:
     """Have this thread's connections keep a deadline, and call ``guard`` before they send.
 
-    What the guard raises comes out of the call, and closes the connection.
+    The ClusterError that a guard raises comes out of the call, and closes the connection.
     """
     before = _calls.deadline, _calls.guard
     _calls.deadline, _calls.guard = deadline, guard
