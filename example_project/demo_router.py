@@ -33,7 +33,7 @@ server {{
     {listen}
     server_name {host} [::1];
     include site-server.conf;
-    return 302 {site}$request_uri;
+    location / {{ return 302 {site}$request_uri; }}
 }}
 """
 

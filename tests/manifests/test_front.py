@@ -212,8 +212,9 @@ def test_a_line_that_cannot_be_read_is_told_so(open_to_all: int) -> None:
 
 
 def test_nobody_else_gets_a_body_that_comes_for_head(open_to_all: int) -> None:
-    """The connection to Django is not used again."""
+    """No connection to Django is used again."""
     assert ask(open_to_all, "HEAD")[1]["x-heard"] == "close"
+    assert json.loads(ask(open_to_all)[2])["connection"] == "close"
 
 
 def test_a_request_without_a_version_is_not_answered(open_to_all: int) -> None:

@@ -216,8 +216,8 @@ class Router:
         settings = {
             "main.conf": f"worker_processes {self.workers};\n{load_modules()}",
             "http.conf": f"""
-                upstream django {{ server 127.0.0.1:{self.django}; keepalive 64; }}
-                upstream whoami {{ server 127.0.0.1:{self.django}; keepalive 64; }}
+                upstream django {{ server 127.0.0.1:{self.django}; }}
+                upstream userpods_whoami {{ server 127.0.0.1:{self.django}; keepalive 64; }}
                 map $server_port $userpods_site_host {{ default site.test; }}
                 map $server_port $userpods_site_proto {{ default https; }}
             """,

@@ -315,11 +315,7 @@ function _M.site_access()
     if #var.userpods_cookie > credentials.MOST then
         return pages.too_many_cookies()
     end
-    if var.http_upgrade then
-        pass_upgrade_on()
-    elseif ngx.req.get_method() == "HEAD" then
-        -- nginx takes no body for one. A server that sends it all the same would leave it to
-        -- whoever comes next on that connection.
+    if not (var.http_upgrade and pass_upgrade_on()) then
         var.userpods_connection = "close"
     end
     if var.http_content_length or var.http_transfer_encoding then
