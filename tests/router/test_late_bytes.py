@@ -40,6 +40,8 @@ class Server(socketserver.ThreadingTCPServer):
         self.late = threading.Event()
         #: The paths that were asked for, by connection.
         self.connections: list[list[str]] = []
+        #: Those that were asked for by who means to keep the connection, whatever becomes of it.
+        self.kept: set[str] = set()
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -49,9 +51,10 @@ class Handler(socketserver.StreamRequestHandler):
         paths: list[str] = []
         self.server.connections.append(paths)
         while first := self.rfile.readline():
-            for _ in iter(self.rfile.readline, b"\r\n"):
-                pass
+            lines = list(iter(self.rfile.readline, b"\r\n"))
             path = first.split()[1]
+            if b"connection: close\r\n" not in [line.lower() for line in lines]:
+                self.server.kept.add(path.decode())
             paths.append(path.decode())
             if path == b"/whoami":
                 # A pod that starts.
@@ -136,6 +139,7 @@ def test_whoami_is_heard_over_connections_of_its_own(site: Router, server: Serve
     # These are kept, and those never.
     assert max(map(len, asked)) >= 4
     assert max(map(len, others)) == 1
+    assert server.kept == {"/whoami"}
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/of-alices-pod"])

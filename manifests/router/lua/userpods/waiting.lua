@@ -87,6 +87,7 @@ local function wake(sent)
         userpods_asked_path = path,
         userpods_cookie = sent.cookie or "",
         userpods_authorization = sent.authorization or "",
+        userpods_connection = "close",
     } })
     return answer.header["X-Userpods-State"]
 end
