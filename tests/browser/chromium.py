@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from selenium.webdriver.chrome.webdriver import WebDriver
+    from selenium.webdriver.remote.webelement import WebElement
 
 
 @contextmanager
@@ -73,6 +74,26 @@ def wait_for_text(browser: WebDriver, css: str, text: str, *, seconds: float = 3
 
     where = f"{browser.current_url}: no {text!r} in {css}"
     WebDriverWait(browser, seconds, 0.1).until(said, where)
+
+
+def press_one(browser: WebDriver, css: str, text: str) -> None:
+    """Click on the one element that is called so, once it is there."""
+
+    def press(_: WebDriver) -> bool:
+        found = [one for one in browser.find_elements(By.CSS_SELECTOR, css) if _called(one) == text]
+        if len(found) == 1:
+            found[0].click()
+        return len(found) == 1
+
+    # The page that it is on may be on its way, or just replace what is on it.
+    ignored = [StaleElementReferenceException]
+    wait = WebDriverWait(browser, 30, 0.1, ignored_exceptions=ignored)
+    wait.until(press, f"{browser.current_url}: no {text!r} in {css}")
+
+
+def _called(element: WebElement) -> str | None:
+    is_input = element.tag_name == "input"
+    return element.get_attribute("value") if is_input else element.text
 
 
 def keep_picture(browser: WebDriver, name: str) -> None:

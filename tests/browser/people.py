@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.browser.chromium import chromium, sign_in, wait_for_text
+from tests.browser.chromium import chromium, press_one, sign_in, wait_for_text
 from tests.browser.demos import Demo, end, started
 
 if TYPE_CHECKING:
@@ -64,23 +64,7 @@ class Person:
 
     def presses(self, text: str, *, within: str = "body") -> None:
         """Click on the one button or link that is called so, once it is there."""
-        css = f"{within} :is(button, summary, a, input[type=submit])"
-
-        def press(browser: WebDriver) -> bool:
-            found = [
-                one
-                for one in browser.find_elements(By.CSS_SELECTOR, css)
-                if text
-                in {one.text, one.get_attribute("value") if one.tag_name == "input" else None}
-            ]
-            if len(found) == 1:
-                found[0].click()
-            return len(found) == 1
-
-        # The page that it is on may be on its way.
-        ignored = [StaleElementReferenceException]
-        wait = WebDriverWait(self.browser, 30, 0.1, ignored_exceptions=ignored)
-        wait.until(press, f"{self.browser.current_url}: no {text!r} in {within}")
+        press_one(self.browser, f"{within} :is(button, summary, a, input[type=submit])", text)
 
     def is_told(self, path: str = "", *, of: str = "") -> dict[str, Any]:
         """Open a pod, by default their own, and return what it says when it answers."""

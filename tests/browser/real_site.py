@@ -19,11 +19,9 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.test.utils import override_settings
 from pytest_django.live_server_helper import LiveServer
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.browser.chromium import chromium
+from tests.browser.chromium import chromium, press_one
 from tests.django.support import end_pause
 from tests.real.controllers import Site, until
 from tests.real.controllers import site as real_site
@@ -105,18 +103,7 @@ class OpenSite:
 
     def press(self, text: str, *, within: str = "body", kind: str = "button, summary, a") -> None:
         """Press the one button or link that says so, once it is there."""
-        css = f"{within} :is({kind})"
-
-        def press(browser: WebDriver) -> bool:
-            found = [one for one in browser.find_elements(By.CSS_SELECTOR, css) if one.text == text]
-            if len(found) == 1:
-                found[0].click()
-            return len(found) == 1
-
-        # A page that follows its pods may just replace what is on it.
-        ignored = [StaleElementReferenceException]
-        wait = WebDriverWait(self.browser, 30, 0.1, ignored_exceptions=ignored)
-        wait.until(press, f"{self.browser.current_url}: no {text!r} in {within}")
+        press_one(self.browser, f"{within} :is({kind})", text)
 
     def write(self, css: str, text: str) -> None:
         field = self.find(css)
