@@ -111,6 +111,7 @@ def test_one_of_anothers_is_neither_offered_nor_to_be_had(admin: Person, alice: 
     admin.goes("/admin/auth/group/add/")
     admin.fills("name", "research")
     admin.presses("Save")
+    admin.sees("was added successfully", ".messagelist")
     admin.goes(f"{PROFILES}add/")
     for field, text in (("slug", "theirs"), ("name", "Theirs"), ("env", '{"FLAVOUR": "theirs"}')):
         admin.fills(field, text)
